@@ -1,0 +1,272 @@
+import { backoffDelayMs } from "./backoff.ts";
+import type { ChunkSpool, SegmentAddress, SpooledChunk, TakeLimits } from "./chunk-spool.ts";
+import { EventEmitter } from "./event-emitter.ts";
+import type { IngestApi, Outcome } from "./ingest-api.ts";
+import { RecorderError } from "./recorder-error.ts";
+import type { RecorderClock, UploadRetry } from "./recorder.d.ts";
+
+/** Most payload bytes of a request that carries several chunks of a backlog. */
+export const BATCH_BYTES_MAX = 1_048_576;
+
+/** Most chunks of one request; the server takes more. */
+export const BATCH_CHUNKS_MAX = 32;
+
+/** What an uploader is made of. */
+export interface ChunkUploaderParts {
+  readonly spool: ChunkSpool;
+  readonly api: Pick<IngestApi, "sendChunks" | "endSegment">;
+  readonly clock: RecorderClock;
+  /** Requests under way at once. */
+  readonly parallelUploads: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** What an uploader tells. */
+export interface ChunkUploaderEvents {
+  /** They are on the server's stable storage, and no longer in the spool. */
+  readonly acknowledged: readonly SpooledChunk[];
+  /** The server knows that the segment is complete. */
+  readonly ended: { readonly segmentId: string; readonly chunkCount: number };
+  readonly retry: UploadRetry;
+  /** One chunk is refused for good and stays in the spool; the others are still uploaded. */
+  readonly refused: RecorderError;
+  /** Nothing is uploaded any more; what is not acknowledged stays in the spool. */
+  readonly failed: RecorderError;
+}
+
+/** A segment that is not known to be complete on the server. */
+interface OpenSegment {
+  readonly address: SegmentAddress;
+  /** Chunks neither acknowledged nor refused. */
+  outstanding: number;
+  /** Total, once the recorder has told it. */
+  chunkCount: number | null;
+}
+
+type Work =
+  | { readonly kind: "chunks"; readonly chunks: readonly SpooledChunk[] }
+  | { readonly kind: "end"; readonly segment: OpenSegment; readonly chunkCount: number };
+
+/**
+ * Brings chunks to the server and says so when they are there. Failures that may pass are repeated
+ * without end; after one, a single request at a time tries the server until one succeeds. Only an
+ * acknowledged chunk leaves the spool.
+ */
+export class ChunkUploader {
+  readonly #parts: ChunkUploaderParts;
+  readonly events = new EventEmitter<ChunkUploaderEvents>();
+  readonly #segments = new Map<string, OpenSegment>();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #aborted = new AbortController();
+  readonly #finished: Promise<RecorderError | null>;
+  #resolveFinished: (error: RecorderError | null) => void = () => undefined;
+  /** Serialises the looking for work, so that no two look at the spool at once. */
+  #turn: Promise<void> = Promise.resolve();
+  #failures = 0;
+  #cancelWait: (() => void) | null = null;
+  #chunksMax = BATCH_CHUNKS_MAX;
+  #error: RecorderError | null = null;
+  #isClosed = false;
+  #isFinishing = false;
+
+  constructor(parts: ChunkUploaderParts) {
+    this.#parts = parts;
+    this.#finished = new Promise((resolve) => {
+      this.#resolveFinished = resolve;
+    });
+  }
+
+  /** Takes a chunk over, synchronously: it is in the spool's hands when this returns. */
+  add(chunk: SpooledChunk): void {
+    const segment = this.#segments.get(chunk.segmentId) ?? {
+      address: chunk,
+      outstanding: 0,
+      chunkCount: null,
+    };
+    segment.outstanding += 1;
+    this.#segments.set(chunk.segmentId, segment);
+    this.#parts.spool.put(chunk).then(
+      () => this.#look(),
+      (cause: unknown) => this.#failBySpool(cause),
+    );
+  }
+
+  /**
+   * Tells the total of a segment's chunks, after the last `add`; the server is told once all of them
+   * are there. A segment without chunks is not known to the server, and it is told nothing.
+   */
+  endSegment(segmentId: string, chunkCount: number): void {
+    const segment = this.#segments.get(segmentId);
+    if (segment === undefined) return;
+    segment.chunkCount = chunkCount;
+    this.#look();
+  }
+
+  /**
+   * To be called after the last `endSegment`. Resolves when nothing is left that can be delivered:
+   * with null when every chunk is acknowledged and every segment ended, else with the first error
+   * that was final.
+   */
+  finish(): Promise<RecorderError | null> {
+    this.#isFinishing = true;
+    this.#look();
+    return this.#finished;
+  }
+
+  /** Ends a wait between two attempts at once, for example when the network is back. */
+  retryNow(): void {
+    this.#cancelWait?.();
+    this.#cancelWait = null;
+    this.#look();
+  }
+
+  /** Ends the upload for good, for this reason, and waits for the requests under way. */
+  async stop(reason: RecorderError): Promise<void> {
+    this.#close(reason);
+    await this.#turn;
+    await Promise.all(this.#underWay);
+  }
+
+  #look(): void {
+    this.#turn = this.#turn
+      .then(() => this.#startWork())
+      .catch((cause: unknown) => this.#failBySpool(cause));
+  }
+
+  async #startWork(): Promise<void> {
+    while (!this.#isClosed && this.#cancelWait === null && this.#underWay.size < this.#lanes()) {
+      const work = await this.#nextWork();
+      if (work === null) break;
+      const done: Promise<void> = this.#do(work)
+        .catch((cause: unknown) => this.#failBySpool(cause))
+        .finally(() => {
+          this.#underWay.delete(done);
+          this.#look();
+        });
+      this.#underWay.add(done);
+    }
+    if (this.#isFinishing && this.#segments.size === 0 && this.#underWay.size === 0) {
+      this.#settle();
+    }
+  }
+
+  /** While the server fails, one request is enough to find out that it is back. */
+  #lanes(): number {
+    return this.#failures === 0 ? this.#parts.parallelUploads : 1;
+  }
+
+  async #nextWork(): Promise<Work | null> {
+    for (const segment of this.#segments.values()) {
+      const { chunkCount, outstanding } = segment;
+      if (chunkCount !== null && outstanding === 0) {
+        // Taken off the list while it is under way, so that it is not found again.
+        this.#segments.delete(segment.address.segmentId);
+        return { kind: "end", segment, chunkCount };
+      }
+    }
+    const limits: TakeLimits = { bytesMax: BATCH_BYTES_MAX, chunksMax: this.#chunksMax };
+    const chunks = await this.#parts.spool.take(limits);
+    return chunks.length === 0 ? null : { kind: "chunks", chunks };
+  }
+
+  async #do(work: Work): Promise<void> {
+    const { api, spool } = this.#parts;
+    const { signal } = this.#aborted;
+    if (work.kind === "end") {
+      const { segment, chunkCount } = work;
+      const outcome = await api.endSegment(segment.address, chunkCount, signal);
+      if (outcome.kind === "acknowledged") {
+        this.#failures = 0;
+        this.events.emit("ended", { segmentId: segment.address.segmentId, chunkCount });
+        return;
+      }
+      this.#segments.set(segment.address.segmentId, segment);
+      this.#onFailure(outcome);
+      return;
+    }
+    const outcome = await api.sendChunks(work.chunks, signal);
+    if (outcome.kind === "acknowledged") {
+      this.#failures = 0;
+      await spool.delete(work.chunks);
+      this.#settleChunks(work.chunks);
+      this.events.emit("acknowledged", work.chunks);
+    } else if (outcome.kind === "refused" && outcome.isAboutChunks) {
+      await this.#onRefusedChunks(work.chunks, outcome.error);
+    } else {
+      await spool.giveBack(work.chunks);
+      this.#onFailure(outcome);
+    }
+  }
+
+  /** Of several chunks the one at fault is found by sending each alone, from here on. */
+  async #onRefusedChunks(chunks: readonly SpooledChunk[], error: RecorderError): Promise<void> {
+    if (chunks.length > 1) {
+      this.#chunksMax = 1;
+      await this.#parts.spool.giveBack(chunks);
+      return;
+    }
+    // Without its header, which chunk 0 holds, a segment cannot be played: go no further.
+    if (chunks[0]?.sequence === 0) {
+      this.#fail(error);
+      return;
+    }
+    // It stays lent, so that it stays in the spool and is not sent again.
+    this.#settleChunks(chunks);
+    this.#error ??= error;
+    this.events.emit("refused", error);
+  }
+
+  #settleChunks(chunks: readonly SpooledChunk[]): void {
+    const segment = this.#segments.get(chunks[0]?.segmentId ?? "");
+    if (segment !== undefined) segment.outstanding -= chunks.length;
+  }
+
+  #onFailure(outcome: Exclude<Outcome, { kind: "acknowledged" }>): void {
+    switch (outcome.kind) {
+      case "aborted":
+        break;
+      case "refused":
+        this.#fail(outcome.error);
+        break;
+      case "retry":
+        this.#wait(outcome);
+        break;
+    }
+  }
+
+  #wait({ reason, retryAfterMs }: Extract<Outcome, { kind: "retry" }>): void {
+    // Requests that failed side by side are one failure of the server.
+    if (this.#isClosed || this.#cancelWait !== null) return;
+    this.#failures += 1;
+    const delayMs = backoffDelayMs(this.#failures, retryAfterMs, this.#parts.random);
+    this.#cancelWait = this.#parts.clock.after(delayMs, () => this.retryNow());
+    this.events.emit("retry", { failures: this.#failures, delayMs, reason });
+  }
+
+  #failBySpool(cause: unknown): void {
+    const message = "What was recorded could not be kept until its upload.";
+    this.#fail(new RecorderError("spool-failed", message, { cause }));
+  }
+
+  #fail(error: RecorderError): void {
+    if (this.#isClosed) return;
+    this.#close(error);
+    this.events.emit("failed", error);
+  }
+
+  #close(error: RecorderError): void {
+    if (this.#isClosed) return;
+    this.#error ??= error;
+    this.#isClosed = true;
+    this.#cancelWait?.();
+    this.#cancelWait = null;
+    this.#aborted.abort();
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#isClosed = true;
+    this.#resolveFinished(this.#error);
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Defaults of the options. The bit rates and the timeslice are those of the implementation guide's
+ * recorder; `trackId` and the longest word are the contract's, whose code would bring a validator
+ * into the bundle (a test compares them).
+ */
+export const RECORDER_DEFAULTS = {
+  trackId: "camera",
+  timesliceMs: 1_000,
+  videoBitsPerSecond: 1_000_000,
+  audioBitsPerSecond: 128_000,
+  parallelUploads: 3,
+  chunkBytesMax: 8_388_608,
+  wordCodePointsMax: 128,
+} as const;

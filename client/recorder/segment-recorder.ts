@@ -1,0 +1,147 @@
+import { splitBlob } from "./blob-split.ts";
+import { EventEmitter } from "./event-emitter.ts";
+import type { RecorderClock } from "./recorder.d.ts";
+
+/** What a segment's recorder is made of. */
+export interface SegmentRecorderParts {
+  readonly mediaRecorder: MediaRecorder;
+  readonly timesliceMs: number;
+  /** A larger blob is split into several chunks. */
+  readonly chunkBytesMax: number;
+  readonly clock: RecorderClock;
+}
+
+/** One numbered slice of a segment. */
+interface RecordedChunk {
+  /** From 0, without a gap. */
+  readonly sequence: number;
+  readonly payload: Blob;
+  /** The recorder's type, read when the chunk came; can be empty. */
+  readonly mimeType: string;
+  /** When its recording began, on this computer's clock, in milliseconds since the epoch. */
+  readonly beganAtMs: number;
+  /** Recorded time in it, without pauses. */
+  readonly durationMs: number;
+}
+
+/** How a segment ended. */
+export interface SegmentEnd {
+  readonly chunkCount: number;
+  /**
+   * What the browser's recorder reported; null when it stopped by request or since all tracks ended.
+   */
+  readonly error: Event | null;
+}
+
+/** What a segment's recorder tells: `started` at most once, then chunks, then `ended` once. */
+export interface SegmentRecorderEvents {
+  readonly started: { readonly mimeType: string };
+  readonly chunk: RecordedChunk;
+  readonly ended: SegmentEnd;
+}
+
+/**
+ * Turns one run of a MediaRecorder into numbered chunks. A chunk is numbered and handed on within
+ * the `dataavailable` event itself: nothing that awaits can come between, so none is lost or
+ * overtaken when the run ends.
+ */
+export class SegmentRecorder {
+  readonly #parts: SegmentRecorderParts;
+  readonly events = new EventEmitter<SegmentRecorderEvents>();
+  #nextSequence = 0;
+  #error: Event | null = null;
+  #hasEnded = false;
+  /** When the slice that is being recorded began; null while paused with nothing in it. */
+  #beganAtMs: number | null = null;
+  #pausedAtMs: number | null = null;
+  /** Length of the pauses within the slice. */
+  #pausedMs = 0;
+
+  constructor(parts: SegmentRecorderParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts. Throws the browser's own DOMException when it cannot record the stream. */
+  start(): void {
+    const { mediaRecorder, timesliceMs, clock } = this.#parts;
+    mediaRecorder.addEventListener("start", () => {
+      this.#beganAtMs ??= clock.nowMs();
+      this.events.emit("started", { mimeType: mediaRecorder.mimeType });
+    });
+    mediaRecorder.addEventListener("dataavailable", (event) => this.#onData(event.data));
+    mediaRecorder.addEventListener("error", (event) => {
+      this.#error ??= event;
+      // The specification has the browser stop by itself; one that does not is told to.
+      this.stop();
+    });
+    // "stop" is the last event of a run, after its last data (MediaStream Recording, 2.3).
+    mediaRecorder.addEventListener("stop", () => this.#onStop());
+    mediaRecorder.start(timesliceMs);
+  }
+
+  /** Pauses; what the slice holds is handed on first, since a paused recorder keeps it back. */
+  pause(): void {
+    const { mediaRecorder, clock } = this.#parts;
+    if (mediaRecorder.state !== "recording") return;
+    mediaRecorder.requestData();
+    mediaRecorder.pause();
+    this.#pausedAtMs = clock.nowMs();
+  }
+
+  /** Goes on after a pause. */
+  resume(): void {
+    const { mediaRecorder, clock } = this.#parts;
+    if (mediaRecorder.state !== "paused") return;
+    mediaRecorder.resume();
+    const nowMs = clock.nowMs();
+    if (this.#beganAtMs === null) this.#beganAtMs = nowMs;
+    else this.#pausedMs += nowMs - (this.#pausedAtMs ?? nowMs);
+    this.#pausedAtMs = null;
+  }
+
+  /** Asks the run to end; `ended` follows the last chunk. No effect when it has ended. */
+  stop(): void {
+    const { mediaRecorder } = this.#parts;
+    if (mediaRecorder.state !== "inactive") mediaRecorder.stop();
+  }
+
+  #onData(blob: Blob): void {
+    // Chunk 0 must carry the container's header, so a blob without a byte cannot be it; leaving it
+    // out loses nothing. Later empty ones are kept: they show that nothing between is missing.
+    if (this.#nextSequence === 0 && blob.size === 0) return;
+    const { mediaRecorder, chunkBytesMax } = this.#parts;
+    const { beganAtMs, durationMs } = this.#endSlice();
+    let bytesBefore = 0;
+    for (const payload of splitBlob(blob, chunkBytesMax)) {
+      // The pieces of a split blob share its time in proportion to their bytes.
+      const share = blob.size === 0 ? 1 : payload.size / blob.size;
+      const offsetMs = blob.size === 0 ? 0 : (bytesBefore / blob.size) * durationMs;
+      bytesBefore += payload.size;
+      const sequence = this.#nextSequence;
+      this.#nextSequence += 1;
+      this.events.emit("chunk", {
+        sequence,
+        payload,
+        mimeType: mediaRecorder.mimeType || blob.type,
+        beganAtMs: beganAtMs + offsetMs,
+        durationMs: durationMs * share,
+      });
+    }
+  }
+
+  #endSlice(): { beganAtMs: number; durationMs: number } {
+    const nowMs = this.#parts.clock.nowMs();
+    const endMs = this.#pausedAtMs ?? nowMs;
+    const beganAtMs = this.#beganAtMs ?? endMs;
+    const durationMs = Math.max(0, endMs - beganAtMs - this.#pausedMs);
+    this.#beganAtMs = this.#pausedAtMs === null ? nowMs : null;
+    this.#pausedMs = 0;
+    return { beganAtMs, durationMs };
+  }
+
+  #onStop(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.events.emit("ended", { chunkCount: this.#nextSequence, error: this.#error });
+  }
+}

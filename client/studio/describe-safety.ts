@@ -1,0 +1,92 @@
+import { withoutStop } from "./describe-recorder-problem.ts";
+import { formatBytes } from "./format-bytes.ts";
+import { formatDuration, formatSpan } from "./format-duration.ts";
+
+/** How much of something there is, over all tracks. */
+export interface Amount {
+  readonly chunks: number;
+  readonly bytes: number;
+  /** Of the longest track. */
+  readonly durationMs: number;
+}
+
+/** What became of what was recorded. */
+export interface Amounts {
+  readonly recorded: Amount;
+  /** On the server's stable storage. */
+  readonly acknowledged: Amount;
+  readonly pending: Amount;
+}
+
+/** A recording session at one moment. */
+export interface SessionSnapshot extends Amounts {
+  /** `sending`: capturing has ended and what is left is on its way. `ended`: nothing is. */
+  readonly phase: "recording" | "paused" | "sending" | "ended";
+  /** Each track once, in the order of their starts. */
+  readonly tracks: readonly string[];
+  /** Since the start, without pauses. */
+  readonly elapsedMs: number;
+  /** Whether a recorder still holds a begun chunk: always while it records. */
+  readonly holdsBack: boolean;
+  /** Why uploads fail at the moment, in a sentence; they are repeated until they succeed. */
+  readonly trouble: string | null;
+  /** Why something will never be saved, in a sentence; null while all goes well. */
+  readonly refusal: string | null;
+}
+
+/** What the page says about the safety of what is recorded. */
+export interface Safety {
+  readonly tone: "safe" | "working" | "warning" | "danger";
+  /** Changes only with the situation, so it is what a screen reader is told. */
+  readonly headline: string;
+  readonly sentence: string;
+}
+
+/**
+ * With at most this much pending, a recorder that hands over a chunk a second has left at most "the
+ * newest two seconds" unsaved: the pending chunk and the second that it still holds.
+ */
+const FLOWING_PENDING_MS_MAX = 1_200;
+
+/**
+ * Says in words what is safe. It never says of anything that it is saved unless the server has
+ * acknowledged it: while capturing, the newest second is always still inside the recorder.
+ */
+export function describeSafety(snapshot: SessionSnapshot): Safety {
+  const { phase, pending, acknowledged, refusal, trouble } = snapshot;
+  const waiting = `${formatSpan(pending.durationMs)} (${formatBytes(pending.bytes)})`;
+  const saved =
+    acknowledged.chunks === 0
+      ? "Nothing is saved yet."
+      : `Saved up to ${formatDuration(acknowledged.durationMs)}.`;
+  if (refusal !== null) {
+    // Nothing about what is saved: a refused recording may have been deleted.
+    return { tone: "danger", headline: "Not everything could be saved", sentence: refusal };
+  }
+  if (phase === "ended") {
+    const sentence = "Everything recorded is saved on the server. You can close this page.";
+    return { tone: "safe", headline: "Everything is saved", sentence };
+  }
+  if (trouble !== null) {
+    const goesOn = phase === "sending" ? "" : "Recording goes on. ";
+    const sentence = `The server cannot be reached or is busy (${withoutStop(trouble)}). ${goesOn}${saved} The other ${waiting} wait in this page and are sent as soon as it answers. Keep this page open.`;
+    return { tone: "warning", headline: "Waiting for the server", sentence };
+  }
+  if (phase === "sending") {
+    const sentence =
+      pending.chunks === 0
+        ? "The last second is on its way. Keep this page open."
+        : `${saved} The last ${waiting} are on their way. Keep this page open.`;
+    return { tone: "working", headline: "Saving the rest", sentence };
+  }
+  if (pending.durationMs > FLOWING_PENDING_MS_MAX) {
+    const sentence = `${saved} The other ${waiting} wait in this page for the connection. Keep it open.`;
+    return { tone: "working", headline: "Catching up", sentence };
+  }
+  const headline = phase === "paused" ? "Paused" : "Saving as you record";
+  if (acknowledged.chunks === 0) {
+    return { tone: "working", headline, sentence: "The first second is on its way." };
+  }
+  const upTo = snapshot.holdsBack || pending.chunks > 0 ? ", up to the newest two seconds" : "";
+  return { tone: "safe", headline, sentence: `Everything recorded so far is saved${upTo}.` };
+}

@@ -1,0 +1,229 @@
+import type { Recording, Track } from "../../src/contract/recordings.ts";
+import { zipPath, type ApiClient } from "./api-client.ts";
+import {
+  describeOutcome,
+  finalizationProgress,
+  isFinal,
+  mediaFacts,
+  shownName,
+  stateBadge,
+  trackBadge,
+} from "./describe-recording.ts";
+import { describeRequestProblem } from "./describe-request-problem.ts";
+import { element, setText } from "./element.ts";
+import { RecordingWatch } from "./recording-watch.ts";
+
+/** What the view tells; it holds on to no owner. */
+export interface RecordingDetailsEvents {
+  /** The recording came to another state. */
+  readonly stateChanged?: (recording: Recording) => void;
+}
+
+interface OwnedTrack {
+  readonly participantId: string;
+  readonly track: Track;
+}
+
+/**
+ * One recording: how far its MP4s are, then the player, the verdicts and the downloads. Follows the
+ * recording by itself from `show` to `close`.
+ */
+export class RecordingDetails {
+  readonly #api: ApiClient;
+  readonly #events: RecordingDetailsEvents;
+  readonly #watch: RecordingWatch;
+  readonly #player = element("video", { attributes: { controls: "", playsinline: "" } });
+  readonly #outcome = element("p", { attributes: { role: "status", "data-testid": "outcome" } });
+  readonly #bar = element("progress", { attributes: { "aria-label": "Making the MP4", max: "1" } });
+  readonly #working = element("div", { class: "working" }, [this.#outcome, this.#bar]);
+  readonly #tracks = element("ul", { class: "tracks", attributes: { "aria-label": "Tracks" } });
+  readonly #actions = element("div", { class: "actions" });
+  readonly #trouble = element("p", { class: "trouble", attributes: { role: "alert" } });
+  #recording: Recording | null = null;
+  /** What is drawn, so that polling does not take the keyboard's focus from a button. */
+  #drawn = "";
+  #playing: string | null = null;
+
+  constructor(container: Element, api: ApiClient, events: RecordingDetailsEvents = {}) {
+    this.#api = api;
+    this.#events = events;
+    this.#watch = new RecordingWatch(api, {
+      recording: (recording) => this.#update(recording),
+      trouble: (error) => this.#tell(describeRequestProblem(error, "The recording is not shown")),
+    });
+    this.#player.hidden = true;
+    this.#tell(null);
+    const parts = [this.#working, this.#player, this.#tracks, this.#actions, this.#trouble];
+    container.replaceChildren(element("div", { class: "details" }, parts));
+  }
+
+  /** Shows this recording and follows it. */
+  show(recordingId: string): void {
+    setText(this.#outcome, "Loading …");
+    this.#bar.hidden = true;
+    this.#watch.start(recordingId);
+  }
+
+  /** Stops following and playing, and empties the view. */
+  close(): void {
+    this.#watch.stop();
+    this.#recording = null;
+    this.#drawn = "";
+    this.#play(null);
+    this.#tracks.replaceChildren();
+    this.#actions.replaceChildren();
+    this.#tell(null);
+  }
+
+  #tell(sentence: string | null): void {
+    this.#trouble.hidden = sentence === null;
+    setText(this.#trouble, sentence ?? "");
+  }
+
+  #update(recording: Recording): void {
+    const isNewState = this.#recording?.state !== recording.state;
+    this.#recording = recording;
+    this.#tell(null);
+    const outcome = describeOutcome(recording);
+    setText(this.#outcome, outcome);
+    this.#working.hidden = outcome === "";
+    this.#bar.hidden = recording.state !== "finalizing";
+    const progress = finalizationProgress(recording);
+    if (progress === null) this.#bar.removeAttribute("value");
+    else this.#bar.value = progress;
+
+    // The progress is the bar's; all else changes rarely.
+    const withoutProgress = JSON.stringify(recording, (key, value: unknown) =>
+      key === "progress" ? undefined : value,
+    );
+    if (withoutProgress !== this.#drawn) {
+      this.#drawn = withoutProgress;
+      this.#draw(recording);
+    }
+    if (isNewState) this.#events.stateChanged?.(recording);
+  }
+
+  #draw(recording: Recording): void {
+    const owned = recording.participants.flatMap(({ participantId, tracks }) =>
+      tracks.map((track) => ({ participantId, track })),
+    );
+    const playable = owned.filter(({ track }) => track.media !== null);
+    const current = playable.find(({ track }) => track.media?.publishedAt === this.#playing);
+    this.#play(current ?? playable[0] ?? null);
+    this.#tracks.hidden = owned.length === 0;
+    this.#tracks.replaceChildren(...owned.map((each) => this.#trackRow(each, playable.length > 1)));
+    const actions: Node[] = [];
+    if (playable.length > 0 && recording.state !== "recording") {
+      actions.push(downloadLink(zipPath(recording.recordingId), "Download everything (ZIP)"));
+    }
+    if (isFinal(recording) && owned.some(({ track }) => track.state === "failed")) {
+      const onClick = (event: Event) => void this.#retry(recording.recordingId, event);
+      const attributes = { type: "button" };
+      actions.unshift(
+        element("button", { class: "button", text: "Try again", attributes, onClick }),
+      );
+    }
+    this.#actions.replaceChildren(...actions);
+    this.#actions.hidden = actions.length === 0;
+  }
+
+  #trackRow(owned: OwnedTrack, canChoose: boolean): HTMLElement {
+    const { track, participantId } = owned;
+    const badge = trackBadge(track);
+    const words = element("div", { class: "track-words" }, [
+      element("p", { class: "track-title" }, [
+        element("span", { text: `${participantId}: ${track.trackId}` }),
+        element("span", {
+          class: "badge",
+          text: badge.text,
+          attributes: { "data-tone": badge.tone },
+        }),
+      ]),
+    ]);
+    if (track.media) {
+      words.append(element("p", { class: "track-facts", text: mediaFacts(track.media) }));
+    }
+    if (track.reason !== null) {
+      words.append(element("p", { class: "track-reason", text: track.reason }));
+    }
+    const actions = element("div", { class: "actions" });
+    if (track.media && canChoose) {
+      const isPlaying = track.media.publishedAt === this.#playing;
+      actions.append(
+        element("button", {
+          class: "button quiet",
+          text: "Watch",
+          attributes: {
+            type: "button",
+            "aria-pressed": String(isPlaying),
+            "aria-label": `Watch ${participantId}: ${track.trackId}`,
+          },
+          onClick: () => this.#choose(owned),
+        }),
+      );
+    }
+    if (track.media) {
+      const link = downloadLink(track.media.url, "Download MP4");
+      link.setAttribute("aria-label", `Download MP4 of ${participantId}: ${track.trackId}`);
+      actions.append(link);
+    }
+    const attributes = { "data-testid": "track" };
+    const parts = actions.hasChildNodes() ? [words, actions] : [words];
+    return element("li", { class: "track", attributes }, parts);
+  }
+
+  #choose(owned: OwnedTrack): void {
+    this.#play(owned);
+    if (this.#recording) this.#draw(this.#recording);
+    this.#player.focus();
+  }
+
+  #play(owned: OwnedTrack | null): void {
+    const media = owned?.track.media ?? null;
+    if (media?.publishedAt === this.#playing) return;
+    this.#playing = media?.publishedAt ?? null;
+    this.#player.hidden = media === null;
+    if (!owned || !media) {
+      this.#player.removeAttribute("src");
+      this.#player.load();
+      return;
+    }
+    const name = this.#recording ? shownName(this.#recording) : "";
+    this.#player.setAttribute(
+      "aria-label",
+      `${name}, ${owned.participantId}: ${owned.track.trackId}`,
+    );
+    this.#player.classList.toggle("sound-only", media.videoCodec === null);
+    this.#player.src = media.url;
+  }
+
+  async #retry(recordingId: string, event: Event): Promise<void> {
+    const button = event.currentTarget;
+    if (button instanceof HTMLButtonElement) button.disabled = true;
+    try {
+      await this.#api.retry(recordingId);
+      this.show(recordingId);
+    } catch (error) {
+      if (button instanceof HTMLButtonElement) button.disabled = false;
+      this.#tell(describeRequestProblem(error, "The MP4 is not made again"));
+    }
+  }
+}
+
+/** The badge of a state as an element. */
+export function stateBadgeElement(state: Recording["state"]): HTMLElement {
+  const badge = stateBadge(state);
+  return element("span", {
+    class: "badge",
+    text: badge.text,
+    attributes: { "data-tone": badge.tone },
+  });
+}
+
+/** A link that saves a file; the server gives it its name. */
+export function downloadLink(path: string, text: string): HTMLAnchorElement {
+  const link = element("a", { class: "button quiet", attributes: { href: path, download: "" } });
+  link.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#icon-download" /></svg>';
+  link.append(element("span", { text }));
+  return link;
+}

@@ -1,0 +1,233 @@
+import { Database } from "bun:sqlite";
+import { Kysely, Migrator } from "kysely";
+import { BunSqliteDialect } from "kysely-bun-sqlite";
+import type { RecordingId } from "../contract/ids.ts";
+import type { ListRecordingsQuery, RecordingState } from "../contract/recordings.ts";
+import { StorageFailedError } from "../recording/errors.ts";
+import type {
+  Catalog,
+  Clock,
+  RecordingRecord,
+  TrackKey,
+  TrackRecord,
+  TrackResult,
+} from "../recording/ports.ts";
+import { recordOf, trackRecordOf } from "./catalog-rows.ts";
+import { type CatalogDatabase, catalogMigrations } from "./catalog-schema.ts";
+import { SqliteJobQueue } from "./sqlite-job-queue.ts";
+
+/** How long a statement waits for another process that holds the database. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** `recording` < `finalizing` < `failed` < `ready`: a recording never moves down. */
+const STATE_RANKS: Readonly<Record<RecordingState, number>> = {
+  recording: 0,
+  finalizing: 1,
+  failed: 2,
+  ready: 3,
+};
+
+/** The catalogue in one SQLite file. Every write is synced before it resolves. */
+export class SqliteCatalog implements Catalog {
+  /** The finalizations, in the same file. */
+  readonly jobs: SqliteJobQueue;
+  readonly #db: Kysely<CatalogDatabase>;
+
+  private constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
+    this.#db = db;
+    this.jobs = new SqliteJobQueue(db, clock);
+  }
+
+  /**
+   * Opens the catalogue at `path`, makes it when it is not there, and brings its schema up to date.
+   *
+   * @throws StorageFailedError when the file cannot be opened or is no catalogue
+   */
+  static async open(path: string, clock: Clock): Promise<SqliteCatalog> {
+    let database: Database | undefined;
+    try {
+      database = new Database(path, { create: true, strict: true });
+      database.run("PRAGMA journal_mode = WAL");
+      database.run("PRAGMA synchronous = FULL");
+      database.run("PRAGMA foreign_keys = ON");
+      database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      const db = new Kysely<CatalogDatabase>({ dialect: new BunSqliteDialect({ database }) });
+      const migrator = new Migrator({
+        db,
+        provider: { getMigrations: () => Promise.resolve(catalogMigrations) },
+      });
+      const { error } = await migrator.migrateToLatest();
+      if (error !== undefined)
+        throw new Error("Its schema cannot be brought up to date.", { cause: error });
+      return new SqliteCatalog(db, clock);
+    } catch (error) {
+      database?.close();
+      throw new StorageFailedError(`The catalogue ${path} cannot be opened (${String(error)}).`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Closes the file. */
+  async close(): Promise<void> {
+    await this.#db.destroy();
+  }
+
+  async addRecording(record: RecordingRecord): Promise<void> {
+    await this.#db
+      .insertInto("recordings")
+      .values({
+        recording_id: record.recordingId,
+        name: record.name,
+        metadata: JSON.stringify(record.metadata),
+        state: record.state,
+        reason: record.reason,
+        started_at_ms: record.startedAtMs,
+        stopped_at_ms: record.stoppedAtMs,
+        finalized_at_ms: record.finalizedAtMs,
+        deleted_at_ms: record.deletedAtMs,
+        purged: 0,
+      })
+      .execute();
+  }
+
+  async findRecording(recordingId: RecordingId): Promise<RecordingRecord | undefined> {
+    const row = await this.#db
+      .selectFrom("recordings")
+      .selectAll()
+      .where("recording_id", "=", recordingId)
+      .executeTakeFirst();
+    return row === undefined ? undefined : recordOf(row);
+  }
+
+  async listRecordings({ state, q, limit, cursor }: ListRecordingsQuery): Promise<{
+    recordings: RecordingRecord[];
+    nextCursor: RecordingId | null;
+  }> {
+    // Recording IDs are UUIDs of version 7: their order is that of the starts.
+    let query = this.#db
+      .selectFrom("recordings")
+      .selectAll()
+      .where("deleted_at_ms", "is", null)
+      .orderBy("recording_id", "desc")
+      .limit(limit + 1);
+    if (state !== undefined) query = query.where("state", "=", state);
+    if (cursor !== undefined) query = query.where("recording_id", "<", cursor);
+    if (q !== undefined && q !== "") {
+      query = query.where((eb) => {
+        const name = eb.fn("lower", ["name"]);
+        const part = eb.fn("lower", [eb.val(q)]);
+        return eb(eb.fn<number>("instr", [name, part]), ">", 0);
+      });
+    }
+    const rows = await query.execute();
+    const recordings = rows.slice(0, limit).map(recordOf);
+    const nextCursor = rows.length > limit ? (recordings.at(-1)?.recordingId ?? null) : null;
+    return { recordings, nextCursor };
+  }
+
+  async recordingsInState(states: readonly RecordingState[]): Promise<RecordingRecord[]> {
+    const rows = await this.#db
+      .selectFrom("recordings")
+      .selectAll()
+      .where("deleted_at_ms", "is", null)
+      .where("state", "in", states)
+      .orderBy("recording_id")
+      .execute();
+    return rows.map(recordOf);
+  }
+
+  async advanceRecording(
+    recordingId: RecordingId,
+    state: RecordingState,
+    { atMs, reason }: { atMs: number; reason: string | null },
+  ): Promise<RecordingRecord | undefined> {
+    const lower = Object.entries(STATE_RANKS)
+      .filter(([, rank]) => rank < STATE_RANKS[state])
+      .map(([name]) => name);
+    const times = state === "finalizing" ? { stopped_at_ms: atMs } : { finalized_at_ms: atMs };
+    await this.#db
+      .updateTable("recordings")
+      .set({ state, reason, ...times })
+      .where("recording_id", "=", recordingId)
+      .where("deleted_at_ms", "is", null)
+      .where("state", "in", lower)
+      .execute();
+    return this.findRecording(recordingId);
+  }
+
+  async markDeleted(recordingId: RecordingId, atMs: number): Promise<void> {
+    await this.#db
+      .updateTable("recordings")
+      .set({ deleted_at_ms: atMs })
+      .where("recording_id", "=", recordingId)
+      .where("deleted_at_ms", "is", null)
+      .execute();
+  }
+
+  async deletedNotPurged(): Promise<RecordingId[]> {
+    const rows = await this.#db
+      .selectFrom("recordings")
+      .selectAll()
+      .where("deleted_at_ms", "is not", null)
+      .where("purged", "=", 0)
+      .execute();
+    return rows.map((row) => recordOf(row).recordingId);
+  }
+
+  async markPurged(recordingId: RecordingId): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      await transaction
+        .deleteFrom("finalize_jobs")
+        .where("recording_id", "=", recordingId)
+        .execute();
+      await transaction.deleteFrom("tracks").where("recording_id", "=", recordingId).execute();
+      await transaction
+        .updateTable("recordings")
+        .set({ purged: 1 })
+        .where("recording_id", "=", recordingId)
+        .execute();
+    });
+  }
+
+  async addTrack({ recordingId, participantId, trackId }: TrackKey): Promise<void> {
+    await this.#db
+      .insertInto("tracks")
+      .values((eb) => ({
+        recording_id: recordingId,
+        participant_id: participantId,
+        track_id: trackId,
+        position: eb
+          .selectFrom("tracks")
+          .where("recording_id", "=", recordingId)
+          .select(({ fn }) => fn.countAll<number>().as("position")),
+        result: null,
+      }))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+
+  async tracks(recordingId: RecordingId): Promise<TrackRecord[]> {
+    const rows = await this.#db
+      .selectFrom("tracks")
+      .selectAll()
+      .where("recording_id", "=", recordingId)
+      .orderBy("position")
+      .execute();
+    const jobs = await this.jobs.jobs(recordingId);
+    return rows.map((row) => trackRecordOf(row, jobs));
+  }
+
+  async saveTrackResult(
+    { recordingId, participantId, trackId }: TrackKey,
+    result: TrackResult,
+  ): Promise<void> {
+    await this.#db
+      .updateTable("tracks")
+      .set({ result: JSON.stringify(result) })
+      .where("recording_id", "=", recordingId)
+      .where("participant_id", "=", participantId)
+      .where("track_id", "=", trackId)
+      .execute();
+  }
+}

@@ -1,0 +1,134 @@
+import { type Kysely, sql } from "kysely";
+import type { RecordingId } from "../contract/ids.ts";
+import type { Clock, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
+import { jobOf } from "./catalog-rows.ts";
+import type { CatalogDatabase } from "./catalog-schema.ts";
+
+/** The finalizations that are to be done, in the catalogue's database. */
+export class SqliteJobQueue implements JobQueue {
+  readonly #db: Kysely<CatalogDatabase>;
+  readonly #clock: Clock;
+  /** Of running jobs: a crash begins them anew, so it need not be durable. */
+  readonly #progress = new Map<string, number>();
+
+  constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
+    this.#db = db;
+    this.#clock = clock;
+  }
+
+  async enqueue({ recordingId, participantId, trackId }: TrackKey): Promise<void> {
+    await this.#db
+      .insertInto("finalize_jobs")
+      .values({
+        recording_id: recordingId,
+        participant_id: participantId,
+        track_id: trackId,
+        state: "queued",
+        attempts: 0,
+        error: null,
+        again: 0,
+        queued_at_ms: this.#clock.nowMs(),
+      })
+      .onConflict((conflict) =>
+        conflict.columns(["recording_id", "participant_id", "track_id"]).doUpdateSet({
+          again: sql<number>`case when finalize_jobs.state = 'running' then 1 else 0 end`,
+          state: sql<string>`case when finalize_jobs.state = 'running' then 'running' else 'queued' end`,
+          attempts: sql<number>`case when finalize_jobs.state in ('done', 'failed') then 0 else finalize_jobs.attempts end`,
+          error: sql<
+            string | null
+          >`case when finalize_jobs.state in ('done', 'failed') then null else finalize_jobs.error end`,
+          queued_at_ms: sql<number>`case when finalize_jobs.state in ('done', 'failed') then excluded.queued_at_ms else finalize_jobs.queued_at_ms end`,
+        }),
+      )
+      .execute();
+  }
+
+  async take(): Promise<FinalizeJob | undefined> {
+    const row = await this.#db
+      .updateTable("finalize_jobs")
+      .set(({ eb }) => ({ state: "running", attempts: eb("attempts", "+", 1) }))
+      .where((eb) =>
+        eb(
+          sql`rowid`,
+          "=",
+          eb
+            .selectFrom("finalize_jobs")
+            .where("state", "=", "queued")
+            .orderBy("queued_at_ms")
+            .select(sql<number>`rowid`.as("rowid"))
+            .limit(1),
+        ),
+      )
+      .returningAll()
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    const job = jobOf(row, 0);
+    this.#progress.delete(nameOf(job));
+    return job;
+  }
+
+  reportProgress(key: TrackKey, progress: number): void {
+    this.#progress.set(nameOf(key), progress);
+  }
+
+  async finish(
+    key: TrackKey,
+    outcome: { state: "done" } | { state: "failed"; error: string },
+  ): Promise<"ended" | "again"> {
+    this.#progress.delete(nameOf(key));
+    const row = await this.#update(key)
+      .set({
+        state: sql<string>`case when again = 1 then 'queued' else ${outcome.state} end`,
+        attempts: sql<number>`case when again = 1 then 0 else attempts end`,
+        error: outcome.state === "failed" ? outcome.error : null,
+        again: 0,
+      })
+      .returning("state")
+      .executeTakeFirst();
+    return row?.state === "queued" ? "again" : "ended";
+  }
+
+  async retry(key: TrackKey, error: string): Promise<void> {
+    this.#progress.delete(nameOf(key));
+    await this.#update(key).set({ state: "queued", again: 0, error }).execute();
+  }
+
+  async requeueInterrupted(): Promise<number> {
+    const { numUpdatedRows } = await this.#db
+      .updateTable("finalize_jobs")
+      .set({ state: "queued", again: 0 })
+      .where("state", "=", "running")
+      .executeTakeFirst();
+    return Number(numUpdatedRows);
+  }
+
+  async jobs(recordingId: RecordingId): Promise<FinalizeJob[]> {
+    const rows = await this.#db
+      .selectFrom("finalize_jobs")
+      .selectAll()
+      .where("recording_id", "=", recordingId)
+      .execute();
+    return rows.map((row) => {
+      const progress = this.#progress.get(
+        JSON.stringify([row.recording_id, row.participant_id, row.track_id]),
+      );
+      return jobOf(row, progress ?? 0);
+    });
+  }
+
+  async removeJobs(recordingId: RecordingId): Promise<void> {
+    await this.#db.deleteFrom("finalize_jobs").where("recording_id", "=", recordingId).execute();
+  }
+
+  #update({ recordingId, participantId, trackId }: TrackKey) {
+    return this.#db
+      .updateTable("finalize_jobs")
+      .where("recording_id", "=", recordingId)
+      .where("participant_id", "=", participantId)
+      .where("track_id", "=", trackId);
+  }
+}
+
+function nameOf({ recordingId, participantId, trackId }: TrackKey): string {
+  return JSON.stringify([recordingId, participantId, trackId]);
+}

@@ -1,0 +1,267 @@
+import { z } from "zod";
+
+/** Levels of the log, from the most to the least talkative. */
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+const MIB = 1024 * 1024;
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600 * SECOND_MS;
+
+/** A `setTimeout` of more milliseconds than this fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** Largest body that Bun holds in one buffer without trouble. */
+const BYTES_MAX = 4 * 1024 * MIB;
+
+/** What an operator must know of a variable. */
+interface About {
+  /** What holds when the variable is not set, as it would be written in the environment. */
+  readonly default: string;
+  /** A sentence for operators. */
+  readonly meaning: string;
+  /** What is allowed, to follow "must be". */
+  readonly allowed: string;
+}
+
+const about = z.registry<About>();
+
+function wholeNumber(min: number, max: number, defaultValue: number, meaning: string) {
+  // Only digits: `Number("")`, `Number("0x10")` and `Number("1e3")` are numbers too.
+  return z
+    .string()
+    .regex(/^\d{1,16}$/)
+    .transform(Number)
+    .pipe(z.int().min(min).max(max))
+    .register(about, {
+      default: String(defaultValue),
+      meaning,
+      allowed: `a whole number from ${min} to ${max}`,
+    });
+}
+
+const environmentSchema = z.object({
+  PORT: wholeNumber(0, 65_535, 3_000, "TCP port of the server; 0 takes a free one."),
+  HOST: z.enum(["127.0.0.1", "::1", "localhost"]).register(about, {
+    default: "127.0.0.1",
+    meaning: "Address to listen on. Only loopback addresses, while there are no access keys.",
+    allowed:
+      "127.0.0.1, ::1 or localhost: the server has no access keys yet, so everything on it would be open to whoever reaches that address",
+  }),
+  RECORDINGS_DIR: z
+    .string()
+    // oxlint-disable-next-line no-control-regex -- a path with NUL is what it must refuse
+    .regex(/^[^\0]+$/)
+    .register(about, {
+      default: "recordings",
+      meaning: "Folder that holds the recordings and the catalogue; made when it is not there.",
+      allowed: "a path",
+    }),
+  FFMPEG_PATH: z.string().register(about, {
+    default: "",
+    meaning: "ffmpeg to use; empty looks for ffmpeg-static, then PATH, then @ffmpeg-installer.",
+    allowed: "a path or empty",
+  }),
+  LOG_LEVEL: z.enum(LOG_LEVELS).register(about, {
+    default: "info",
+    meaning: "Least important log lines that are written (JSON, on stderr).",
+    allowed: `one of ${LOG_LEVELS.join(", ")}`,
+  }),
+  CHUNK_BYTES_MAX: wholeNumber(1, BYTES_MAX, 32 * MIB, "Largest chunk."),
+  REQUEST_BYTES_MAX: wholeNumber(
+    1,
+    BYTES_MAX,
+    64 * MIB,
+    "Largest request body; a larger one is answered with 413. Must be at least 1.5 times CHUNK_BYTES_MAX, so that a chunk in base64 fits.",
+  ),
+  TOTAL_REQUEST_BYTES_MAX: wholeNumber(
+    1,
+    64 * BYTES_MAX,
+    512 * MIB,
+    "Bytes of all request bodies that may be in memory at once; beyond them clients are told to come again.",
+  ),
+  SEGMENT_PENDING_BYTES_MAX: wholeNumber(
+    1,
+    BYTES_MAX,
+    64 * MIB,
+    "Bytes of one segment that may wait for the disk; beyond them clients are told to come again.",
+  ),
+  TOTAL_PENDING_BYTES_MAX: wholeNumber(
+    1,
+    64 * BYTES_MAX,
+    512 * MIB,
+    "Bytes of all segments that may wait for the disk; beyond them clients are told to come again.",
+  ),
+  SEGMENT_GAPS_MAX: wholeNumber(0, 1_000_000, 1_024, "Gaps that one segment's sequence may have."),
+  RECORDING_SEGMENTS_MAX: wholeNumber(
+    1,
+    1_000_000,
+    10_000,
+    "Segments that one recording may have.",
+  ),
+  OPEN_SEGMENTS_MAX: wholeNumber(1, 1_000_000, 512, "Chunk files that are held open at once."),
+  LATE_UPLOAD_WINDOW_MS: wholeNumber(
+    0,
+    TIMER_MS_MAX,
+    72 * HOUR_MS,
+    "How long after its stop a recording takes late chunks.",
+  ),
+  STOP_GRACE_MS: wholeNumber(
+    0,
+    TIMER_MS_MAX,
+    10 * SECOND_MS,
+    "How long a stopped recording waits for a segment that is not complete and sends nothing.",
+  ),
+  STOP_WAIT_MS_MAX: wholeNumber(
+    0,
+    TIMER_MS_MAX,
+    60 * SECOND_MS,
+    "How long a stopped recording waits for segments at most, also while chunks still come.",
+  ),
+  LATE_WAIT_MS_MAX: wholeNumber(
+    0,
+    TIMER_MS_MAX,
+    600 * SECOND_MS,
+    "How long late chunks may put off the better MP4 that they are for.",
+  ),
+  FINALIZE_PARALLEL_MAX: wholeNumber(1, 256, 2, "Tracks that are made into MP4s at once."),
+  FINALIZE_ATTEMPTS_MAX: wholeNumber(
+    1,
+    100,
+    3,
+    "How often a track is tried before it counts as failed.",
+  ),
+  FINALIZE_RETRY_DELAY_MS: wholeNumber(
+    0,
+    HOUR_MS,
+    2 * SECOND_MS,
+    "Wait before a track's second try; twice as long before each further one.",
+  ),
+  FFMPEG_STALL_MS_MAX: wholeNumber(
+    SECOND_MS,
+    TIMER_MS_MAX,
+    120 * SECOND_MS,
+    "How long ffmpeg may run without reading or writing anything.",
+  ),
+  FFMPEG_RUN_MS_BASE: wholeNumber(
+    SECOND_MS,
+    TIMER_MS_MAX,
+    120 * SECOND_MS,
+    "How long one run of ffmpeg may take, beside FFMPEG_RUN_MS_PER_MIB.",
+  ),
+  FFMPEG_RUN_MS_PER_MIB: wholeNumber(
+    0,
+    HOUR_MS,
+    30 * SECOND_MS,
+    "How much longer one run of ffmpeg may take for each MiB of chunks.",
+  ),
+  FFMPEG_MEMORY_BYTES_MAX: wholeNumber(
+    256 * MIB,
+    1024 * 1024 * MIB,
+    6 * 1024 * MIB,
+    "Address space of one ffmpeg process (where the system has prlimit).",
+  ),
+  SHUTDOWN_TIMEOUT_MS: wholeNumber(
+    0,
+    TIMER_MS_MAX,
+    10 * SECOND_MS,
+    "How long a server that was asked to end waits for requests in flight.",
+  ),
+});
+
+/** What the environment says, checked. Names, units and meanings are those of the variables. */
+export type Config = Readonly<z.output<typeof environmentSchema>>;
+
+/** A variable that the server reads, for the README's table. */
+export interface ConfigVariable {
+  readonly name: string;
+  /** As it would be written in the environment. */
+  readonly default: string;
+  readonly meaning: string;
+}
+
+/** The variables that the server reads, in the order in which operators meet them. */
+export const CONFIG_VARIABLES: readonly ConfigVariable[] = Object.entries(
+  environmentSchema.shape,
+).map(([name, schema]) => {
+  const { default: defaultText, meaning } = aboutOf(schema);
+  return { name, default: defaultText, meaning };
+});
+
+function aboutOf(schema: z.ZodType): About {
+  const known = about.get(schema);
+  if (known === undefined) throw new TypeError("A variable has no description");
+  return known;
+}
+
+/** A variable has a value that is not allowed. The message is one line for the operator. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly variable: string;
+  readonly value: string;
+
+  constructor(variable: string, value: string, allowed: string) {
+    super(`${variable}=${JSON.stringify(value)}: ${variable} must be ${allowed}.`);
+    this.variable = variable;
+    this.value = value;
+  }
+}
+
+/**
+ * Reads the configuration from environment variables. A variable that is not set, or set to
+ * nothing, has its default.
+ *
+ * @throws ConfigError for the first value that is not allowed.
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  refuseAccessKey(environment["ACCESS_KEY"]);
+  const texts = Object.fromEntries(
+    CONFIG_VARIABLES.map(({ name, default: defaultText }) => [
+      name,
+      environment[name] || defaultText,
+    ]),
+  );
+  const result = environmentSchema.safeParse(texts);
+  if (!result.success) {
+    const name = environmentSchema.keyof().parse(result.error.issues[0]?.path[0]);
+    const { allowed } = aboutOf(environmentSchema.shape[name]);
+    throw new ConfigError(name, texts[name] ?? "", allowed);
+  }
+  const config = Object.freeze(result.data);
+  refuseContradictions(config);
+  return config;
+}
+
+function refuseAccessKey(accessKey: string | undefined): void {
+  if (accessKey === undefined || accessKey === "") return;
+  // Whoever sets a key expects protection; the key itself has no place on a terminal.
+  throw new ConfigError(
+    "ACCESS_KEY",
+    "...",
+    "unset: the server has no access keys yet and would not protect anything with it",
+  );
+}
+
+function refuseContradictions(config: Config): void {
+  const requestBytesMin = Math.ceil(config.CHUNK_BYTES_MAX * 1.5);
+  if (config.REQUEST_BYTES_MAX < requestBytesMin) {
+    throw new ConfigError(
+      "REQUEST_BYTES_MAX",
+      String(config.REQUEST_BYTES_MAX),
+      `at least 1.5 times CHUNK_BYTES_MAX, which makes ${requestBytesMin}, so that a chunk in base64 fits`,
+    );
+  }
+  const noLess = [
+    ["TOTAL_REQUEST_BYTES_MAX", "REQUEST_BYTES_MAX"],
+    ["SEGMENT_PENDING_BYTES_MAX", "CHUNK_BYTES_MAX"],
+    ["TOTAL_PENDING_BYTES_MAX", "SEGMENT_PENDING_BYTES_MAX"],
+    ["STOP_WAIT_MS_MAX", "STOP_GRACE_MS"],
+  ] as const;
+  for (const [name, least] of noLess) {
+    if (config[name] >= config[least]) continue;
+    throw new ConfigError(
+      name,
+      String(config[name]),
+      `at least ${least}, which is ${config[least]}`,
+    );
+  }
+}

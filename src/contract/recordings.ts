@@ -1,0 +1,146 @@
+import { z } from "zod";
+import { sequenceRangeSchema } from "./chunks.ts";
+import {
+  APP_WORD_CODE_POINTS_MAX,
+  participantIdSchema,
+  recordingIdSchema,
+  segmentIdSchema,
+  trackIdSchema,
+} from "./ids.ts";
+
+/** Only ever moves forward, in this order; a retry that succeeds takes `failed` to `ready`. */
+export const recordingStateSchema = z.enum(["recording", "finalizing", "failed", "ready"]);
+export type RecordingState = z.infer<typeof recordingStateSchema>;
+
+/** State of one track's MP4. A late upload moves it from `ready` back to `finalizing`. */
+export const trackStateSchema = z.enum(["recording", "finalizing", "failed", "ready"]);
+export type TrackState = z.infer<typeof trackStateSchema>;
+
+/** What the server can prove of a track. */
+export const verdictSchema = z.enum(["complete", "degraded", "lost"]);
+export type Verdict = z.infer<typeof verdictSchema>;
+
+const isoTime = z.iso.datetime();
+
+/** Largest `metadata` of a recording, in characters of its JSON. */
+export const METADATA_JSON_LENGTH_MAX = 16_384;
+
+/** The body of `POST /api/recordings`. */
+export const startRecordingRequestSchema = z.object({
+  name: z.string().trim().min(1).max(APP_WORD_CODE_POINTS_MAX).optional(),
+  /** The app's own words about the call; given back as they came. */
+  metadata: z
+    .record(z.string(), z.json())
+    .refine((value) => JSON.stringify(value).length <= METADATA_JSON_LENGTH_MAX, {
+      message: `metadata must be at most ${METADATA_JSON_LENGTH_MAX} characters of JSON`,
+    })
+    .optional(),
+});
+export type StartRecordingRequest = z.infer<typeof startRecordingRequestSchema>;
+
+/** One recording as the list shows it. */
+export const recordingSummarySchema = z.object({
+  recordingId: recordingIdSchema,
+  name: z.string().nullable(),
+  metadata: z.record(z.string(), z.json()),
+  state: recordingStateSchema,
+  /** Why it failed, in a sentence; null otherwise. */
+  reason: z.string().nullable(),
+  startedAt: isoTime,
+  stoppedAt: isoTime.nullable(),
+  /** When it became `ready` or `failed`. */
+  finalizedAt: isoTime.nullable(),
+});
+export type RecordingSummary = z.infer<typeof recordingSummarySchema>;
+
+/** A segment as an operator sees it. */
+export const segmentSummarySchema = z.object({
+  segmentId: segmentIdSchema,
+  mimeType: z.string(),
+  /** Chunks that are durable. */
+  chunks: z.int(),
+  /** Payload bytes that are durable. */
+  bytes: z.int(),
+  nextSequence: z.int(),
+  missing: z.array(sequenceRangeSchema),
+  ended: z.boolean(),
+  /** Total that the client told when it ended the segment. */
+  chunkCount: z.int().nullable(),
+  openedAt: isoTime,
+  /** When the last chunk arrived. */
+  lastChunkAt: isoTime.nullable(),
+});
+export type SegmentSummary = z.infer<typeof segmentSummarySchema>;
+
+/** How the MP4 was made of the chunks, and why so. */
+export const remuxActionSchema = z.enum(["copy", "transcode"]);
+export type RemuxAction = z.infer<typeof remuxActionSchema>;
+
+/** A published MP4. */
+export const trackMediaSchema = z.object({
+  /** Path of the download, from the server's root. */
+  url: z.string(),
+  bytes: z.int(),
+  durationMs: z.number(),
+  /** ffmpeg's names (`h264`, `vp9`, `av1`; `opus`, `aac`); null where there is no such stream. */
+  videoCodec: z.string().nullable(),
+  audioCodec: z.string().nullable(),
+  /** Of the first picture, in pixels. */
+  width: z.int().nullable(),
+  height: z.int().nullable(),
+  videoPackets: z.int(),
+  audioPackets: z.int(),
+  action: remuxActionSchema,
+  actionReason: z.string(),
+  /** Each better MP4 that late chunks make has another. */
+  publishedAt: isoTime,
+});
+export type TrackMedia = z.infer<typeof trackMediaSchema>;
+
+/** A track with its segments and, when ready, its MP4. */
+export const trackSchema = z.object({
+  trackId: trackIdSchema,
+  state: trackStateSchema,
+  /** Share of the finalization that is done, 0 to 1; null when none is under way. */
+  progress: z.number().nullable(),
+  verdict: verdictSchema.nullable(),
+  /** Why the track failed or is not complete, in a sentence; null otherwise. */
+  reason: z.string().nullable(),
+  media: trackMediaSchema.nullable(),
+  segments: z.array(segmentSummarySchema),
+});
+export type Track = z.infer<typeof trackSchema>;
+
+/** A participant with all tracks. */
+export const participantSchema = z.object({
+  participantId: participantIdSchema,
+  tracks: z.array(trackSchema),
+});
+export type Participant = z.infer<typeof participantSchema>;
+
+/** The whole of a recording. */
+export const recordingSchema = recordingSummarySchema.extend({
+  participants: z.array(participantSchema),
+});
+export type Recording = z.infer<typeof recordingSchema>;
+
+/** Most recordings on one page of the list. */
+export const LIST_LIMIT_MAX = 200;
+
+/** The query of `GET /api/recordings`. */
+export const listRecordingsQuerySchema = z.object({
+  state: recordingStateSchema.optional(),
+  /** Part of the name, in any case. */
+  q: z.string().max(APP_WORD_CODE_POINTS_MAX).optional(),
+  limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX).default(50),
+  /** `nextCursor` of the page before. */
+  cursor: recordingIdSchema.optional(),
+});
+export type ListRecordingsQuery = z.infer<typeof listRecordingsQuerySchema>;
+
+/** A page of recordings, newest first; `nextCursor` is null on the last page. */
+export const recordingListSchema = z.object({
+  recordings: z.array(recordingSummarySchema),
+  nextCursor: z.string().nullable(),
+});
+export type RecordingList = z.infer<typeof recordingListSchema>;

@@ -1,0 +1,125 @@
+import type { Container } from "../recording/container.ts";
+import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
+import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
+
+/** What one run of ffmpeg is to do. */
+export interface FfmpegTask {
+  readonly container: Container;
+  /** `pipe:0`, or the path of a plain file. */
+  readonly input: "pipe:0" | { readonly path: string };
+  readonly plan: RemuxPlan;
+  readonly abilities: FfmpegAbilities;
+  /** Room for the index before the media. */
+  readonly moovBytes: number;
+  /** Size of a transcoded picture; even numbers. */
+  readonly picture: { readonly width: number; readonly height: number } | undefined;
+  readonly outputPath: string;
+}
+
+/** The only demuxer that may be used, whatever the bytes claim to be. */
+const DEMUXERS: Readonly<Record<Container, { name: string; whitelist: string }>> = {
+  matroska: { name: "matroska", whitelist: "matroska,webm" },
+  mp4: { name: "mov", whitelist: "mov,mp4,m4a,3gp,3g2,mj2" },
+};
+
+/** Largest single allocation of ffmpeg: no frame of a recorder comes near it. */
+const ALLOCATION_BYTES_MAX = 512 * 1024 * 1024;
+
+/**
+ * Packets that may wait for the first picture to be decoded; the default of 128 is less than 3 s of
+ * sound.
+ */
+const WAITING_PACKETS_MAX = 65_536;
+
+/** Bits per second of transcoded sound: transparent for speech and good for music in stereo. */
+const AAC_BITS_PER_SECOND = 160_000;
+
+/**
+ * ffmpeg's arguments. Only `pipe` and, for an MP4, `file` can be opened, only by the one demuxer,
+ * and only the planned streams are taken: text that calls itself WebM and names other files, as
+ * HLS, DASH and ffconcat do, gets none of them read.
+ */
+export function ffmpegArguments(task: FfmpegTask): string[] {
+  const { input, plan, outputPath } = task;
+  const { name, whitelist } = DEMUXERS[task.container];
+  const isPipe = input === "pipe:0";
+  return [
+    "-hide_banner",
+    "-nostats",
+    "-loglevel",
+    "error",
+    ...(isPipe ? [] : ["-nostdin"]),
+    "-progress",
+    "pipe:1",
+    "-max_alloc",
+    String(ALLOCATION_BYTES_MAX),
+    "-protocol_whitelist",
+    isPipe ? "pipe" : "file",
+    "-format_whitelist",
+    whitelist,
+    "-f",
+    name,
+    // `file:` keeps a path from being taken for a URL of another protocol.
+    "-i",
+    isPipe ? input : `file:${input.path}`,
+    ...(plan.video === undefined ? [] : ["-map", "0:v:0", ...videoArguments(plan.video, task)]),
+    ...(plan.audio === undefined ? [] : ["-map", "0:a:0", ...audioArguments(plan.audio)]),
+    "-map_metadata",
+    "-1",
+    "-map_chapters",
+    "-1",
+    "-max_muxing_queue_size",
+    String(WAITING_PACKETS_MAX),
+    // Builds before 5 hold Opus and VP9 in MP4 for experimental.
+    "-strict",
+    "-2",
+    "-moov_size",
+    String(task.moovBytes),
+    "-f",
+    "mp4",
+    "-y",
+    `file:${outputPath}`,
+  ];
+}
+
+function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): string[] {
+  // Without `-copyinkf`, pictures before the first keyframe are dropped without a word.
+  if (plan.action === "copy") return ["-c:v", "copy", "-copyinkf:v"];
+  const filters =
+    picture === undefined
+      ? []
+      : [
+          `scale=${picture.width}:${picture.height}:force_original_aspect_ratio=decrease`,
+          `pad=${picture.width}:${picture.height}:(ow-iw)/2:(oh-ih)/2`,
+          "setsar=1",
+        ];
+  return [
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-crf",
+    "20",
+    "-pix_fmt",
+    "yuv420p",
+    // Without B-frames pictures stay in order and the first one begins at its own time.
+    "-bf",
+    "0",
+    // Joined segments share one `avcC`; with its parameters before each keyframe too, every segment
+    // is decoded with its own.
+    "-x264-params",
+    "repeat-headers=1",
+    // A change of size in the middle is fitted into the first size: an encoder keeps its size.
+    ...(filters.length === 0 ? [] : ["-vf", filters.join(",")]),
+    // Each picture keeps its own time: none is doubled or dropped for a constant rate, and the
+    // encoder counts in the milliseconds of Matroska, not in frames of a guessed rate.
+    ...(abilities.fpsMode ? ["-fps_mode:v", "passthrough"] : ["-vsync", "0"]),
+    "-enc_time_base:v",
+    "1:1000",
+  ];
+}
+
+function audioArguments(plan: StreamPlan): string[] {
+  if (plan.action === "copy") return ["-c:a", "copy"];
+  return ["-c:a", "aac", "-b:a", String(AAC_BITS_PER_SECOND)];
+}

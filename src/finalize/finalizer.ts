@@ -1,0 +1,335 @@
+import type { RecordingId } from "../contract/ids.ts";
+import { NothingToRetryError, RecordingNotFoundError } from "../recording/errors.ts";
+import type { RecordingRecord, TrackKey, TrackRecord } from "../recording/ports.ts";
+import type { RecordingListener } from "../recording/recording-listener.ts";
+import { type SegmentView, summaryOf } from "../recording/segment-view.ts";
+import { writeFileDurably } from "../storage/durable-files.ts";
+import { JobRunner, type JobRunnerParts, isOfTrack } from "./job-runner.ts";
+import { buildManifest } from "./manifest.ts";
+import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
+
+/** What the finalizer is made of. */
+export type FinalizerParts = JobRunnerParts;
+
+/** What is kept in memory of a stopped recording that is being looked after. */
+interface Watch {
+  /** Looks at the recording one after the other, and anew when something changed meanwhile. */
+  considering: Promise<void> | undefined;
+  isStale: boolean;
+  /** Nothing more is to come but by a change, of which the catalogue tells all that must be known. */
+  isOver: boolean;
+  cancelTimer: () => void;
+  /** Per track: when chunks were first seen that its last run did not have. */
+  readonly lateSinceMs: Map<string, number>;
+  /** Per track: what its job was asked for with, which a failed run leaves no other trace of. */
+  readonly askedWith: Map<string, string>;
+  /** The manifest is written by one at a time. */
+  manifest: Promise<void>;
+}
+
+/**
+ * Makes the MP4s of stopped recordings: decides when a track is ready for it, has its job run, writes
+ * the manifest and moves the recording on. What it decides follows from the catalogue and the chunk
+ * files, so that a crash at any point only means that it is decided again.
+ */
+export class Finalizer implements RecordingListener {
+  readonly #parts: FinalizerParts;
+  readonly #runner: JobRunner;
+  readonly #watches = new Map<RecordingId, Watch>();
+  readonly #stopping = new AbortController();
+  /** Segments of finished recordings that were found to hold more than their MP4s do. */
+  readonly #foundSegments = new Map<RecordingId, readonly SegmentView[]>();
+  #lookingBack: Promise<void> = Promise.resolve();
+
+  constructor(parts: FinalizerParts) {
+    this.#parts = {
+      ...parts,
+      engine: {
+        segments: async (recordingId) =>
+          this.#foundSegments.get(recordingId) ?? parts.engine.segments(recordingId),
+      },
+    };
+    this.#runner = new JobRunner(this.#parts, {
+      trackFinalized: (key) => this.#rewriteManifest(key),
+      jobEnded: ({ recordingId }) => this.#consider(recordingId),
+    });
+  }
+
+  /** Takes up what an earlier process left. Call it after the engine's start. */
+  async start(): Promise<void> {
+    const { catalog, queue, clock, limits, log } = this.#parts;
+    const interrupted = await queue.requeueInterrupted();
+    const unfinished = await catalog.recordingsInState(["finalizing"]);
+    for (const { recordingId } of unfinished) this.#consider(recordingId);
+    const sinceMs = clock.nowMs() - limits.lateUploadWindowMs;
+    const finished = await catalog.recordingsInState(["ready", "failed"]);
+    const open = finished.filter(({ stoppedAtMs }) => (stoppedAtMs ?? 0) > sinceMs);
+    this.#lookingBack = this.#lookBack(open);
+    this.#runner.wake();
+    log.info({ interrupted, unfinished: unfinished.length }, "finalizer started");
+  }
+
+  /** Ends what is under way, to be taken up again by the next start, and waits for that. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const watch of this.#watches.values()) watch.cancelTimer();
+    await this.#runner.stop();
+    await this.#lookingBack;
+    for (const watch of this.#watches.values()) {
+      await watch.considering;
+      await watch.manifest;
+    }
+  }
+
+  recordingChanged(recordingId: RecordingId): void {
+    // The engine has the recording in memory now, and knows all that is there.
+    this.#foundSegments.delete(recordingId);
+    this.#consider(recordingId);
+  }
+
+  async recordingDeleted(recordingId: RecordingId): Promise<void> {
+    const watch = this.#watches.get(recordingId);
+    watch?.cancelTimer();
+    await this.#runner.forget(recordingId);
+    await watch?.considering;
+    await watch?.manifest;
+    this.#watches.delete(recordingId);
+    this.#foundSegments.delete(recordingId);
+  }
+
+  /**
+   * Tries the failed tracks of a recording again.
+   *
+   * @throws RecordingNotFoundError, NothingToRetryError
+   */
+  async retry(recordingId: RecordingId): Promise<void> {
+    const { catalog, queue } = this.#parts;
+    const record = await catalog.findRecording(recordingId);
+    if (record === undefined || record.deletedAtMs !== null) {
+      throw new RecordingNotFoundError(recordingId);
+    }
+    const tracks = await catalog.tracks(recordingId);
+    const failed = tracks.filter(({ job }) => job?.state === "failed");
+    if (failed.length === 0) throw new NothingToRetryError(recordingId);
+    for (const track of failed) await queue.enqueue(keyOf(track));
+    this.#runner.wake();
+  }
+
+  /**
+   * Finds chunks that came late and just before a crash: the catalogue knows nothing of them, only
+   * their files do. One recording after the other, since nobody waits for it.
+   */
+  async #lookBack(records: readonly RecordingRecord[]): Promise<void> {
+    const { catalog, log } = this.#parts;
+    for (const { recordingId } of records) {
+      if (this.#stopping.signal.aborted) return;
+      try {
+        const tracks = await catalog.tracks(recordingId);
+        const views = await this.#segmentsOnDisk(recordingId);
+        const isNewer = tracks.some(
+          (track) =>
+            track.result !== null &&
+            fingerprintOf(track.result.segments) !== fingerprintOf(segmentsOf(track, views)),
+        );
+        if (!isNewer) continue;
+        this.#foundSegments.set(recordingId, views);
+        this.#consider(recordingId);
+      } catch (error) {
+        log.error({ err: error, recordingId }, "could not look for late chunks of a recording");
+      }
+    }
+  }
+
+  async #segmentsOnDisk(recordingId: RecordingId): Promise<SegmentView[]> {
+    const { store } = this.#parts;
+    const views: SegmentView[] = [];
+    for (const segmentId of await store.list(recordingId)) {
+      const reader = await store.read(recordingId, segmentId);
+      if (reader === undefined) continue;
+      const { description, state } = reader;
+      const { participantId, trackId } = description;
+      const summary = summaryOf(description, state);
+      views.push({ recordingId, participantId, trackId, segmentId, summary });
+      await reader.close();
+    }
+    return views;
+  }
+
+  #watch(recordingId: RecordingId): Watch {
+    const known = this.#watches.get(recordingId);
+    if (known !== undefined) return known;
+    const watch: Watch = {
+      considering: undefined,
+      isStale: false,
+      isOver: false,
+      cancelTimer: () => {},
+      lateSinceMs: new Map(),
+      askedWith: new Map(),
+      manifest: Promise.resolve(),
+    };
+    this.#watches.set(recordingId, watch);
+    return watch;
+  }
+
+  #consider(recordingId: RecordingId): void {
+    if (this.#stopping.signal.aborted) return;
+    const watch = this.#watch(recordingId);
+    watch.isStale = true;
+    watch.considering ??= this.#considerWhileStale(recordingId, watch).finally(() => {
+      watch.considering = undefined;
+      if (watch.isOver && !watch.isStale) this.#watches.delete(recordingId);
+    });
+  }
+
+  /** Never rejects: what goes wrong is tried again after a while. */
+  async #considerWhileStale(recordingId: RecordingId, watch: Watch): Promise<void> {
+    const { clock, limits, log } = this.#parts;
+    while (watch.isStale && !this.#stopping.signal.aborted) {
+      watch.isStale = false;
+      watch.isOver = false;
+      watch.cancelTimer();
+      try {
+        const untilMs = await this.#considerOnce(recordingId, watch);
+        if (untilMs !== undefined) this.#considerAt(recordingId, watch, untilMs);
+      } catch (error) {
+        log.error({ err: error, recordingId }, "could not see to the finalization of a recording");
+        this.#considerAt(recordingId, watch, clock.nowMs() + limits.retryDelayMs);
+      }
+    }
+  }
+
+  #considerAt(recordingId: RecordingId, watch: Watch, atMs: number): void {
+    if (this.#stopping.signal.aborted) return;
+    const { clock } = this.#parts;
+    const delayMs = Math.max(0, atMs - clock.nowMs());
+    watch.cancelTimer = clock.after(delayMs, () => this.#consider(recordingId));
+  }
+
+  /** Does what is to be done now. Gives when to look again; undefined when a change will tell. */
+  async #considerOnce(recordingId: RecordingId, watch: Watch): Promise<number | undefined> {
+    const { catalog, engine, queue } = this.#parts;
+    const record = await catalog.findRecording(recordingId);
+    if (record === undefined || record.deletedAtMs !== null || record.state === "recording") {
+      watch.isOver = true;
+      return undefined;
+    }
+    const tracks = await catalog.tracks(recordingId);
+    const views = tracks.length === 0 ? [] : await engine.segments(recordingId);
+    const decisions: TrackDecision[] = [];
+    for (const track of tracks) {
+      const decision = this.#decide(record, track, views, watch);
+      decisions.push(decision);
+      if (decision.next !== "finalize") continue;
+      await queue.enqueue(keyOf(track));
+      watch.askedWith.set(nameOf(track), fingerprintOf(segmentsOf(track, views)));
+      watch.lateSinceMs.delete(nameOf(track));
+    }
+    if (decisions.some(({ next }) => next === "finalize")) this.#runner.wake();
+    if (decisions.every(isSettled)) await this.#settle(record, tracks, watch);
+    const waits = decisions.flatMap((decision) =>
+      decision.next === "wait" ? decision.untilMs : [],
+    );
+    watch.isOver =
+      decisions.every(({ next }) => next === "settled") &&
+      tracks.every(({ job }) => job?.state === "done");
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  #decide(
+    record: RecordingRecord,
+    track: TrackRecord,
+    views: readonly SegmentView[],
+    watch: Watch,
+  ): TrackDecision {
+    const { clock, limits } = this.#parts;
+    const name = nameOf(track);
+    const nowMs = clock.nowMs();
+    const decision = decideTrack(
+      {
+        job: track.job?.state,
+        segments: segmentsOf(track, views),
+        // A run takes what is there when it begins, which can be more than it was asked for with.
+        takenFingerprints: [
+          watch.askedWith.get(name) ?? [],
+          track.job?.state === "done" && track.result !== null
+            ? fingerprintOf(track.result.segments)
+            : [],
+        ].flat(),
+        stoppedAtMs: record.stoppedAtMs ?? record.startedAtMs,
+        lateSinceMs: watch.lateSinceMs.get(name),
+      },
+      nowMs,
+      limits,
+    );
+    if (decision.next === "wait" && decision.isLate && !watch.lateSinceMs.has(name)) {
+      watch.lateSinceMs.set(name, nowMs);
+    }
+    return decision;
+  }
+
+  /** All tracks have ended: tells so, in the manifest first. */
+  async #settle(
+    record: RecordingRecord,
+    tracks: readonly TrackRecord[],
+    watch: Watch,
+  ): Promise<void> {
+    const { catalog, clock, log } = this.#parts;
+    const reasons = tracks.flatMap(({ job, participantId, trackId }) =>
+      job?.state === "failed"
+        ? [`Track ${JSON.stringify(trackId)} of ${JSON.stringify(participantId)}: ${job.error}`]
+        : [],
+    );
+    const state = reasons.length === 0 ? "ready" : "failed";
+    if (record.state === state || record.state === "ready") return;
+    const change = { atMs: clock.nowMs(), reason: reasons.length === 0 ? null : reasons.join(" ") };
+    await this.#writeManifest(
+      { ...record, state, reason: change.reason, finalizedAtMs: change.atMs },
+      watch,
+    );
+    await catalog.advanceRecording(record.recordingId, state, change);
+    log.info({ recordingId: record.recordingId, state, reason: change.reason }, "recording ended");
+  }
+
+  /** A track of a recording that had ended already has a new MP4. */
+  async #rewriteManifest({ recordingId }: TrackKey): Promise<void> {
+    const record = await this.#parts.catalog.findRecording(recordingId);
+    if (record === undefined || record.deletedAtMs !== null) return;
+    if (record.state !== "ready" && record.state !== "failed") return;
+    await this.#writeManifest(record, this.#watch(recordingId));
+  }
+
+  async #writeManifest(record: RecordingRecord, watch: Watch): Promise<void> {
+    const { catalog, layout } = this.#parts;
+    const before = watch.manifest;
+    const writing = (async () => {
+      await Promise.allSettled([before]);
+      const tracks = await catalog.tracks(record.recordingId);
+      const manifest = buildManifest(record, tracks, layout);
+      const text = `${JSON.stringify(manifest, null, 2)}\n`;
+      await writeFileDurably(layout.manifestPath(record.recordingId), text);
+    })();
+    // Whoever waits for the last write must not fail with it: its own caller does.
+    watch.manifest = writing.then(
+      () => undefined,
+      () => undefined,
+    );
+    await writing;
+  }
+}
+
+/** Whether nothing more is to come of a track but what late chunks may bring. */
+function isSettled(decision: TrackDecision): boolean {
+  return decision.next === "settled" || (decision.next === "wait" && decision.isLate);
+}
+
+function segmentsOf(track: TrackKey, views: readonly SegmentView[]) {
+  return views.filter((view) => isOfTrack(view, track)).map(({ summary }) => summary);
+}
+
+function keyOf({ recordingId, participantId, trackId }: TrackKey): TrackKey {
+  return { recordingId, participantId, trackId };
+}
+
+function nameOf({ participantId, trackId }: TrackKey): string {
+  return JSON.stringify([participantId, trackId]);
+}

@@ -1,0 +1,267 @@
+import { EBML_HEADER_BYTES_MAX, ebmlChildren, readEbmlHeader, readVint } from "./ebml.ts";
+import {
+  DEFAULT_TIMESTAMP_SCALE_NS,
+  type MatroskaTrack,
+  parseTimestampScaleNs,
+  parseTracks,
+} from "./matroska-tracks.ts";
+import { PacketCounter } from "./packet-counter.ts";
+
+/** A track with the packets that went through the filter. */
+export interface CountedTrack {
+  readonly track: MatroskaTrack;
+  readonly packets: PacketCounter;
+}
+
+const ID = {
+  ebml: 0x1a45dfa3,
+  segment: 0x18538067,
+  seekHead: 0x114d9b74,
+  info: 0x1549a966,
+  tracks: 0x1654ae6b,
+  cues: 0x1c53bb6b,
+  cluster: 0x1f43b675,
+  timestamp: 0xe7,
+  simpleBlock: 0xa3,
+  blockGroup: 0xa0,
+  block: 0xa1,
+} as const;
+
+const CLUSTER_MAGIC = Buffer.from([0x1f, 0x43, 0xb6, 0x75]);
+/** Segment and Cluster headers of unknown size: what is cut out of them must not break a size. */
+const UNSIZED_SEGMENT = Uint8Array.of(0x18, 0x53, 0x80, 0x67, 1, 255, 255, 255, 255, 255, 255, 255);
+const UNSIZED_CLUSTER = Uint8Array.of(0x1f, 0x43, 0xb6, 0x75, 1, 255, 255, 255, 255, 255, 255, 255);
+
+/**
+ * Largest element that is waited for. A frame of a recorder stays far below; a larger size is taken
+ * for damage, so that a wrong length can neither fill the memory nor swallow the rest.
+ */
+const ELEMENT_BYTES_MAX = 64 * 1024 * 1024;
+
+const LACING_MASK = 0x06;
+const INVISIBLE_FLAG = 0x08;
+
+/**
+ * Lets only whole elements of a Matroska stream through, and counts its packets on the way.
+ *
+ * The count is independent of ffmpeg and is what an MP4 is verified against: ffmpeg itself hides
+ * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
+ * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
+ * leaves the filter is always sound, and the count holds for damaged segments too.
+ */
+export class MatroskaFilter {
+  /** Bytes that were left out as unusable. */
+  droppedBytes = 0;
+  readonly #tracks = new Map<number, CountedTrack>();
+  /** The beginning of an element whose end has not come, in the pieces that it came in. */
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
+  /** With fewer bytes than this nothing more can be told of the rest. */
+  #neededBytes = 0;
+  #searching = false;
+  #sawSegment = false;
+  #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
+  #clusterTicks = 0;
+
+  /** Tracks in the order of the header; empty until it has come. */
+  get tracks(): readonly CountedTrack[] {
+    return [...this.#tracks.values()];
+  }
+
+  /** Takes the next bytes of the stream and gives what can be passed on, in pieces. */
+  push(bytes: Uint8Array): Uint8Array[] {
+    const out: Uint8Array[] = [];
+    // Only what an element that was begun still needs is put together with the rest: the bytes of a
+    // chunk are passed on as they are, not copied.
+    let from = 0;
+    while (this.#restBytes > 0 && from < bytes.length) {
+      const wanted = this.#searching
+        ? bytes.length
+        : Math.max(this.#neededBytes - this.#restBytes, EBML_HEADER_BYTES_MAX);
+      const taken = bytes.subarray(from, from + wanted);
+      this.#keep(taken);
+      from += taken.length;
+      if (this.#restBytes < this.#neededBytes) break;
+      const rest = Buffer.concat(this.#rest);
+      this.#forgetRest();
+      out.push(...this.#pass(rest));
+    }
+    if (from < bytes.length) out.push(...this.#pass(bytes.subarray(from)));
+    return out;
+  }
+
+  /** Gives what of the bytes can be passed on; keeps the beginning of an element without its end. */
+  #pass(all: Uint8Array): Uint8Array[] {
+    const out: Uint8Array[] = [];
+    let offset = 0;
+    let copyFrom = 0;
+    const copyUpTo = (to: number): void => {
+      if (to > copyFrom) out.push(all.subarray(copyFrom, to));
+    };
+    for (;;) {
+      if (this.#searching) {
+        copyUpTo(offset);
+        const found = this.#findCluster(all, offset);
+        this.droppedBytes += found - offset;
+        offset = found;
+        copyFrom = found;
+        if (this.#searching) break;
+      }
+      const header = readEbmlHeader(all, offset);
+      if (header === "short") break;
+      if (header === "invalid" || !this.#isPlausible(header.id, header.dataBytes)) {
+        this.#searching = true;
+        continue;
+      }
+      const { id, headerBytes, dataBytes } = header;
+      if (id === ID.segment || id === ID.cluster) {
+        this.#sawSegment = true;
+        if (dataBytes !== undefined) {
+          copyUpTo(offset);
+          out.push(id === ID.segment ? UNSIZED_SEGMENT : UNSIZED_CLUSTER);
+          copyFrom = offset + headerBytes;
+        }
+        offset += headerBytes;
+        continue;
+      }
+      const end = offset + headerBytes + (dataBytes ?? 0);
+      if (end > all.length) {
+        this.#neededBytes = end - offset;
+        break;
+      }
+      const from = offset + headerBytes;
+      // Nearly all elements are these: no view is made for each.
+      const isWanted =
+        id === ID.simpleBlock
+          ? this.#takeBlock(all, from, end)
+          : this.#take(id, all.subarray(from, end));
+      if (!isWanted) {
+        copyUpTo(offset);
+        copyFrom = end;
+      }
+      offset = end;
+    }
+    copyUpTo(offset);
+    this.#keep(all.subarray(offset));
+    return out;
+  }
+
+  /** Bytes of the stream are missing here: what was begun cannot be ended. */
+  gap(): void {
+    this.end();
+    this.#searching = true;
+  }
+
+  /** The stream is over. An element whose end never came is left out. */
+  end(): void {
+    this.droppedBytes += this.#restBytes;
+    this.#forgetRest();
+  }
+
+  #forgetRest(): void {
+    this.#rest = [];
+    this.#restBytes = 0;
+    this.#neededBytes = 0;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#rest.push(bytes);
+    this.#restBytes += bytes.length;
+  }
+
+  #isPlausible(id: number, dataBytes: number | undefined): boolean {
+    if (id === ID.segment || id === ID.cluster) return this.#sawSegment || id === ID.segment;
+    if (dataBytes === undefined || dataBytes > ELEMENT_BYTES_MAX) return false;
+    return this.#sawSegment || id === ID.ebml;
+  }
+
+  /**
+   * Index of the next Cluster that is followed by what one begins with; `searching` ends there. Else
+   * the index from which on more bytes are needed to tell.
+   */
+  #findCluster(all: Uint8Array, from: number): number {
+    const buffer = Buffer.from(all.buffer, all.byteOffset, all.byteLength);
+    // Without the header nothing that follows can be used.
+    if (this.#tracks.size === 0) return all.length;
+    for (let at = buffer.indexOf(CLUSTER_MAGIC, from); at !== -1;) {
+      const header = readEbmlHeader(all, at);
+      if (header === "short") return at;
+      if (header !== "invalid") {
+        const child = readEbmlHeader(all, at + header.headerBytes);
+        if (child === "short") return at;
+        if (child !== "invalid" && child.id === ID.timestamp) {
+          this.#searching = false;
+          return at;
+        }
+      }
+      at = buffer.indexOf(CLUSTER_MAGIC, at + 1);
+    }
+    return Math.max(from, all.length - EBML_HEADER_BYTES_MAX);
+  }
+
+  /** Learns from a whole element. Gives whether it is to be passed on. */
+  #take(id: number, data: Uint8Array): boolean {
+    switch (id) {
+      case ID.info: {
+        this.#tickMs = parseTimestampScaleNs(data) / 1e6;
+        return true;
+      }
+      case ID.tracks: {
+        for (const track of parseTracks(data)) {
+          if (this.#tracks.has(track.number)) continue;
+          this.#tracks.set(track.number, { track, packets: new PacketCounter() });
+        }
+        return true;
+      }
+      case ID.timestamp: {
+        this.#clusterTicks = 0;
+        for (const byte of data) this.#clusterTicks = this.#clusterTicks * 256 + byte;
+        return true;
+      }
+      case ID.blockGroup: {
+        return this.#takeGroup(data);
+      }
+      // Positions in the file do not hold for what is passed on, and no reader of a pipe can seek.
+      case ID.seekHead:
+      case ID.cues: {
+        return false;
+      }
+      default: {
+        return true;
+      }
+    }
+  }
+
+  #takeGroup(data: Uint8Array): boolean {
+    let block: Uint8Array | undefined;
+    for (const child of ebmlChildren(data)) {
+      if (child.id === ID.block) block = child.data;
+    }
+    return block !== undefined && this.#takeBlock(block, 0, block.length);
+  }
+
+  /** @param to exclusive */
+  #takeBlock(bytes: Uint8Array, from: number, to: number): boolean {
+    const first = bytes[from] ?? 0;
+    const number = first >= 0x80 ? { value: first & 0x7f, length: 1 } : readVint(bytes, from);
+    const at = from + (number?.length ?? 0);
+    const counted = number === undefined ? undefined : this.#tracks.get(number.value);
+    const dataAt = at + 3;
+    if (counted === undefined || dataAt > to) {
+      this.droppedBytes += to - from;
+      return false;
+    }
+    const relativeTicks = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
+    const flags = bytes[at + 2] ?? 0;
+    const isLaced = (flags & LACING_MASK) !== 0;
+    counted.packets.add({
+      atMs: (this.#clusterTicks + relativeTicks) * this.#tickMs - counted.track.codecDelayMs,
+      packets: isLaced ? (bytes[dataAt] ?? 0) + 1 : 1,
+      // Of laced and encoded blocks the frames' own size is not worked out.
+      bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
+      isVisible: (flags & INVISIBLE_FLAG) === 0,
+    });
+    return true;
+  }
+}

@@ -1,0 +1,78 @@
+import type { SegmentReader } from "../recording/ports.ts";
+import { MatroskaFilter } from "./matroska-filter.ts";
+import type { SourceCounts } from "./media-check.ts";
+import { type SourceStreams, streamOfTrack } from "./source-stream.ts";
+
+/** What the beginning of a segment tells of it. */
+export interface MatroskaProbe {
+  readonly streams: SourceStreams;
+  /** How many packets all its streams together will have, guessed from the first chunks. */
+  readonly packetsEstimate: number;
+}
+
+/** Chunks read to find the tracks and the rate of packets: a few seconds. */
+const PROBED_CHUNKS = 4;
+
+/** Most bytes read in search of the tracks. */
+const PROBED_BYTES_MAX = 16 * 1024 * 1024;
+
+/** The rate of frames rises, such as after a dark start. A guess too low costs a second run. */
+const ESTIMATE_MARGIN = 1.25;
+const ESTIMATE_BASE_PACKETS = 500;
+
+/** Reads the beginning of a segment: which streams it has. */
+export async function probeMatroska(reader: SegmentReader): Promise<MatroskaProbe> {
+  const filter = new MatroskaFilter();
+  let chunks = 0;
+  let bytes = 0;
+  for await (const payload of filteredPayloads(reader, filter, () => {})) {
+    chunks += 1;
+    bytes += payload.length;
+    if (chunks >= PROBED_CHUNKS && filter.tracks.length > 0) break;
+    if (bytes > PROBED_BYTES_MAX) break;
+  }
+  const counts = countsOf(filter);
+  const packets = (counts.video?.packets ?? 0) + (counts.audio?.packets ?? 0);
+  const { count } = reader.state.sequences;
+  const share = Math.max(count / Math.max(1, chunks), reader.state.bytes / Math.max(1, bytes));
+  return {
+    streams: streamsOf(filter),
+    packetsEstimate: ESTIMATE_BASE_PACKETS + Math.ceil(packets * share * ESTIMATE_MARGIN),
+  };
+}
+
+/**
+ * The payloads of a segment with everything left out that is cut off by missing or damaged chunks.
+ *
+ * @param onDamaged told the sequence of each chunk whose bytes are not those that were acknowledged
+ */
+export async function* filteredPayloads(
+  reader: SegmentReader,
+  filter: MatroskaFilter,
+  onDamaged: (sequence: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let expected = 0;
+  for await (const { sequence, payload } of reader.chunks(onDamaged)) {
+    if (sequence !== expected) filter.gap();
+    expected = sequence + 1;
+    yield* filter.push(payload);
+  }
+  filter.end();
+}
+
+/** The streams that are used: the first picture and the first sound. */
+export function streamsOf(filter: MatroskaFilter): SourceStreams {
+  const streams = filter.tracks.map(({ track }) => streamOfTrack(track));
+  return {
+    video: streams.find((stream) => stream?.kind === "video"),
+    audio: streams.find((stream) => stream?.kind === "audio"),
+  };
+}
+
+/** What those streams held, when all of the segment has gone through the filter. */
+export function countsOf(filter: MatroskaFilter): SourceCounts {
+  return {
+    video: filter.tracks.find(({ track }) => track.kind === "video")?.packets,
+    audio: filter.tracks.find(({ track }) => track.kind === "audio")?.packets,
+  };
+}

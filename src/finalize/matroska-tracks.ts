@@ -1,0 +1,97 @@
+import { ebmlChildren, readUnsigned } from "./ebml.ts";
+
+/** A track as the header of a Matroska stream describes it (RFC 9559, section 5.1.4). */
+export interface MatroskaTrack {
+  readonly number: number;
+  readonly kind: "video" | "audio" | "other";
+  /** Such as `V_VP9`. */
+  readonly codecId: string;
+  /** Hexadecimal; tells whether two segments share their decoder's parameters. */
+  readonly codecPrivate: string;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly channels: number | null;
+  readonly sampleRate: number | null;
+  /** How much earlier than its block a frame is presented (RFC 9559, section 5.1.4.1.25). */
+  readonly codecDelayMs: number;
+  /** Compressed or encrypted: the bytes of its blocks are not those of its frames. */
+  readonly encoded: boolean;
+}
+
+const ID = {
+  trackEntry: 0xae,
+  number: 0xd7,
+  type: 0x83,
+  codecId: 0x86,
+  codecPrivate: 0x63a2,
+  contentEncodings: 0x6d80,
+  codecDelay: 0x56aa,
+  video: 0xe0,
+  width: 0xb0,
+  height: 0xba,
+  audio: 0xe1,
+  samplingFrequency: 0xb5,
+  channels: 0x9f,
+  timestampScale: 0x2ad7b1,
+} as const;
+
+/** Nanoseconds in a tick when Info does not say (RFC 9559, section 5.1.2.9). */
+export const DEFAULT_TIMESTAMP_SCALE_NS = 1_000_000;
+
+/** The tracks in the data of a Tracks element; entries without a number are left out. */
+export function parseTracks(data: Uint8Array): MatroskaTrack[] {
+  const tracks: MatroskaTrack[] = [];
+  for (const { id, data: entry } of ebmlChildren(data)) {
+    if (id !== ID.trackEntry) continue;
+    const track = parseTrackEntry(entry);
+    if (track.number > 0) tracks.push(track);
+  }
+  return tracks;
+}
+
+/** Nanoseconds in a tick, from the data of an Info element. */
+export function parseTimestampScaleNs(data: Uint8Array): number {
+  for (const child of ebmlChildren(data)) {
+    if (child.id !== ID.timestampScale) continue;
+    const scale = readUnsigned(child.data, 0, child.data.length);
+    if (scale > 0) return scale;
+  }
+  return DEFAULT_TIMESTAMP_SCALE_NS;
+}
+
+function parseTrackEntry(entry: Uint8Array): MatroskaTrack {
+  const fields = new Map<number, Uint8Array>();
+  for (const { id, data } of ebmlChildren(entry)) {
+    if (!fields.has(id)) fields.set(id, data);
+    if (id !== ID.video && id !== ID.audio) continue;
+    for (const child of ebmlChildren(data)) fields.set(child.id, child.data);
+  }
+  const unsigned = (id: number): number | null => {
+    const data = fields.get(id);
+    return data === undefined ? null : readUnsigned(data, 0, data.length);
+  };
+  return {
+    number: unsigned(ID.number) ?? 0,
+    kind: kindOf(unsigned(ID.type)),
+    codecId: new TextDecoder().decode(fields.get(ID.codecId)).replace(/\0+$/, ""),
+    codecPrivate: fields.get(ID.codecPrivate)?.toHex() ?? "",
+    width: unsigned(ID.width),
+    height: unsigned(ID.height),
+    channels: unsigned(ID.channels),
+    sampleRate: floatOf(fields.get(ID.samplingFrequency)),
+    codecDelayMs: (unsigned(ID.codecDelay) ?? 0) / 1e6,
+    encoded: fields.has(ID.contentEncodings),
+  };
+}
+
+function kindOf(type: number | null): MatroskaTrack["kind"] {
+  if (type === 1) return "video";
+  return type === 2 ? "audio" : "other";
+}
+
+function floatOf(data: Uint8Array | undefined): number | null {
+  if (data === undefined) return null;
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  if (data.length === 4) return view.getFloat32(0);
+  return data.length === 8 ? view.getFloat64(0) : null;
+}

@@ -1,0 +1,146 @@
+import { open } from "node:fs/promises";
+import {
+  EncodedPacketSink,
+  FilePathSource,
+  Input,
+  type InputTrack,
+  MATROSKA,
+  type MediaCodec,
+  MP4,
+  WEBM,
+} from "mediabunny";
+import type { SegmentReader } from "../recording/ports.ts";
+import { MediaUnreadableError } from "./finalize-errors.ts";
+import type { SourceCounts } from "./media-check.ts";
+import { PacketCounter } from "./packet-counter.ts";
+import {
+  type SourceStream,
+  type SourceStreams,
+  type StreamCodec,
+  opusPreSkipMs,
+} from "./source-stream.ts";
+
+/** A plain file and what it holds. */
+export interface FileProbe {
+  readonly streams: SourceStreams;
+  readonly counts: SourceCounts;
+}
+
+/** Writes the payloads of a segment one after the other. */
+export async function writePayloads(
+  payloads: AsyncIterable<Uint8Array>,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const handle = await open(path, "wx");
+  try {
+    for await (const payload of payloads) {
+      signal.throwIfAborted();
+      await handle.writeFile(payload);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The payloads of a segment with the sequences of those that are damaged told to `onDamaged`. */
+export function plainPayloads(
+  reader: SegmentReader,
+  onDamaged: (sequence: number) => void,
+): AsyncIterable<Uint8Array> {
+  return reader.payloads(onDamaged);
+}
+
+/**
+ * Reads what an MP4 file holds, by a reader that is independent of ffmpeg. Its index can stand at
+ * the end or be spread over fragments.
+ *
+ * @throws MediaUnreadableError
+ */
+export async function probeFile(path: string, signal: AbortSignal): Promise<FileProbe> {
+  const input = new Input({ source: new FilePathSource(path), formats: [MP4, WEBM, MATROSKA] });
+  try {
+    const video = await input.getPrimaryVideoTrack();
+    const audio = await input.getPrimaryAudioTrack();
+    return {
+      streams: {
+        video: video === null ? undefined : await streamOf(video, "video"),
+        audio: audio === null ? undefined : await streamOf(audio, "audio"),
+      },
+      counts: {
+        video: video === null ? undefined : await countPackets(video, signal),
+        audio: audio === null ? undefined : await countPackets(audio, signal),
+      },
+    };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new MediaUnreadableError("The chunks form no readable file.", { cause: error });
+  } finally {
+    input.dispose();
+  }
+}
+
+const CODECS: Readonly<Partial<Record<MediaCodec, StreamCodec>>> = {
+  avc: "h264",
+  hevc: "hevc",
+  vp8: "vp8",
+  vp9: "vp9",
+  av1: "av1",
+  opus: "opus",
+  aac: "aac",
+  mp3: "mp3",
+  flac: "flac",
+  vorbis: "vorbis",
+};
+
+async function streamOf(track: InputTrack, kind: "video" | "audio"): Promise<SourceStream> {
+  const name = await track.getCodec();
+  const codec = name?.startsWith("pcm-") === true ? "pcm" : CODECS[name ?? "ulaw"];
+  const { text, description } = await describeDecoder(track);
+  return {
+    kind,
+    codec,
+    codecName: name ?? "unknown",
+    parameters: `${text} ${description.toHex()}`,
+    width: track.isVideoTrack() ? await track.getCodedWidth() : null,
+    height: track.isVideoTrack() ? await track.getCodedHeight() : null,
+    preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
+  };
+}
+
+async function describeDecoder(
+  track: InputTrack,
+): Promise<{ text: string; description: Uint8Array }> {
+  if (track.isVideoTrack()) {
+    const config = await track.getDecoderConfig();
+    const text = `${config?.codec} ${config?.codedWidth}x${config?.codedHeight}`;
+    return { text, description: bytesOf(config?.description) };
+  }
+  if (!track.isAudioTrack()) return { text: "", description: new Uint8Array() };
+  const config = await track.getDecoderConfig();
+  const text = `${config?.codec} ${config?.sampleRate} ${config?.numberOfChannels}`;
+  return { text, description: bytesOf(config?.description) };
+}
+
+function bytesOf(bytes: ArrayBufferView | ArrayBufferLike | undefined): Uint8Array {
+  if (bytes === undefined) return new Uint8Array();
+  return ArrayBuffer.isView(bytes)
+    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    : new Uint8Array(bytes);
+}
+
+async function countPackets(track: InputTrack, signal: AbortSignal): Promise<PacketCounter> {
+  const counter = new PacketCounter();
+  for await (const packet of new EncodedPacketSink(track).packets(undefined, undefined, {
+    metadataOnly: true,
+  })) {
+    signal.throwIfAborted();
+    counter.add({
+      atMs: packet.timestamp * 1_000,
+      packets: 1,
+      bytes: packet.byteLength,
+      isVisible: true,
+    });
+  }
+  return counter;
+}

@@ -1,0 +1,321 @@
+import { join } from "node:path";
+import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
+import { type Container, containerOfHeader } from "../recording/container.ts";
+import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
+import { FfmpegFailedError, MediaMismatchError, MediaUnreadableError } from "./finalize-errors.ts";
+import { runFfmpeg } from "./ffmpeg-run.ts";
+import type { FinalizeLimits } from "./finalize-limits.ts";
+import { MatroskaFilter } from "./matroska-filter.ts";
+import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
+import { muxByMediabunny } from "./mediabunny-mux.ts";
+import { type SourceCounts, checkMedia } from "./media-check.ts";
+import { plainPayloads, probeFile, writePayloads } from "./mp4-source.ts";
+import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
+import { type RemuxPlan, planRemux } from "./remux-plan.ts";
+import { rangesOf } from "./segment-report.ts";
+import type { SourceStreams } from "./source-stream.ts";
+
+/** What a run has at hand. */
+export interface RemuxContext {
+  readonly ffmpeg: FfmpegBinary;
+  readonly limits: FinalizeLimits;
+  /** A directory of this run alone, on the file system of the recordings. */
+  readonly workDirectory: string;
+  readonly signal: AbortSignal;
+  /** Share of the segment that is done, 0 to 1. */
+  readonly onProgress: (share: number) => void;
+}
+
+/** A picture size that all segments of a track are brought to. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A verified MP4 of one segment. */
+export interface SegmentMedia {
+  readonly path: string;
+  readonly plan: RemuxPlan;
+  readonly counts: SourceCounts;
+  readonly index: Mp4Index;
+  readonly damage: SegmentDamage;
+}
+
+/**
+ * Most bytes of the index for a packet: 4 in `stsz`, 8 in `stts`, 12 in `stsc` and 8 in `co64` when
+ * every packet is a chunk of its own, 8 in `ctts` with B-frames, 4 in `stss` for a keyframe (ISO/IEC
+ * 14496-12, 8.6 and 8.7).
+ */
+const INDEX_BYTES_PER_PACKET_MAX = 44;
+
+/**
+ * Bytes that are set aside for each packet while their number is a guess; what is not used stays as
+ * a hole in the file. Recordings of Chromium took 12 to 20. When it is too little, a second run has
+ * the room that is surely enough.
+ */
+const INDEX_BYTES_PER_PACKET_GUESS = 24;
+const INDEX_BYTES_BASE = 16 * 1024;
+
+/** The first bytes, which tell the container. */
+const SIGNATURE_BYTES = 16;
+
+/**
+ * Which streams a segment has, as far as its beginning tells.
+ *
+ * @throws MediaUnreadableError
+ */
+export async function segmentStreams(
+  reader: SegmentReader,
+  context: RemuxContext,
+): Promise<SourceStreams> {
+  if ((await containerOf(reader)) === "matroska") return (await probeMatroska(reader)).streams;
+  const path = join(context.workDirectory, `${crypto.randomUUID()}.source`);
+  await writePayloads(
+    plainPayloads(reader, () => {}),
+    path,
+    context.signal,
+  );
+  return (await probeFile(path, context.signal)).streams;
+}
+
+/**
+ * Makes a verified MP4 of one segment in the work directory.
+ *
+ * @param uniform the picture's size when the segment must be made H.264 and AAC, to be joined
+ * @throws MediaUnreadableError, MediaMismatchError, FfmpegFailedError and what running ffmpeg throws
+ */
+export async function remuxSegment(
+  reader: SegmentReader,
+  uniform: PictureSize | undefined,
+  context: RemuxContext,
+): Promise<SegmentMedia> {
+  const container = await containerOf(reader);
+  return container === "matroska"
+    ? remuxMatroska(reader, uniform, context)
+    : remuxMp4(reader, uniform, context);
+}
+
+async function containerOf(reader: SegmentReader): Promise<Container> {
+  let head = Buffer.alloc(0);
+  for await (const payload of reader.payloads(() => {})) {
+    head = Buffer.concat([head, payload.subarray(0, SIGNATURE_BYTES)]);
+    if (head.length >= SIGNATURE_BYTES) break;
+  }
+  const container = containerOfHeader(head);
+  if (container === undefined) {
+    throw new MediaUnreadableError("The first chunk is missing or has no container's header.");
+  }
+  return container;
+}
+
+async function remuxMatroska(
+  reader: SegmentReader,
+  uniform: PictureSize | undefined,
+  context: RemuxContext,
+): Promise<SegmentMedia> {
+  const probe = await probeMatroska(reader);
+  let streams = probe.streams;
+  let moovBytes = INDEX_BYTES_BASE + probe.packetsEstimate * INDEX_BYTES_PER_PACKET_GUESS;
+  for (;;) {
+    const plan = planOrThrow(streams, context, uniform);
+    const filter = new MatroskaFilter();
+    const damagedSequences: number[] = [];
+    const payloads = reportingProgress(
+      filteredPayloads(reader, filter, (sequence) => damagedSequences.push(sequence)),
+      reader.state.bytes,
+      context.onProgress,
+    );
+    const path = join(context.workDirectory, `${crypto.randomUUID()}.mp4`);
+    let failure: FfmpegFailedError | undefined;
+    try {
+      if (plan.muxer === "mediabunny") await muxFiltered(payloads, filter, path, context);
+      else await pipeIntoFfmpeg(payloads, plan, moovBytes, path, uniform, reader, context);
+    } catch (error) {
+      if (!(error instanceof FfmpegFailedError)) throw error;
+      failure = error;
+    }
+    const counts = countsOf(filter);
+    const present = withPackets(streamsOf(filter), counts);
+    const indexBytes = INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX;
+    const index = failure === undefined ? await settleMp4Index(path) : undefined;
+    if (index === undefined || !sameStreams(plan, present)) {
+      // A stream that the header promises and that never came stops a muxer, and so does an index
+      // that needs more room than was guessed. Now both are known.
+      if (present.video === undefined && present.audio === undefined) {
+        throw new MediaUnreadableError("The chunks hold no packet of picture or sound.");
+      }
+      const isNews = !sameStreams(plan, present) || indexBytes > moovBytes;
+      if (isNews) {
+        streams = present;
+        moovBytes = indexBytes;
+        continue;
+      }
+      throw failure ?? new FfmpegFailedError("a file without an index", "");
+    }
+    const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
+    return verified({ path, plan, counts, index, damage }, isIncomplete(reader, damage));
+  }
+}
+
+async function pipeIntoFfmpeg(
+  payloads: AsyncIterable<Uint8Array>,
+  plan: RemuxPlan,
+  moovBytes: number,
+  outputPath: string,
+  uniform: PictureSize | undefined,
+  reader: SegmentReader,
+  { ffmpeg, limits, signal }: RemuxContext,
+): Promise<void> {
+  const picture = uniform ?? evenSize(plan);
+  await runFfmpeg({
+    ffmpeg,
+    limits,
+    task: { container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath },
+    input: payloads,
+    inputBytes: reader.state.bytes,
+    onMediaMs: () => {},
+    signal,
+  });
+}
+
+async function muxFiltered(
+  payloads: AsyncIterable<Uint8Array>,
+  filter: MatroskaFilter,
+  outputPath: string,
+  { workDirectory, signal }: RemuxContext,
+): Promise<void> {
+  const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
+  await writePayloads(payloads, sourcePath, signal);
+  const counts = countsOf(filter);
+  await muxByMediabunny({
+    inputs: [{ path: sourcePath, offsetMs: -startMsOf(counts) }],
+    outputPath,
+    videoPackets: counts.video?.packets ?? 0,
+    audioPackets: counts.audio?.packets ?? 0,
+    onMediaMs: () => {},
+    signal,
+  });
+}
+
+async function remuxMp4(
+  reader: SegmentReader,
+  uniform: PictureSize | undefined,
+  context: RemuxContext,
+): Promise<SegmentMedia> {
+  const { workDirectory, signal, ffmpeg, limits, onProgress } = context;
+  const damagedSequences: number[] = [];
+  const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
+  const payloads = plainPayloads(reader, (sequence) => damagedSequences.push(sequence));
+  await writePayloads(payloads, sourcePath, signal);
+  const { streams, counts } = await probeFile(sourcePath, signal);
+  const plan = planOrThrow(withPackets(streams, counts), context, uniform);
+  const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
+  const durationMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
+  const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / durationMs));
+  if (plan.muxer === "mediabunny") {
+    await muxByMediabunny({
+      inputs: [{ path: sourcePath, offsetMs: -startMsOf(counts) }],
+      outputPath: path,
+      videoPackets: counts.video?.packets ?? 0,
+      audioPackets: counts.audio?.packets ?? 0,
+      onMediaMs,
+      signal,
+    });
+  } else {
+    const task = {
+      container: "mp4" as const,
+      input: { path: sourcePath },
+      plan,
+      moovBytes: INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX,
+      picture: uniform ?? evenSize(plan),
+      outputPath: path,
+    };
+    const inputBytes = reader.state.bytes;
+    await runFfmpeg({ ffmpeg, limits, task, input: undefined, inputBytes, onMediaMs, signal });
+  }
+  const damage = damageOf(reader, damagedSequences, 0);
+  const index = await settleMp4Index(path);
+  if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
+  return verified({ path, plan, counts, index, damage }, isIncomplete(reader, damage));
+}
+
+function planOrThrow(
+  streams: SourceStreams,
+  { ffmpeg }: RemuxContext,
+  uniform: PictureSize | undefined,
+): RemuxPlan {
+  const decision = planRemux(streams, ffmpeg.abilities, uniform !== undefined);
+  if (decision.outcome === "unsupported") throw new MediaUnreadableError(decision.reason);
+  return decision.plan;
+}
+
+function verified(media: SegmentMedia, isDamaged: boolean): SegmentMedia {
+  const findings = checkMedia(media.plan, media.counts, media.index, isDamaged);
+  if (findings.length > 0) throw new MediaMismatchError(findings);
+  return media;
+}
+
+function damageOf(
+  { description }: SegmentReader,
+  damagedSequences: readonly number[],
+  unusableBytes: number,
+): SegmentDamage {
+  const { segmentId } = description;
+  return { segmentId, damagedChunks: rangesOf(damagedSequences), unusableBytes };
+}
+
+/** Whether pictures can be missing that others need to be decoded. */
+function isIncomplete({ state }: SegmentReader, damage: SegmentDamage): boolean {
+  return (
+    damage.unusableBytes > 0 ||
+    damage.damagedChunks.length > 0 ||
+    state.sequences.missing(state.chunkCount ?? state.sequences.end).length > 0
+  );
+}
+
+function withPackets(streams: SourceStreams, counts: SourceCounts): SourceStreams {
+  return {
+    video: (counts.video?.packets ?? 0) > 0 ? streams.video : undefined,
+    audio: (counts.audio?.packets ?? 0) > 0 ? streams.audio : undefined,
+  };
+}
+
+function sameStreams(plan: RemuxPlan, streams: SourceStreams): boolean {
+  return (
+    (plan.video === undefined) === (streams.video === undefined) &&
+    (plan.audio === undefined) === (streams.audio === undefined)
+  );
+}
+
+/** When the first of the streams begins: in the MP4 that is at 0, as ffmpeg makes it. */
+function startMsOf({ video, audio }: SourceCounts): number {
+  return Math.min(...[video?.firstMs ?? [], audio?.firstMs ?? []].flat());
+}
+
+function packetsOf({ video, audio }: SourceCounts): number {
+  return (video?.packets ?? 0) + (audio?.packets ?? 0);
+}
+
+function evenSize({ video }: RemuxPlan): PictureSize | undefined {
+  const { width, height } = video?.source ?? {};
+  if (!width || !height) return undefined;
+  return { width: evenUp(width), height: evenUp(height) };
+}
+
+/** yuv420p has a colour sample for every second pixel, so both sides are made even. */
+export function evenUp(pixels: number): number {
+  return pixels + (pixels % 2);
+}
+
+async function* reportingProgress(
+  payloads: AsyncIterable<Uint8Array>,
+  totalBytes: number,
+  onProgress: (share: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const payload of payloads) {
+    yield payload;
+    bytes += payload.length;
+    onProgress(totalBytes === 0 ? 1 : Math.min(1, bytes / totalBytes));
+  }
+}

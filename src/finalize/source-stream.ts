@@ -1,0 +1,89 @@
+import type { MatroskaTrack } from "./matroska-tracks.ts";
+
+/** Codecs that the plan knows, by ffmpeg's names. */
+export type StreamCodec =
+  | "h264"
+  | "hevc"
+  | "vp8"
+  | "vp9"
+  | "av1"
+  | "opus"
+  | "aac"
+  | "mp3"
+  | "flac"
+  | "vorbis"
+  | "pcm";
+
+/** One elementary stream of a segment, as its container describes it. */
+export interface SourceStream {
+  readonly kind: "video" | "audio";
+  /** Undefined for a codec that is not known here. */
+  readonly codec: StreamCodec | undefined;
+  /** As the container calls the codec. */
+  readonly codecName: string;
+  /** Decoder parameters; segments that differ in them cannot be joined by copying. */
+  readonly parameters: string;
+  readonly width: number | null;
+  readonly height: number | null;
+  /** How much of the sound's beginning a decoder may leave out, since it only warms up on it. */
+  readonly preSkipMs: number;
+}
+
+/** What a stream holds, counted without ffmpeg. */
+export interface StreamCount {
+  readonly packets: number;
+  /** Packets that give a picture of their own when they are decoded. */
+  readonly visiblePackets: number;
+  /** Sum of all packets; undefined when it is not known. */
+  readonly bytes: number | undefined;
+  /** Undefined when there is no packet. */
+  readonly firstMs: number | undefined;
+  /** Start of the last packet in order of presentation. */
+  readonly lastMs: number | undefined;
+}
+
+/** The picture and the sound of a segment; each of them can be missing. */
+export interface SourceStreams {
+  readonly video: SourceStream | undefined;
+  readonly audio: SourceStream | undefined;
+}
+
+// https://www.matroska.org/technical/codec_specs.html
+const MATROSKA_CODECS: readonly (readonly [prefix: string, codec: StreamCodec])[] = [
+  ["V_MPEG4/ISO/AVC", "h264"],
+  ["V_MPEGH/ISO/HEVC", "hevc"],
+  ["V_VP8", "vp8"],
+  ["V_VP9", "vp9"],
+  ["V_AV1", "av1"],
+  ["A_OPUS", "opus"],
+  ["A_AAC", "aac"],
+  ["A_MPEG/L3", "mp3"],
+  ["A_FLAC", "flac"],
+  ["A_VORBIS", "vorbis"],
+  ["A_PCM/", "pcm"],
+];
+
+/** The stream that a Matroska track is; undefined when it is neither picture nor sound. */
+export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
+  if (track.kind === "other") return undefined;
+  const codec = MATROSKA_CODECS.find(([prefix]) => track.codecId.startsWith(prefix))?.[1];
+  return {
+    kind: track.kind,
+    codec,
+    codecName: track.codecId === "" ? "unnamed" : track.codecId,
+    parameters: `${track.codecId} ${track.codecPrivate} ${track.sampleRate} ${track.channels}`,
+    width: track.width,
+    height: track.height,
+    preSkipMs: codec === "opus" ? opusPreSkipMs(Uint8Array.fromHex(track.codecPrivate)) : 0,
+  };
+}
+
+/**
+ * Pre-skip in an Opus header (RFC 7845, 5.1). Chromium writes 80 ms, and whether a decoder heeds it
+ * depends on the container.
+ */
+export function opusPreSkipMs(head: Uint8Array): number {
+  return ((head[10] ?? 0) + (head[11] ?? 0) * 256) / OPUS_SAMPLES_PER_MS;
+}
+
+const OPUS_SAMPLES_PER_MS = 48;

@@ -1,0 +1,149 @@
+import { mkdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { SegmentSummary } from "../contract/recordings.ts";
+import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
+import type {
+  ChunkStore,
+  Clock,
+  MediaRecord,
+  SegmentReader,
+  TrackKey,
+  TrackResult,
+} from "../recording/ports.ts";
+import { summaryOf } from "../recording/segment-view.ts";
+import { publishFile, syncDirectory } from "../storage/durable-files.ts";
+import type { RecordingsLayout } from "../storage/layout.ts";
+import type { FinalizeLimits } from "./finalize-limits.ts";
+import { type JoinedMedia, joinSegments } from "./segment-join.ts";
+import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
+
+/** What making a track's MP4 needs. */
+export interface TrackFinalizerParts {
+  readonly store: ChunkStore;
+  readonly layout: RecordingsLayout;
+  readonly ffmpeg: FfmpegBinary;
+  readonly clock: Clock;
+  readonly limits: FinalizeLimits;
+}
+
+/** One run for one track. */
+export interface TrackRun {
+  readonly key: TrackKey;
+  readonly segments: readonly SegmentSummary[];
+  /** Share that is done, 0 to 1. */
+  readonly onProgress: (share: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Directory in a track's own for the files of a run that are not finished. Runs of a track never
+ * overlap, so what lies in it when one begins is litter of an interrupted one.
+ */
+export function workDirectoryOf(layout: RecordingsLayout, key: TrackKey): string {
+  return join(layout.trackDirectory(key), "finalizing");
+}
+
+/**
+ * Makes a track's MP4 of the chunks that are there now, verifies it, and puts it in the place of
+ * the one before. When it resolves the file is durable under its final name; when it rejects the
+ * one before is untouched.
+ *
+ * @throws FinalizeError, SubprocessTimeoutError, SubprocessNotStartedError, storage and file system
+ * errors, the signal's reason
+ */
+export async function finalizeTrack(
+  { key, segments, onProgress, signal }: TrackRun,
+  parts: TrackFinalizerParts,
+): Promise<TrackResult> {
+  const { layout } = parts;
+  const workDirectory = workDirectoryOf(layout, key);
+  const readers: SegmentReader[] = [];
+  await rm(workDirectory, { recursive: true, force: true });
+  try {
+    for (const { segmentId } of segments) {
+      const reader = await parts.store.read(key.recordingId, segmentId);
+      if (reader !== undefined) readers.push(reader);
+    }
+    readers.sort((a, b) => a.description.openedAtMs - b.description.openedAtMs);
+    const usable = readers.filter((reader) => unusableReason(reader) === null);
+    if (usable.length === 0) return resultOf(readers, usable, null, null);
+    await mkdir(workDirectory, { recursive: true });
+    const { ffmpeg, limits } = parts;
+    const context = { ffmpeg, limits, workDirectory, signal, onProgress };
+    const joined = await joinSegments(usable, context);
+    const media = await publish(joined, key, signal, parts);
+    return resultOf(readers, usable, joined, media);
+  } finally {
+    for (const reader of readers) await reader.close();
+    await rm(workDirectory, { recursive: true, force: true });
+  }
+}
+
+async function publish(
+  joined: JoinedMedia,
+  key: TrackKey,
+  signal: AbortSignal,
+  { layout, clock }: TrackFinalizerParts,
+): Promise<MediaRecord> {
+  const { path, index, plan } = joined;
+  await syncAncestors(layout.trackDirectory(key), layout.recordingDirectory(key.recordingId));
+  signal.throwIfAborted();
+  const { size } = await stat(path);
+  await publishFile(path, layout.mediaPath(key));
+  const video = index.tracks.find(({ kind }) => kind === "video");
+  const audio = index.tracks.find(({ kind }) => kind === "audio");
+  const startsMs = index.tracks.flatMap(({ firstMs }) => firstMs ?? []);
+  const endsMs = index.tracks.flatMap(({ endMs }) => endMs ?? []);
+  return {
+    bytes: size,
+    durationMs: Math.round(Math.max(...endsMs) - Math.min(0, ...startsMs)),
+    videoCodec: plan.video?.codec ?? null,
+    audioCodec: plan.audio?.codec ?? null,
+    width: video?.width ?? null,
+    height: video?.height ?? null,
+    videoPackets: video?.samples ?? 0,
+    audioPackets: audio?.samples ?? 0,
+    action: plan.action,
+    actionReason: plan.reason,
+    publishedAtMs: clock.nowMs(),
+  };
+}
+
+/**
+ * Makes the entries of the track's directory and of those above it durable. They can be new, and the
+ * run did not wait for that when it made them.
+ *
+ * @param from the lowest
+ * @param to the highest whose entries can be new
+ */
+async function syncAncestors(from: string, to: string): Promise<void> {
+  const directories: string[] = [];
+  for (let at = dirname(from); at.length >= to.length; at = dirname(at)) directories.push(at);
+  await Promise.all(directories.map((directory) => syncDirectory(directory)));
+}
+
+function resultOf(
+  readers: readonly SegmentReader[],
+  usable: readonly SegmentReader[],
+  joined: JoinedMedia | null,
+  media: MediaRecord | null,
+): TrackResult {
+  const reports = readers.map((reader): SegmentReport => {
+    const { description, state } = reader;
+    const { segmentId } = description;
+    const untouched = { segmentId, damagedChunks: [], unusableBytes: 0 };
+    return {
+      summary: summaryOf(description, state),
+      damage: joined?.segments[usable.indexOf(reader)]?.damage ?? untouched,
+      unusable: unusableReason(reader),
+    };
+  });
+  return {
+    ...judgeTrack(reports),
+    media,
+    segments: reports.map(({ summary }) => summary),
+    damage: reports
+      .map(({ damage }) => damage)
+      .filter(({ damagedChunks, unusableBytes }) => damagedChunks.length > 0 || unusableBytes > 0),
+  };
+}

@@ -1,0 +1,84 @@
+import { cors } from "@elysiajs/cors";
+import { Elysia } from "elysia";
+import type { Logger } from "pino";
+import type { ArrivalNumbering } from "../recording/arrival-numbering.ts";
+import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
+import type { RecordingEngine } from "../recording/recording-engine.ts";
+import { accessLog } from "./access-log.ts";
+import { chunkRoutes } from "./chunk-routes.ts";
+import type { ClientAssets } from "./client-assets.ts";
+import { clientRoutes } from "./client-routes.ts";
+import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
+import { guideRoutes } from "./guide-routes.ts";
+import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
+import { mediaRoutes } from "./media-routes.ts";
+import { openapiRoutes } from "./openapi-routes.ts";
+import { problems } from "./problems.ts";
+import { recordingRoutes, type Retrier } from "./recording-routes.ts";
+import { RequestBodies, type RequestBodyLimits } from "./request-bodies.ts";
+import { segmentRoutes } from "./segment-routes.ts";
+import { sourceRoutes } from "./source-routes.ts";
+import { timeRoutes } from "./time-routes.ts";
+
+/** What the HTTP side is made of. */
+export interface AppParts {
+  readonly engine: RecordingEngine;
+  readonly numbering: ArrivalNumbering;
+  readonly store: ChunkStore;
+  readonly catalog: Catalog;
+  readonly retrier: Retrier;
+  readonly paths: RecordingPaths;
+  readonly ffmpeg: FfmpegIdentity;
+  readonly readiness: ReadinessChecks;
+  readonly assets: Pick<ClientAssets, "libraryDirectory" | "hashedDirectory" | "studioPage">;
+  readonly clock: Clock;
+  readonly limits: RequestBodyLimits;
+  readonly log: Logger;
+}
+
+/** How long a browser may remember the answer to its preflight request (Chromium's own limit). */
+const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
+
+/** Assembles all routes; it does not listen. */
+export async function createApp(parts: AppParts) {
+  const bodies = new RequestBodies(parts.limits);
+  return (
+    new Elysia({ name: "track-capture" })
+      .use(problems(parts))
+      .use(
+        cors({
+          origin: "*",
+          credentials: false,
+          methods: ["GET", "HEAD", "POST", "DELETE"],
+          // The wildcard does not stand for Authorization (Fetch, "CORS non-wildcard").
+          allowedHeaders: ["*", "Authorization"],
+          exposeHeaders: [
+            "Accept-Ranges",
+            "Content-Disposition",
+            "Content-Length",
+            "Content-Range",
+            "ETag",
+            "Last-Modified",
+            "Retry-After",
+          ],
+          maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+        }),
+      )
+      // The plugin sends `Vary: *`, which forbids every cache, though the answers do not vary.
+      .onRequest(({ set }) => {
+        delete set.headers["vary"];
+      })
+      .use(accessLog(parts))
+      .use(recordingRoutes({ ...parts, bodies }))
+      .use(chunkRoutes({ ...parts, bodies }))
+      .use(segmentRoutes({ ...parts, bodies }))
+      .use(mediaRoutes(parts))
+      .use(sourceRoutes(parts))
+      .use(downloadRoutes(parts))
+      .use(guideRoutes({ ...parts, bodies }))
+      .use(timeRoutes(parts))
+      .use(healthRoutes(parts))
+      .use(await clientRoutes(parts.assets))
+      .use(await openapiRoutes())
+  );
+}

@@ -1,0 +1,28 @@
+import type { z } from "zod";
+import { InvalidRequestError } from "./request-errors.ts";
+
+/**
+ * Checks a part of a request against its schema and gives what the schema makes of it.
+ *
+ * @param nameOf where a faulty value stands in the request, from its path within the part.
+ * @throws InvalidRequestError that names every value that does not fit.
+ */
+export function parseRequest<Schema extends z.ZodType>(
+  schema: Schema,
+  part: unknown,
+  nameOf: (path: string) => string,
+): z.output<Schema> {
+  const result = schema.safeParse(part);
+  if (result.success) return result.data;
+  const errors = result.error.issues.map(({ path, message }) => ({
+    path: nameOf(path.join(".")),
+    message,
+  }));
+  throw new InvalidRequestError(describeErrors(errors), errors);
+}
+
+/** The values that do not fit, as one sentence. */
+export function describeErrors(errors: InvalidRequestError["errors"]): string {
+  const details = errors.map(({ path, message }) => `${path}: ${message}`);
+  return `The request does not fit the contract: ${details.join("; ")}.`;
+}

@@ -1,0 +1,215 @@
+import { Elysia, NotFoundError, ParseError, ValidationError } from "elysia";
+import type { Logger } from "pino";
+import type { Problem, ProblemCode } from "../contract/problem.ts";
+import { AppError, RecordingNotFoundError } from "../recording/errors.ts";
+import { describeErrors } from "./parse-request.ts";
+import {
+  InvalidRequestError,
+  RangeNotSatisfiableError,
+  RouteNotFoundError,
+  UnreadableBodyError,
+} from "./request-errors.ts";
+
+/** Content type of every error (RFC 9457). */
+export const PROBLEM_CONTENT_TYPE = "application/problem+json";
+
+/** The one place where a code becomes an HTTP status. */
+export function statusOf(code: ProblemCode): number {
+  switch (code) {
+    case "unreadable-body":
+      return 400;
+    case "not-found":
+    case "recording-not-found":
+    case "segment-not-found":
+    case "track-not-found":
+    case "media-not-ready":
+      return 404;
+    case "recording-in-progress":
+    case "nothing-to-retry":
+    case "chunk-conflict":
+      return 409;
+    case "recording-closed":
+      return 410;
+    case "chunk-too-large":
+      return 413;
+    case "unsupported-media-type":
+      return 415;
+    case "range-not-satisfiable":
+      return 416;
+    case "invalid-request":
+    case "chunk-malformed":
+      return 422;
+    case "over-quota":
+      return 429;
+    case "internal":
+      return 500;
+    case "overloaded":
+    case "storage-failed":
+      return 503;
+    case "storage-full":
+      return 507;
+  }
+}
+
+/** What the code means, in a few words that are the same for every occurrence (RFC 9457, 3.1.3). */
+function titleOf(code: ProblemCode): string {
+  switch (code) {
+    case "invalid-request":
+      return "The request does not fit the contract";
+    case "unreadable-body":
+      return "The request body cannot be read";
+    case "unsupported-media-type":
+      return "The content type is not supported here";
+    case "not-found":
+      return "There is nothing here";
+    case "recording-not-found":
+      return "There is no such recording";
+    case "segment-not-found":
+      return "There is no such segment";
+    case "track-not-found":
+      return "There is no such track";
+    case "media-not-ready":
+      return "The MP4 is not ready";
+    case "range-not-satisfiable":
+      return "The file has no such range of bytes";
+    case "recording-in-progress":
+      return "The recording is in progress";
+    case "nothing-to-retry":
+      return "No track has failed";
+    case "chunk-conflict":
+      return "The chunk contradicts what is stored";
+    case "chunk-malformed":
+      return "The chunk cannot be part of the segment";
+    case "chunk-too-large":
+      return "The chunk or the request is too large";
+    case "recording-closed":
+      return "The recording takes no more chunks";
+    case "over-quota":
+      return "A limit is used up";
+    case "overloaded":
+      return "The server is busy";
+    case "storage-full":
+      return "The disk is full";
+    case "storage-failed":
+      return "The disk failed";
+    case "internal":
+      return "The server failed";
+  }
+}
+
+/** A URI that names the kind of problem; it leads nowhere (RFC 9457, 3.1.1 allows that). */
+function typeOf(code: ProblemCode): string {
+  return `urn:problem-type:track-capture:${code}`;
+}
+
+/** The answer for an error, with members of the problem's own where there are some. */
+export function problemResponse(
+  error: AppError,
+  members: Readonly<Record<string, unknown>> = {},
+): Response {
+  const errors =
+    error instanceof InvalidRequestError && error.errors.length > 0 ? error.errors : undefined;
+  return response(
+    {
+      type: typeOf(error.code),
+      title: titleOf(error.code),
+      status: statusOf(error.code),
+      code: error.code,
+      detail: error.message,
+      ...(errors === undefined ? {} : { errors }),
+    },
+    members,
+    headersOf(error),
+  );
+}
+
+/** Headers that belong to an error beside its body. */
+function headersOf(error: AppError): Record<string, string> {
+  if ("retryAfterMs" in error && typeof error.retryAfterMs === "number") {
+    // Whole seconds (RFC 9110, 10.2.3), never less than what was meant.
+    return { "retry-after": String(Math.ceil(error.retryAfterMs / 1_000)) };
+  }
+  if (error instanceof RangeNotSatisfiableError) {
+    return { "content-range": `bytes */${error.fileBytes}` };
+  }
+  return {};
+}
+
+/** The answer for an error that nobody expected: it says nothing of what went wrong inside. */
+export function internalProblemResponse(): Response {
+  return response({
+    type: typeOf("internal"),
+    title: titleOf("internal"),
+    status: statusOf("internal"),
+    code: "internal",
+    detail: "The server failed to answer this request; its log says why.",
+  });
+}
+
+function response(
+  problem: Problem,
+  members: Readonly<Record<string, unknown>> = {},
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return Response.json(
+    { ...problem, ...members },
+    {
+      status: problem.status,
+      headers: {
+        "content-type": PROBLEM_CONTENT_TYPE,
+        "cache-control": "no-store",
+        ...headers,
+      },
+    },
+  );
+}
+
+/** What Elysia raises by itself, as one of our errors; undefined for what is none of Elysia's. */
+function appErrorOf(error: unknown, request: Request): AppError | undefined {
+  if (error instanceof AppError) return error;
+  if (error instanceof ValidationError) return validationError(error);
+  if (error instanceof ParseError) {
+    // A body parser of ours may have said more exactly what is wrong.
+    return error.cause instanceof AppError
+      ? error.cause
+      : new UnreadableBodyError("The request body cannot be read.");
+  }
+  if (error instanceof NotFoundError) {
+    return new RouteNotFoundError(request.method, new URL(request.url).pathname);
+  }
+  return undefined;
+}
+
+function validationError(error: ValidationError): AppError {
+  const errors = error.all.flatMap((fault) =>
+    "path" in fault
+      ? [{ path: `${error.type}.${fault.path}`, message: fault.message ?? "does not fit" }]
+      : [],
+  );
+  // A malformed ID names no recording: for a client that is the same as one that is not there.
+  if (errors.some(({ path }) => path === "params.recordingId")) {
+    return new RecordingNotFoundError(recordingIdOf(error.value));
+  }
+  return new InvalidRequestError(describeErrors(errors), errors);
+}
+
+function recordingIdOf(params: unknown): string {
+  return typeof params === "object" && params !== null && "recordingId" in params
+    ? String(params.recordingId)
+    : "";
+}
+
+/** Turns whatever a route throws into a problem; logs with its stack what nobody expected. */
+export function problems({ log }: { readonly log: Logger }) {
+  return new Elysia({ name: "problems" })
+    .onError(({ error, request }) => {
+      const known = appErrorOf(error, request);
+      if (known !== undefined && known.code !== "internal") {
+        log.debug({ code: known.code, method: request.method, url: request.url }, known.message);
+        return problemResponse(known);
+      }
+      log.error({ err: error, method: request.method, url: request.url }, "request failed");
+      return internalProblemResponse();
+    })
+    .as("global");
+}

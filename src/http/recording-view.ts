@@ -1,0 +1,106 @@
+import type {
+  Participant,
+  Recording,
+  RecordingSummary,
+  SegmentSummary,
+  Track,
+  TrackMedia,
+  TrackState,
+} from "../contract/recordings.ts";
+import type { MediaRecord, RecordingRecord, TrackKey, TrackRecord } from "../recording/ports.ts";
+import type { SegmentView } from "../recording/segment-view.ts";
+
+const isoTime = (epochMs: number) => new Date(epochMs).toISOString();
+const isoTimeOrNull = (epochMs: number | null) => (epochMs === null ? null : isoTime(epochMs));
+
+/** A recording as the list shows it. */
+export function recordingSummary(record: RecordingRecord): RecordingSummary {
+  return {
+    recordingId: record.recordingId,
+    name: record.name,
+    metadata: record.metadata,
+    state: record.state,
+    reason: record.reason,
+    startedAt: isoTime(record.startedAtMs),
+    stoppedAt: isoTimeOrNull(record.stoppedAtMs),
+    finalizedAt: isoTimeOrNull(record.finalizedAtMs),
+  };
+}
+
+/** The whole of a recording, from what the catalogue and the engine know of it. */
+export function recordingView(
+  record: RecordingRecord,
+  tracks: readonly TrackRecord[],
+  segments: readonly SegmentView[],
+): Recording {
+  const byParticipant = Map.groupBy(tracks, ({ participantId }) => participantId);
+  const participants = Array.from(byParticipant, ([participantId, own]): Participant => ({
+    participantId,
+    tracks: own.map((track) => trackView(record, track, segmentsOf(track, segments))),
+  }));
+  return { ...recordingSummary(record), participants };
+}
+
+/** The segments of one track, in the order in which they were opened. */
+export function segmentsOf(
+  track: TrackKey,
+  segments: readonly SegmentView[],
+): readonly SegmentSummary[] {
+  return segments
+    .filter(
+      ({ participantId, trackId }) =>
+        participantId === track.participantId && trackId === track.trackId,
+    )
+    .map(({ summary }) => summary)
+    .toSorted((a, b) => (a.openedAt < b.openedAt ? -1 : Number(a.openedAt > b.openedAt)));
+}
+
+/** Where a track's MP4 is downloaded, from the server's root. */
+export function mediaUrl({ recordingId, participantId, trackId }: TrackKey): string {
+  const [recording, participant, track] = [recordingId, participantId, trackId].map((id) =>
+    encodeURIComponent(id),
+  );
+  return `/api/recordings/${recording}/participants/${participant}/tracks/${track}/media.mp4`;
+}
+
+/** State of a track's MP4, and what holds it up. */
+export function trackState(
+  record: RecordingRecord,
+  { job, result }: TrackRecord,
+): { readonly state: TrackState; readonly reason: string | null } {
+  if (record.state === "recording") return { state: "recording", reason: null };
+  switch (job?.state) {
+    case "queued":
+    case "running":
+      return { state: "finalizing", reason: null };
+    case "failed":
+      return { state: "failed", reason: job.error };
+    case "done":
+    case undefined:
+      // Of a track that is lost there is no MP4, and nothing that a retry could make better.
+      return result === null
+        ? { state: "finalizing", reason: null }
+        : { state: "ready", reason: result.reason };
+  }
+}
+
+function trackView(
+  record: RecordingRecord,
+  track: TrackRecord,
+  segments: readonly SegmentSummary[],
+): Track {
+  const { job, result } = track;
+  const isUnderWay = job?.state === "queued" || job?.state === "running";
+  return {
+    trackId: track.trackId,
+    ...trackState(record, track),
+    progress: isUnderWay ? job.progress : null,
+    verdict: result?.verdict ?? null,
+    media: result?.media ? trackMedia(track, result.media) : null,
+    segments: [...segments],
+  };
+}
+
+function trackMedia(key: TrackKey, { publishedAtMs, ...media }: MediaRecord): TrackMedia {
+  return { url: mediaUrl(key), ...media, publishedAt: isoTime(publishedAtMs) };
+}

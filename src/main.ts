@@ -1,0 +1,239 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import pino, { type Logger } from "pino";
+import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
+import { ConfigError, readConfig, type Config } from "./config.ts";
+import { recordingIdSchema } from "./contract/ids.ts";
+import { Finalizer } from "./finalize/finalizer.ts";
+import type { FinalizeLimits } from "./finalize/finalize-limits.ts";
+import { createApp } from "./http/app.ts";
+import { buildClientAssets } from "./http/client-assets.ts";
+import { internalProblemResponse } from "./http/problems.ts";
+import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
+import { ArrivalNumbering } from "./recording/arrival-numbering.ts";
+import { AppError } from "./recording/errors.ts";
+import type { RecordingLimits } from "./recording/limits.ts";
+import { RecordingEngine } from "./recording/recording-engine.ts";
+import { DirectoryLock } from "./storage/directory-lock.ts";
+import { makeDirectory, writeFileDurably } from "./storage/durable-files.ts";
+import { FileChunkStore } from "./storage/file-chunk-store.ts";
+import { RecordingsLayout, TEMPORARY_SUFFIX } from "./storage/layout.ts";
+import { SystemClock } from "./system-clock.ts";
+
+/** A connection on which nothing moves for so long is closed; a busy disk may hold an answer. */
+const IDLE_TIMEOUT_SECONDS = 120;
+
+/** What runs, to be ended in the reverse order of its start. */
+type Stop = () => Promise<void>;
+
+/** Starts everything in order and prints the URL; `stops` tells afterwards how to end it all. */
+async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> {
+  const clock = new SystemClock();
+  const ffmpeg = await resolveFfmpeg(
+    systemFfmpegLookup({ FFMPEG_PATH: config.FFMPEG_PATH, PATH: process.env["PATH"] }),
+  );
+  log.info({ ffmpeg }, "ffmpeg found");
+
+  const layout = new RecordingsLayout(config.RECORDINGS_DIR);
+  const lock = await takeDirectory(layout.rootDirectory);
+  stops.push(async () => lock.release());
+  const catalog = await SqliteCatalog.open(layout.catalogPath, clock);
+  stops.push(() => catalog.close());
+  const store = new FileChunkStore(layout, (finding, path, bytes) => {
+    log.warn({ path, bytes }, finding);
+  });
+  const engine = new RecordingEngine({
+    store,
+    catalog,
+    clock,
+    limits: recordingLimits(config),
+    log,
+    newRecordingId: () => recordingIdSchema.parse(Bun.randomUUIDv7()),
+  });
+  log.info(await engine.start(), "recovered");
+  stops.push(() => engine.stop());
+
+  const finalizer = new Finalizer({
+    engine,
+    store,
+    catalog,
+    queue: catalog.jobs,
+    layout,
+    ffmpeg,
+    clock,
+    limits: finalizeLimits(config),
+    log,
+  });
+  engine.listen(finalizer);
+  await finalizer.start();
+  stops.push(() => finalizer.stop());
+
+  const assets = await buildClientAssets();
+  stops.push(() => assets.stop());
+  const app = await createApp({
+    engine,
+    numbering: new ArrivalNumbering(engine),
+    store,
+    catalog,
+    retrier: finalizer,
+    paths: layout,
+    ffmpeg,
+    readiness: {
+      storageWritable: () => writeProbe(layout.rootDirectory),
+      catalogueAnswering: async () => {
+        await catalog.listRecordings({ limit: 1 });
+      },
+    },
+    assets,
+    clock,
+    limits: {
+      requestBytesMax: config.REQUEST_BYTES_MAX,
+      totalRequestBytesMax: config.TOTAL_REQUEST_BYTES_MAX,
+    },
+    log,
+  });
+  listen(app, config, log, stops);
+}
+
+/** Makes the directory of the recordings when it is not there, and keeps other servers away from it. */
+async function takeDirectory(directory: string): Promise<DirectoryLock> {
+  try {
+    await makeDirectory(directory);
+    return DirectoryLock.take(join(directory, "server.lock"), directory);
+  } catch (error) {
+    if (error instanceof AppError || !(error instanceof Error)) throw error;
+    throw new ConfigError(
+      "RECORDINGS_DIR",
+      directory,
+      `a folder that can be made and written to (${error.message})`,
+    );
+  }
+}
+
+function listen(
+  app: Awaited<ReturnType<typeof createApp>>,
+  config: Config,
+  log: Logger,
+  stops: Stop[],
+): void {
+  app.listen({
+    port: config.PORT,
+    hostname: config.HOST,
+    idleTimeout: IDLE_TIMEOUT_SECONDS,
+    // Elysia's default lets a second server take the same port and half of the connections.
+    reusePort: false,
+    // Our own limit answers with a problem; Bun's would answer with nothing, not even CORS headers.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    // No pages with source code when something fails in Bun itself.
+    development: false,
+    error: (error) => {
+      log.error({ err: error }, "answer failed");
+      return internalProblemResponse();
+    },
+  });
+  const { server } = app;
+  if (server === null) throw new TypeError("Elysia listens without a server");
+  stops.push(async () => {
+    // Waits for the requests in flight; those that are still there afterwards are cut off.
+    await Promise.race([server.stop(), Bun.sleep(config.SHUTDOWN_TIMEOUT_MS)]);
+    await server.stop(true);
+  });
+  process.stdout.write(`Track Capture serves at ${server.url.origin}\n`);
+}
+
+function recordingLimits(config: Config): RecordingLimits {
+  return {
+    chunkBytesMax: config.CHUNK_BYTES_MAX,
+    segmentPendingBytesMax: config.SEGMENT_PENDING_BYTES_MAX,
+    totalPendingBytesMax: config.TOTAL_PENDING_BYTES_MAX,
+    segmentGapsMax: config.SEGMENT_GAPS_MAX,
+    recordingSegmentsMax: config.RECORDING_SEGMENTS_MAX,
+    openSegmentsMax: config.OPEN_SEGMENTS_MAX,
+    lateUploadWindowMs: config.LATE_UPLOAD_WINDOW_MS,
+  };
+}
+
+function finalizeLimits(config: Config): FinalizeLimits {
+  return {
+    stopGraceMs: config.STOP_GRACE_MS,
+    stopWaitMsMax: config.STOP_WAIT_MS_MAX,
+    lateWaitMsMax: config.LATE_WAIT_MS_MAX,
+    lateUploadWindowMs: config.LATE_UPLOAD_WINDOW_MS,
+    parallelRunsMax: config.FINALIZE_PARALLEL_MAX,
+    attemptsMax: config.FINALIZE_ATTEMPTS_MAX,
+    retryDelayMs: config.FINALIZE_RETRY_DELAY_MS,
+    stallMsMax: config.FFMPEG_STALL_MS_MAX,
+    runMsBase: config.FFMPEG_RUN_MS_BASE,
+    runMsPerMib: config.FFMPEG_RUN_MS_PER_MIB,
+    ffmpegMemoryBytesMax: config.FFMPEG_MEMORY_BYTES_MAX,
+  };
+}
+
+/** Makes a file durable in `directory` and removes it. */
+async function writeProbe(directory: string): Promise<void> {
+  const path = join(directory, `readiness-${crypto.randomUUID()}${TEMPORARY_SUFFIX}`);
+  try {
+    await writeFileDurably(path, "");
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/** Ends what runs, the newest first; what fails to end does not keep the others from it. */
+async function stopAll(stops: Stop[], log: Logger): Promise<void> {
+  for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) {
+    try {
+      await stop();
+    } catch (error) {
+      log.error({ err: error }, "a part of the server did not stop well");
+    }
+  }
+}
+
+/** One line for the operator about a start that failed for a reason that is not a bug. */
+function plainReason(error: unknown, config: Config): string | undefined {
+  // Raised on purpose, with a sentence for people: no ffmpeg, no catalogue, a directory in use.
+  if (error instanceof AppError) return error.message;
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  if (error.code === "EADDRINUSE") {
+    return `PORT=${config.PORT}: ${config.HOST}:${config.PORT} is in use by another program.`;
+  }
+  if (error.code === "EACCES" && "port" in error) return `PORT=${config.PORT}: ${error.message}.`;
+  return undefined;
+}
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  // The log is on stderr: stdout holds the URL, for programs that start this one.
+  const log = pino({ level: config.LOG_LEVEL }, pino.destination({ dest: 2, sync: true }));
+  const stops: Stop[] = [];
+  let stopping = false;
+  const shutDown = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, "stopping");
+    await stopAll(stops, log);
+    log.info("stopped");
+    process.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => void shutDown(signal));
+  }
+  try {
+    await serve(config, log, stops);
+  } catch (error) {
+    await stopAll(stops, log);
+    const reason = plainReason(error, config);
+    if (reason === undefined) throw error;
+    process.stderr.write(`${reason}\n`);
+    process.exit(1);
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,251 @@
+import { AppError } from "../recording/errors.ts";
+
+/** Bytes of stderr that are kept: the last ones, since the reason for a failure stands at the end. */
+export const STDERR_TAIL_BYTES_MAX = 64 * 1024;
+
+/** Longest line of stdout that is handed on; a longer one is cut into pieces of this length. */
+export const STDOUT_LINE_CHARACTERS_MAX = 16 * 1024;
+
+/** How long a child may take to end after SIGTERM before it gets SIGKILL. */
+const KILL_AFTER_MS = 3_000;
+
+/** A child process to run. */
+export interface SubprocessRequest {
+  /** Program and arguments, handed over as they are: no shell reads them. */
+  readonly argv: readonly [string, ...string[]];
+  /** Fed to stdin, no faster than the child reads; without it stdin is empty. */
+  readonly input?: AsyncIterable<Uint8Array>;
+  /** Told each line of stdout, without its end. Without it stdout is thrown away. */
+  readonly onStdoutLine?: (line: string) => void;
+  /** Ends the child when aborted. */
+  readonly signal?: AbortSignal;
+  /** Ends the child when it has run this long. */
+  readonly timeLimitMs: number;
+  /**
+   * Ends the child when for this long it neither took input nor wrote a line. Without it only
+   * `timeLimitMs` holds.
+   */
+  readonly stallLimitMs?: number;
+}
+
+/** How a child ended by itself. */
+export interface SubprocessOutcome {
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  /** Null when it exited. */
+  readonly signalName: string | null;
+  /** The last `STDERR_TAIL_BYTES_MAX` bytes of its stderr. */
+  readonly stderrTail: string;
+  /** Whether it closed its stdin before all of the input was written. */
+  readonly inputCutShort: boolean;
+}
+
+/** The program could not be started. */
+export class SubprocessNotStartedError extends AppError {
+  readonly code = "internal";
+  constructor(program: string, cause: unknown) {
+    super(`Could not start ${program}.`, { cause });
+  }
+}
+
+/** The child was ended because it ran or stood still for too long. */
+export class SubprocessTimeoutError extends AppError {
+  readonly code = "internal";
+  readonly limitMs: number;
+  readonly stderrTail: string;
+  constructor(program: string, what: "ran" | "stood still", limitMs: number, stderrTail: string) {
+    super(`${program} ${what} for more than ${limitMs} ms and was ended.`);
+    this.limitMs = limitMs;
+    this.stderrTail = stderrTail;
+  }
+}
+
+/**
+ * Runs a program to its end. Any exit, also one with a failure or by a signal of its own, is an
+ * outcome; the child is gone when the promise settles, however it settles.
+ *
+ * @throws SubprocessNotStartedError, SubprocessTimeoutError; the signal's reason when aborted; what
+ * `input` throws
+ */
+export async function runSubprocess(request: SubprocessRequest): Promise<SubprocessOutcome> {
+  request.signal?.throwIfAborted();
+  const child = spawn(request.argv);
+  const guard = new Guard(child, request);
+  try {
+    const [input, , stderrTail] = await Promise.all([
+      feed(child, request.input, guard),
+      readLines(child.stdout, (line) => {
+        guard.progressed();
+        request.onStdoutLine?.(line);
+      }),
+      readTail(child.stderr),
+      child.exited,
+    ]);
+    guard.throwIfEnded(stderrTail);
+    // The input failed and took the child with it: that is the reason, not the child's exit.
+    if (input.failed) throw input.error;
+    return {
+      exitCode: child.exitCode,
+      signalName: child.signalCode === null ? null : String(child.signalCode),
+      stderrTail,
+      inputCutShort: input.cutShort,
+    };
+  } finally {
+    guard.stop();
+  }
+}
+
+type Child = Bun.Subprocess<"pipe", "pipe", "pipe">;
+
+function spawn(argv: SubprocessRequest["argv"]): Child {
+  try {
+    return Bun.spawn([...argv], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  } catch (error) {
+    throw new SubprocessNotStartedError(argv[0], error);
+  }
+}
+
+type EndReason = "aborted" | "ran" | "stood still" | "input failed";
+
+/** Ends the child by SIGTERM, then SIGKILL, when it is aborted or its time is over. */
+class Guard {
+  readonly #child: Child;
+  readonly #request: SubprocessRequest;
+  readonly #onAbort = (): void => this.#end("aborted");
+  readonly #timeLimit: ReturnType<typeof setTimeout>;
+  #stallLimit: ReturnType<typeof setTimeout> | undefined;
+  #kill: ReturnType<typeof setTimeout> | undefined;
+  #endedFor: EndReason | undefined;
+
+  constructor(child: Child, request: SubprocessRequest) {
+    this.#child = child;
+    this.#request = request;
+    this.#timeLimit = setTimeout(() => this.#end("ran"), request.timeLimitMs);
+    request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.progressed();
+  }
+
+  /** The child took input or wrote something: the stall limit begins anew. */
+  progressed(): void {
+    const { stallLimitMs } = this.#request;
+    if (stallLimitMs === undefined || this.#endedFor !== undefined) return;
+    if (this.#stallLimit !== undefined) this.#stallLimit.refresh();
+    else this.#stallLimit = setTimeout(() => this.#end("stood still"), stallLimitMs);
+  }
+
+  /** The input cannot be read to its end: what the child would make of a part is of no use. */
+  inputFailed(): void {
+    this.#end("input failed");
+  }
+
+  throwIfEnded(stderrTail: string): void {
+    const program = this.#request.argv[0];
+    if (this.#endedFor === "aborted") this.#request.signal?.throwIfAborted();
+    if (this.#endedFor === "ran") {
+      throw new SubprocessTimeoutError(program, "ran", this.#request.timeLimitMs, stderrTail);
+    }
+    if (this.#endedFor === "stood still") {
+      const limitMs = this.#request.stallLimitMs ?? 0;
+      throw new SubprocessTimeoutError(program, "stood still", limitMs, stderrTail);
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.#timeLimit);
+    clearTimeout(this.#stallLimit);
+    clearTimeout(this.#kill);
+    this.#request.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  #end(reason: EndReason): void {
+    if (this.#endedFor !== undefined || this.#child.exitCode !== null) return;
+    this.#endedFor = reason;
+    this.#child.kill("SIGTERM");
+    this.#kill = setTimeout(() => this.#child.kill("SIGKILL"), KILL_AFTER_MS);
+  }
+}
+
+interface Fed {
+  readonly failed: boolean;
+  readonly error: unknown;
+  readonly cutShort: boolean;
+}
+
+async function feed(
+  child: Child,
+  input: AsyncIterable<Uint8Array> | undefined,
+  guard: Guard,
+): Promise<Fed> {
+  let cutShort = false;
+  try {
+    if (input !== undefined) cutShort = !(await feedAll(child, input, guard));
+  } catch (error) {
+    guard.inputFailed();
+    return { failed: true, error, cutShort: true };
+  } finally {
+    await ignoreBrokenPipe(Promise.resolve(child.stdin.end()));
+  }
+  return { failed: false, error: undefined, cutShort };
+}
+
+/** Gives false when the child closed its stdin before the end of the input. */
+async function feedAll(
+  child: Child,
+  input: AsyncIterable<Uint8Array>,
+  guard: Guard,
+): Promise<boolean> {
+  for await (const bytes of input) {
+    const written = await ignoreBrokenPipe(writeAndFlush(child, bytes));
+    if (!written) return false;
+    guard.progressed();
+  }
+  return true;
+}
+
+async function writeAndFlush(child: Child, bytes: Uint8Array): Promise<void> {
+  // Resolves only when the pipe has taken everything: that is the backpressure.
+  await child.stdin.write(bytes);
+  await child.stdin.flush();
+}
+
+/**
+ * A child may end before it has read all (EPIPE): its exit tells the rest. Gives whether the pipe
+ * was whole.
+ */
+async function ignoreBrokenPipe(writing: Promise<unknown>): Promise<boolean> {
+  try {
+    await writing;
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EPIPE") return false;
+    throw error;
+  }
+}
+
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const bytes of stream) {
+    rest += decoder.decode(bytes, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line.trimEnd());
+    if (rest.length > STDOUT_LINE_CHARACTERS_MAX) {
+      onLine(rest);
+      rest = "";
+    }
+  }
+  if (rest !== "") onLine(rest);
+}
+
+async function readTail(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let tail: Uint8Array = new Uint8Array();
+  for await (const bytes of stream) {
+    const joined = Buffer.concat([tail, bytes]);
+    tail = joined.subarray(Math.max(0, joined.length - STDERR_TAIL_BYTES_MAX));
+  }
+  return new TextDecoder().decode(tail);
+}

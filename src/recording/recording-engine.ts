@@ -1,0 +1,438 @@
+import type { Logger } from "pino";
+import type { ChunkUploadResult, SegmentStatus } from "../contract/chunks.ts";
+import type { RecordingId, SegmentId } from "../contract/ids.ts";
+import { ActiveRecording } from "./active-recording.ts";
+import {
+  OverQuotaError,
+  OverloadedError,
+  RecordingClosedError,
+  RecordingInProgressError,
+  RecordingNotFoundError,
+  SegmentNotFoundError,
+} from "./errors.ts";
+import { OVERLOADED_RETRY_AFTER_MS, type RecordingLimits } from "./limits.ts";
+import { PendingBytes } from "./pending-bytes.ts";
+import type {
+  Catalog,
+  ChunkStore,
+  Clock,
+  RecordingMetadata,
+  RecordingRecord,
+  SegmentKey,
+} from "./ports.ts";
+import type { RecordingListener } from "./recording-listener.ts";
+import { type SegmentView, statusOf } from "./segment-view.ts";
+import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
+
+/** Chunks of one segment, as a request brings them. */
+export interface AppendRequest extends SegmentKey {
+  /** `MediaRecorder.mimeType`; can be empty. */
+  readonly mimeType: string;
+  /** Of `chunks[0]`; the following are consecutive. */
+  readonly firstSequence: number;
+  readonly chunks: readonly {
+    readonly payload: Uint8Array;
+    /** SHA-256 that the client computed, hexadecimal; undefined when it told none. */
+    readonly claimedSha256: string | undefined;
+    /** On the server's clock; null when the client did not tell. */
+    readonly capturedAtMs: number | null;
+  }[];
+}
+
+/** What `start` found. */
+export interface RecoveryReport {
+  /** Recordings that go on, or whose finalization does. */
+  readonly recordings: number;
+  readonly segments: number;
+  /** Deleted recordings whose files were still there. */
+  readonly purged: number;
+}
+
+/** What the engine is made of. */
+export interface RecordingEngineParts {
+  readonly store: ChunkStore;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly limits: RecordingLimits;
+  readonly log: Logger;
+  readonly newRecordingId: () => RecordingId;
+}
+
+/** A recording that is in memory, or on its way there. */
+interface ActiveEntry {
+  readonly loading: Promise<ActiveRecording>;
+  /** When it was asked for last. */
+  touchedAtMs: number;
+}
+
+/** Recordings of stopped calls are let go of from memory after so long without a chunk. */
+const STOPPED_IDLE_MS = 5 * 60_000;
+
+/**
+ * Takes chunks in, makes them durable and acknowledges them; starts, stops and deletes recordings.
+ * What it acknowledges is on stable storage.
+ */
+export class RecordingEngine {
+  readonly #parts: RecordingEngineParts;
+  readonly #pending: PendingBytes;
+  readonly #listeners: RecordingListener[] = [];
+  readonly #active = new Map<RecordingId, ActiveEntry>();
+  /** Writers whose log may hold a file descriptor, the one used longest ago first. */
+  readonly #recentlyUsed = new Set<SegmentWriter>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  #stopping = false;
+
+  constructor(parts: RecordingEngineParts) {
+    this.#parts = parts;
+    this.#pending = new PendingBytes(parts.limits);
+  }
+
+  /** Recovers what a crash or a stop left: call it once, before anything else. */
+  async start(): Promise<RecoveryReport> {
+    const { catalog, store } = this.#parts;
+    const deleted = await catalog.deletedNotPurged();
+    for (const recordingId of deleted) {
+      await store.deleteRecording(recordingId);
+      await catalog.markPurged(recordingId);
+    }
+    const records = await catalog.recordingsInState(["recording", "finalizing"]);
+    let segments = 0;
+    for (const { recordingId } of records) {
+      const active = await this.#load(recordingId);
+      segments += active.writers.size;
+    }
+    return { recordings: records.length, segments, purged: deleted.length };
+  }
+
+  /** Refuses new work, waits for what is under way and closes every file. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.allSettled(this.#underWay);
+    const loaded = await Promise.allSettled(
+      [...this.#active.values()].map(({ loading }) => loading),
+    );
+    for (const result of loaded) {
+      if (result.status === "fulfilled") await this.#release(result.value);
+    }
+    this.#active.clear();
+  }
+
+  /** Adds someone who is told of changes. */
+  listen(listener: RecordingListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Starts a recording; it is durable when it resolves. */
+  async startRecording(request: {
+    readonly name?: string | undefined;
+    readonly metadata?: RecordingMetadata | undefined;
+  }): Promise<RecordingRecord> {
+    this.#refuseWhenStopping();
+    const record: RecordingRecord = {
+      recordingId: this.#parts.newRecordingId(),
+      name: request.name ?? null,
+      metadata: request.metadata ?? {},
+      state: "recording",
+      reason: null,
+      startedAtMs: this.#parts.clock.nowMs(),
+      stoppedAtMs: null,
+      finalizedAtMs: null,
+      deletedAtMs: null,
+    };
+    await this.#parts.catalog.addRecording(record);
+    this.#parts.log.info(
+      { recordingId: record.recordingId, name: record.name },
+      "recording started",
+    );
+    return record;
+  }
+
+  /**
+   * Makes the chunks of one request durable: all of them, or none.
+   *
+   * @throws RecordingNotFoundError, RecordingClosedError, ChunkMalformedError, ChunkConflictError,
+   * ChunkTooLargeError, OverQuotaError, OverloadedError, StorageFullError, StorageFailedError
+   */
+  append(request: AppendRequest): Promise<ChunkUploadResult> {
+    return this.#track(this.#append(request));
+  }
+
+  /**
+   * Makes a segment's total number of chunks durable: with all of them there, the segment is complete.
+   *
+   * @throws RecordingNotFoundError, RecordingClosedError, SegmentNotFoundError, ChunkConflictError,
+   * StorageFullError, StorageFailedError
+   */
+  endSegment(
+    recordingId: RecordingId,
+    segmentId: SegmentId,
+    chunkCount: number,
+  ): Promise<SegmentStatus> {
+    return this.#track(this.#endSegment(recordingId, segmentId, chunkCount));
+  }
+
+  /**
+   * The resume point of a segment.
+   *
+   * @throws RecordingNotFoundError, SegmentNotFoundError
+   */
+  async segmentStatus(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentStatus> {
+    const active = await this.#loadExisting(recordingId);
+    const state = active.writers.get(segmentId)?.state;
+    if (state === undefined) throw new SegmentNotFoundError(segmentId);
+    return statusOf(segmentId, state);
+  }
+
+  /**
+   * All segments of a recording, in the order in which they were opened: as they are in memory, or, of
+   * a recording that rests, as they were when it was finalized.
+   *
+   * @throws RecordingNotFoundError
+   */
+  async segments(recordingId: RecordingId): Promise<SegmentView[]> {
+    const record = await this.#find(recordingId);
+    const rests = record.state === "ready" || record.state === "failed";
+    if (rests && !this.#active.has(recordingId)) {
+      const tracks = await this.#parts.catalog.tracks(recordingId);
+      if (tracks.every(({ result }) => result !== null)) {
+        return tracks.flatMap(({ participantId, trackId, result }) =>
+          (result?.segments ?? []).map((summary) => ({
+            recordingId,
+            participantId,
+            trackId,
+            segmentId: summary.segmentId,
+            summary,
+          })),
+        );
+      }
+    }
+    const active = await this.#load(recordingId);
+    return active.views();
+  }
+
+  /**
+   * Stops a recording: it is `finalizing` from now on. Stopping it again changes nothing.
+   *
+   * @throws RecordingNotFoundError
+   */
+  async stopRecording(recordingId: RecordingId): Promise<RecordingRecord> {
+    const before = await this.#find(recordingId);
+    if (before.state !== "recording") return before;
+    const atMs = this.#parts.clock.nowMs();
+    const record = await this.#parts.catalog.advanceRecording(recordingId, "finalizing", {
+      atMs,
+      reason: null,
+    });
+    if (record === undefined) throw new RecordingNotFoundError(recordingId);
+    const active = await this.#load(recordingId);
+    active.stoppedAtMs = record.stoppedAtMs;
+    this.#parts.log.info({ recordingId }, "recording stopped");
+    this.#changed(recordingId);
+    return record;
+  }
+
+  /**
+   * Deletes a stopped recording with all its files. It takes no chunk from the moment of the call.
+   *
+   * @throws RecordingNotFoundError, RecordingInProgressError
+   */
+  deleteRecording(recordingId: RecordingId): Promise<void> {
+    return this.#track(this.#deleteRecording(recordingId));
+  }
+
+  async #append(request: AppendRequest): Promise<ChunkUploadResult> {
+    this.#refuseWhenStopping();
+    const { clock } = this.#parts;
+    const byteLength = request.chunks.reduce((sum, { payload }) => sum + payload.length, 0);
+    const release = this.#pending.reserve(
+      `${request.recordingId}/${request.segmentId}`,
+      byteLength,
+    );
+    try {
+      const active = await this.#loadOpen(request.recordingId);
+      const writer = this.#writerFor(active, request);
+      const receivedAtMs = clock.nowMs();
+      const chunks = request.chunks.map(
+        ({ payload, claimedSha256, capturedAtMs }, i): ArrivedChunk => ({
+          sequence: request.firstSequence + i,
+          payload,
+          sha256: new Bun.CryptoHasher("sha256").update(payload).digest(),
+          claimedSha256,
+          capturedAtMs,
+          receivedAtMs,
+        }),
+      );
+      this.#use(writer);
+      try {
+        const receipts = await writer.append(request.mimeType, chunks);
+        await active.registerTrack(request);
+        const { state } = writer;
+        if (state === undefined) throw new SegmentNotFoundError(request.segmentId);
+        const { segmentId, nextSequence, missing } = statusOf(request.segmentId, state);
+        if (active.stoppedAtMs !== null) this.#changed(request.recordingId);
+        return { segmentId, nextSequence, missing, chunks: receipts };
+      } finally {
+        await this.#forgetUnborn(active, writer);
+      }
+    } finally {
+      release();
+    }
+  }
+
+  async #endSegment(
+    recordingId: RecordingId,
+    segmentId: SegmentId,
+    chunkCount: number,
+  ): Promise<SegmentStatus> {
+    this.#refuseWhenStopping();
+    const active = await this.#loadOpen(recordingId);
+    const writer = active.writers.get(segmentId);
+    if (writer === undefined) throw new SegmentNotFoundError(segmentId);
+    this.#use(writer);
+    const state = await writer.end(chunkCount);
+    if (state === undefined) throw new SegmentNotFoundError(segmentId);
+    if (active.stoppedAtMs !== null) this.#changed(recordingId);
+    return statusOf(segmentId, state);
+  }
+
+  async #deleteRecording(recordingId: RecordingId): Promise<void> {
+    const { catalog, clock, store, log } = this.#parts;
+    const record = await this.#find(recordingId);
+    if (record.state === "recording") throw new RecordingInProgressError(recordingId);
+    await catalog.markDeleted(recordingId, clock.nowMs());
+    const active = await this.#active.get(recordingId)?.loading;
+    if (active !== undefined) {
+      active.deleted = true;
+      await this.#release(active);
+    }
+    await Promise.all(this.#listeners.map((listener) => listener.recordingDeleted(recordingId)));
+    await store.deleteRecording(recordingId);
+    await catalog.markPurged(recordingId);
+    log.info({ recordingId }, "recording deleted");
+  }
+
+  /** The recording's state in memory, for a chunk: neither deleted nor past its late uploads. */
+  async #loadOpen(recordingId: RecordingId): Promise<ActiveRecording> {
+    const active = await this.#load(recordingId);
+    if (active.deleted) throw new RecordingClosedError(`Recording ${recordingId} was deleted.`);
+    const { stoppedAtMs } = active;
+    const { lateUploadWindowMs } = this.#parts.limits;
+    if (stoppedAtMs !== null && this.#parts.clock.nowMs() - stoppedAtMs > lateUploadWindowMs) {
+      throw new RecordingClosedError(
+        `Recording ${recordingId} was stopped at ${new Date(stoppedAtMs).toISOString()} and takes ` +
+          `late chunks for ${lateUploadWindowMs} ms only.`,
+      );
+    }
+    return active;
+  }
+
+  async #loadExisting(recordingId: RecordingId): Promise<ActiveRecording> {
+    await this.#find(recordingId);
+    return this.#load(recordingId);
+  }
+
+  async #find(recordingId: RecordingId): Promise<RecordingRecord> {
+    const record = await this.#parts.catalog.findRecording(recordingId);
+    if (record === undefined || record.deletedAtMs !== null) {
+      throw new RecordingNotFoundError(recordingId);
+    }
+    return record;
+  }
+
+  /** The recording's state in memory; read from the catalogue and the chunk files when it is not. */
+  #load(recordingId: RecordingId): Promise<ActiveRecording> {
+    const touchedAtMs = this.#parts.clock.nowMs();
+    const known = this.#active.get(recordingId);
+    if (known !== undefined) {
+      known.touchedAtMs = touchedAtMs;
+      return known.loading;
+    }
+    const loading = ActiveRecording.load(recordingId, this.#parts);
+    this.#active.set(recordingId, { loading, touchedAtMs });
+    return loading.then(
+      async (active) => {
+        await this.#releaseIdle();
+        return active;
+      },
+      (error: unknown) => {
+        this.#active.delete(recordingId);
+        throw error;
+      },
+    );
+  }
+
+  #writerFor(active: ActiveRecording, key: SegmentKey): SegmentWriter {
+    const known = active.writers.get(key.segmentId);
+    const { recordingSegmentsMax } = this.#parts.limits;
+    if (known === undefined && active.writers.size >= recordingSegmentsMax) {
+      throw new OverQuotaError(
+        `Recording ${key.recordingId} has ${recordingSegmentsMax} segments; no more are taken.`,
+      );
+    }
+    return active.writerFor(key);
+  }
+
+  /** A segment whose every chunk was refused never existed: its ID binds nobody. */
+  async #forgetUnborn(active: ActiveRecording, writer: SegmentWriter): Promise<void> {
+    if (writer.state !== undefined) return;
+    await writer.settled();
+    if (writer.state === undefined && writer.idle) {
+      active.writers.delete(writer.key.segmentId);
+      this.#recentlyUsed.delete(writer);
+    }
+  }
+
+  /** Notes that a writer is used now, and closes the files of those that were not for longest. */
+  #use(writer: SegmentWriter): void {
+    this.#recentlyUsed.delete(writer);
+    this.#recentlyUsed.add(writer);
+    let surplus = this.#recentlyUsed.size - this.#parts.limits.openSegmentsMax;
+    for (const candidate of this.#recentlyUsed) {
+      if (surplus <= 0) return;
+      if (!candidate.idle) continue;
+      this.#recentlyUsed.delete(candidate);
+      surplus -= 1;
+      void this.#track(candidate.suspend()).catch((error: unknown) => {
+        this.#parts.log.warn({ err: error, ...candidate.key }, "a chunk file could not be closed");
+      });
+    }
+  }
+
+  /** Lets go of stopped recordings that nobody has asked for in a while. */
+  async #releaseIdle(): Promise<void> {
+    const now = this.#parts.clock.nowMs();
+    for (const [recordingId, entry] of this.#active) {
+      if (now - entry.touchedAtMs <= STOPPED_IDLE_MS) continue;
+      const active = await entry.loading;
+      // Asked for meanwhile, or let go of by another call.
+      if (now - entry.touchedAtMs <= STOPPED_IDLE_MS) continue;
+      if (this.#active.get(recordingId) !== entry || active.stoppedAtMs === null) continue;
+      if (![...active.writers.values()].every((writer) => writer.idle)) continue;
+      this.#active.delete(recordingId);
+      await this.#release(active);
+    }
+  }
+
+  async #release(active: ActiveRecording): Promise<void> {
+    for (const writer of active.writers.values()) {
+      this.#recentlyUsed.delete(writer);
+      await writer.close();
+    }
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.#stopping) {
+      throw new OverloadedError("The server is stopping.", OVERLOADED_RETRY_AFTER_MS);
+    }
+  }
+
+  /** Makes `stop` wait for an operation. */
+  #track<T>(operation: Promise<T>): Promise<T> {
+    this.#underWay.add(operation);
+    return operation.finally(() => this.#underWay.delete(operation));
+  }
+
+  #changed(recordingId: RecordingId): void {
+    for (const listener of this.#listeners) listener.recordingChanged(recordingId);
+  }
+}

@@ -1,0 +1,103 @@
+import type { FileHandle } from "node:fs/promises";
+import type {
+  ChunkStamp,
+  SegmentDescription,
+  SegmentReader,
+  SegmentState,
+  StoredChunk,
+} from "../recording/ports.ts";
+import type { ChunkFileContents } from "./chunk-file-contents.ts";
+import { readAt } from "./chunk-file-scan.ts";
+import { FRAME_HEADER_BYTES, decodeFrameHeader, sha256Of } from "./chunk-frame.ts";
+
+/** A chunk as it was read; `payload` is undefined when it is damaged. */
+interface ReadChunk {
+  readonly sequence: number;
+  readonly payload: Buffer | undefined;
+}
+
+/** Reads a chunk file as it was when it was opened, beside whoever appends to it. */
+export class ChunkFileReader implements SegmentReader {
+  readonly description: SegmentDescription;
+  readonly #handle: FileHandle;
+  readonly #contents: ChunkFileContents;
+
+  /**
+   * @param handle of the file, which `close` closes
+   * @param contents nobody else changes its sequences
+   */
+  constructor(handle: FileHandle, description: SegmentDescription, contents: ChunkFileContents) {
+    this.description = description;
+    this.#handle = handle;
+    this.#contents = contents;
+  }
+
+  get state(): SegmentState {
+    return this.#contents;
+  }
+
+  async *stamps(): AsyncGenerator<ChunkStamp> {
+    for (const sequence of this.#contents.sequences) {
+      const place = this.#contents.frames.get(sequence);
+      if (place === undefined) continue;
+      const bytes = await readAt(this.#handle, place.offsetBytes, FRAME_HEADER_BYTES);
+      const header = decodeFrameHeader(bytes);
+      if (header === undefined) continue;
+      const { byteLength, capturedAtMs, receivedAtMs } = header;
+      yield { sequence, byteLength, capturedAtMs, receivedAtMs };
+    }
+  }
+
+  async *payloads(onDamaged: (sequence: number) => void): AsyncGenerator<Uint8Array> {
+    for await (const { payload } of this.chunks(onDamaged)) {
+      if (payload.length > 0) yield payload;
+    }
+  }
+
+  async *chunks(onDamaged: (sequence: number) => void): AsyncGenerator<StoredChunk> {
+    // One chunk is read ahead while the one before it is being used.
+    let ahead: Promise<ReadChunk> | undefined;
+    try {
+      for (const sequence of this.#contents.sequences) {
+        const current = ahead;
+        ahead = this.#read(sequence);
+        if (current !== undefined) yield* deliver(await current, onDamaged);
+      }
+      if (ahead !== undefined) yield* deliver(await ahead, onDamaged);
+    } finally {
+      // A consumer that stops early may close the file next: no read may be under way then. What
+      // this read gives, or why it failed, concerns nobody any more.
+      await Promise.allSettled([ahead]);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  async #read(sequence: number): Promise<ReadChunk> {
+    const place = this.#contents.frames.get(sequence);
+    if (place === undefined) return { sequence, payload: undefined };
+    const frame = await readAt(
+      this.#handle,
+      place.offsetBytes,
+      FRAME_HEADER_BYTES + place.byteLength,
+    );
+    const header = decodeFrameHeader(frame);
+    const payload = frame.subarray(FRAME_HEADER_BYTES);
+    const whole =
+      header?.kind === "chunk" &&
+      header.sequence === sequence &&
+      header.byteLength === payload.length &&
+      Buffer.compare(sha256Of(payload), header.sha256) === 0;
+    return { sequence, payload: whole ? payload : undefined };
+  }
+}
+
+function* deliver(
+  { sequence, payload }: ReadChunk,
+  onDamaged: (sequence: number) => void,
+): Generator<StoredChunk> {
+  if (payload === undefined) onDamaged(sequence);
+  else yield { sequence, payload };
+}

@@ -1,0 +1,154 @@
+import { open, readdir, rename, rm } from "node:fs/promises";
+import { type RecordingId, type SegmentId, segmentIdSchema } from "../contract/ids.ts";
+import type {
+  ChunkStore,
+  SegmentDescription,
+  SegmentLog,
+  SegmentReader,
+} from "../recording/ports.ts";
+import { ChunkFile } from "./chunk-file.ts";
+import { ChunkFileReader } from "./chunk-file-reader.ts";
+import { encodeDescription, scanChunkFile } from "./chunk-file-scan.ts";
+import { encodeFrameHeader, sha256Of } from "./chunk-frame.ts";
+import { makeDirectory, syncDirectory } from "./durable-files.ts";
+import { type RecordingsLayout, TEMPORARY_SUFFIX } from "./layout.ts";
+import { storageFault, systemErrorCode } from "./storage-fault.ts";
+
+/** Keeps every segment in a chunk file of its own. */
+export class FileChunkStore implements ChunkStore {
+  readonly #layout: RecordingsLayout;
+  readonly #onFound: (finding: string, path: string, bytes: number) => void;
+  /** Open logs by path: readers stop where their durable part ends. */
+  readonly #logs = new Map<string, ChunkFile>();
+  /** Files behind whose durable part a failure left bytes that could not be cut off. */
+  readonly #untrustedTails = new Map<string, number>();
+
+  /**
+   * @param onFound told when opening a file finds a torn tail or damaged bytes: what, in which file,
+   * how many bytes
+   */
+  constructor(
+    layout: RecordingsLayout,
+    onFound: (finding: string, path: string, bytes: number) => void,
+  ) {
+    this.#layout = layout;
+    this.#onFound = onFound;
+  }
+
+  async create(description: SegmentDescription): Promise<SegmentLog> {
+    const { recordingId, segmentId } = description;
+    const path = this.#layout.segmentPath(recordingId, segmentId);
+    const temporaryPath = `${path}${TEMPORARY_SUFFIX}`;
+    const payload = encodeDescription(description);
+    const header = encodeFrameHeader({
+      kind: "segment",
+      sequence: 0,
+      byteLength: payload.length,
+      capturedAtMs: null,
+      receivedAtMs: description.openedAtMs,
+      sha256: sha256Of(payload),
+    });
+    try {
+      await makeDirectory(this.#layout.segmentsDirectory(recordingId));
+      const handle = await open(temporaryPath, "w");
+      try {
+        await handle.writeFile(Buffer.concat([header, payload]));
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporaryPath, path);
+      await syncDirectory(this.#layout.segmentsDirectory(recordingId));
+    } catch (error) {
+      throw storageFault(error, `create segment ${segmentId}`);
+    }
+    const log = await this.open(recordingId, segmentId);
+    if (log === undefined) {
+      throw storageFault(undefined, `find segment ${segmentId} after it was created`);
+    }
+    return log;
+  }
+
+  async open(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentLog | undefined> {
+    const path = this.#layout.segmentPath(recordingId, segmentId);
+    const handle = await openExisting(path, "r+");
+    if (handle === undefined) return undefined;
+    try {
+      const untrustedFromBytes = this.#untrustedTails.get(path);
+      if (untrustedFromBytes !== undefined) await handle.truncate(untrustedFromBytes);
+      const { size } = await handle.stat();
+      const scan = await scanChunkFile(handle, size);
+      if (scan === undefined) throw storageFault(undefined, `read the description in ${path}`);
+      if (scan.goodBytes < size) {
+        this.#onFound("torn tail cut off", path, size - scan.goodBytes);
+        await handle.truncate(scan.goodBytes);
+      }
+      if (scan.damagedBytes > 0) this.#onFound("damaged bytes", path, scan.damagedBytes);
+      // What an earlier process wrote may have reached only the page cache, and what was scanned is
+      // acknowledged from now on.
+      await handle.datasync();
+      this.#untrustedTails.delete(path);
+      const log: ChunkFile = new ChunkFile(path, handle, scan, (failedAtBytes) => {
+        if (this.#logs.get(path) === log) this.#logs.delete(path);
+        if (failedAtBytes !== undefined) this.#untrustedTails.set(path, failedAtBytes);
+      });
+      this.#logs.set(path, log);
+      return log;
+    } catch (error) {
+      await handle.close();
+      throw storageFault(error, `open segment ${segmentId}`);
+    }
+  }
+
+  async read(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentReader | undefined> {
+    const path = this.#layout.segmentPath(recordingId, segmentId);
+    const handle = await openExisting(path, "r");
+    if (handle === undefined) return undefined;
+    const log = this.#logs.get(path);
+    if (log !== undefined) {
+      return new ChunkFileReader(handle, log.description, log.state.snapshot());
+    }
+    try {
+      const { size } = await handle.stat();
+      const scan = await scanChunkFile(handle, this.#untrustedTails.get(path) ?? size);
+      if (scan === undefined) throw storageFault(undefined, `read the description in ${path}`);
+      return new ChunkFileReader(handle, scan.description, scan.contents);
+    } catch (error) {
+      await handle.close();
+      throw storageFault(error, `read segment ${segmentId}`);
+    }
+  }
+
+  async list(recordingId: RecordingId): Promise<SegmentId[]> {
+    let names: string[];
+    try {
+      names = await readdir(this.#layout.segmentsDirectory(recordingId));
+    } catch (error) {
+      // The directory is made with the first segment.
+      if (systemErrorCode(error) === "ENOENT") return [];
+      throw storageFault(error, `list the segments of recording ${recordingId}`);
+    }
+    return names.flatMap((name) => {
+      const parsed = segmentIdSchema.safeParse(this.#layout.segmentIdOf(name));
+      return parsed.success ? [parsed.data] : [];
+    });
+  }
+
+  async deleteRecording(recordingId: RecordingId): Promise<void> {
+    try {
+      await rm(this.#layout.recordingDirectory(recordingId), { recursive: true, force: true });
+      await syncDirectory(this.#layout.rootDirectory);
+    } catch (error) {
+      throw storageFault(error, `delete recording ${recordingId}`);
+    }
+  }
+}
+
+async function openExisting(path: string, flags: "r" | "r+") {
+  try {
+    return await open(path, flags);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw storageFault(error, `open ${path}`);
+  }
+}

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import type { RecordingId, SegmentId } from "../contract/ids.ts";
+import type { TrackKey } from "../recording/ports.ts";
+
+/** Suffix of files that are being made; whatever has it after a crash is litter. */
+export const TEMPORARY_SUFFIX = ".tmp";
+
+const CHUNK_FILE_SUFFIX = ".chunks";
+const READABLE_LENGTH_MAX = 40;
+const HASH_HEX_LENGTH = 32;
+
+/**
+ * A directory name for one of the app's own words: its readable part, for people, and 128 bits of
+ * its SHA-256, which make it unique. It holds only `a-z`, `0-9`, `-` and `_`, so no word can leave
+ * its directory, be too long, or collide with another on a file system that ignores case.
+ */
+export function directoryNameOf(word: string): string {
+  const readable = word
+    .toLowerCase()
+    .replace(/[^a-z0-9_]+/g, "-")
+    .slice(0, READABLE_LENGTH_MAX)
+    .replace(/^-+|-+$/g, "");
+  const hash = new Bun.CryptoHasher("sha256").update(word).digest("hex").slice(0, HASH_HEX_LENGTH);
+  return readable === "" ? hash : `${readable}-${hash}`;
+}
+
+/**
+ * Where everything lies:
+ *
+ * ```
+ * catalog.sqlite
+ * <recordingId>/manifest.json
+ * <recordingId>/segments/<segmentId>.chunks
+ * <recordingId>/tracks/<participant>/<track>/media.mp4
+ * ```
+ *
+ * The only place that turns IDs into file names. `recordingId` and `segmentId` are UUIDs, which are
+ * safe as they stand.
+ */
+export class RecordingsLayout {
+  readonly rootDirectory: string;
+
+  constructor(rootDirectory: string) {
+    this.rootDirectory = rootDirectory;
+  }
+
+  get catalogPath(): string {
+    return join(this.rootDirectory, "catalog.sqlite");
+  }
+
+  recordingDirectory(recordingId: RecordingId): string {
+    return join(this.rootDirectory, recordingId);
+  }
+
+  manifestPath(recordingId: RecordingId): string {
+    return join(this.recordingDirectory(recordingId), "manifest.json");
+  }
+
+  segmentsDirectory(recordingId: RecordingId): string {
+    return join(this.recordingDirectory(recordingId), "segments");
+  }
+
+  segmentPath(recordingId: RecordingId, segmentId: SegmentId): string {
+    return join(this.segmentsDirectory(recordingId), `${segmentId}${CHUNK_FILE_SUFFIX}`);
+  }
+
+  /** The segment that a file of `segmentsDirectory` holds; undefined for files of other kinds. */
+  segmentIdOf(fileName: string): string | undefined {
+    return fileName.endsWith(CHUNK_FILE_SUFFIX)
+      ? fileName.slice(0, -CHUNK_FILE_SUFFIX.length)
+      : undefined;
+  }
+
+  trackDirectory({ recordingId, participantId, trackId }: TrackKey): string {
+    return join(
+      this.recordingDirectory(recordingId),
+      "tracks",
+      directoryNameOf(participantId),
+      directoryNameOf(trackId),
+    );
+  }
+
+  mediaPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "media.mp4");
+  }
+}

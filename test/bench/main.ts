@@ -1,0 +1,25 @@
+// `bun run bench [ingest] [finalize] [memory] [--runs 3] [--seconds 3]`: all of them by default.
+import { parseArgs } from "node:util";
+import { benchFinalize } from "./finalize-bench.ts";
+import { benchIngest } from "./ingest-bench.ts";
+import { benchMemory } from "./memory-bench.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: "string", default: "3" },
+    seconds: { type: "string", default: "3" },
+    minutes: { type: "string", default: "1,10,60" },
+  },
+});
+
+const runs = Number(values.runs);
+const asked = new Set(positionals.length === 0 ? ["ingest", "finalize", "memory"] : positionals);
+
+if (asked.has("ingest")) {
+  await benchIngest({ runs, durationMs: Number(values.seconds) * 1_000, connections: 50 });
+}
+if (asked.has("finalize")) {
+  await benchFinalize({ runs, minutes: values.minutes.split(",").map(Number) });
+}
+if (asked.has("memory")) await benchMemory();

@@ -1,0 +1,111 @@
+import { expect } from "bun:test";
+import type { Browser, Page } from "playwright-core";
+import { launchChromium } from "../../support/chromium.ts";
+import { recorderPageBundle } from "./recorder-bundle.ts";
+import type { GivenSegment } from "./recorder-page.ts";
+import { ScriptedServer, type StoredSegment } from "./scripted-server.ts";
+
+/** A recording that the scripted server does not ask about. */
+export const RECORDING_ID = "0192f0c4-7b1e-7cc3-98c4-dc0c0c07398f";
+
+/** A page with the recorder, and the server that it came from. */
+export interface OpenedPage extends AsyncDisposable {
+  readonly page: Page;
+  readonly server: ScriptedServer;
+}
+
+/** A browser for pages that record. */
+export class RecorderBrowser {
+  readonly #browser: Browser;
+  readonly #files: Readonly<Record<string, string>>;
+
+  private constructor(browser: Browser, files: Readonly<Record<string, string>>) {
+    this.#browser = browser;
+    this.#files = files;
+  }
+
+  /** Starts it. The name `insecure.test` leads to this machine, too, without a secure context. */
+  static async start(): Promise<RecorderBrowser> {
+    const pageScript = await recorderPageBundle();
+    const browser = await launchChromium({
+      args: ["--host-resolver-rules=MAP insecure.test 127.0.0.1"],
+    });
+    return new RecorderBrowser(browser, {
+      "/": '<!doctype html><meta charset="utf-8"><script type="module" src="/page.js"></script>',
+      "/page.js": pageScript,
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser.close();
+  }
+
+  /**
+   * A page of its own, with a scripted server of its own, from which it comes, under another name of
+   * this machine if one is given; or at `pageUrl`, as if it came from there. Disposing it checks that
+   * nothing was logged.
+   */
+  async openPage({
+    hostName = "127.0.0.1",
+    pageUrl,
+  }: { readonly hostName?: string; readonly pageUrl?: string } = {}): Promise<OpenedPage> {
+    const server = new ScriptedServer(this.#files).start();
+    const page = await this.#browser.newPage();
+    const logged: string[] = [];
+    page.on("console", (message) => {
+      // The browser's own line for an answer of status 400 and above, or for none at all.
+      if (!message.text().startsWith("Failed to load resource")) logged.push(message.text());
+    });
+    page.on("pageerror", (error) => logged.push(String(error)));
+    if (pageUrl !== undefined) {
+      await page.route(pageUrl, (route) =>
+        route.fulfill({ contentType: "text/html", body: this.#files["/"] ?? "" }),
+      );
+      await page.route(new URL("/page.js", pageUrl).href, (route) =>
+        route.fulfill({ contentType: "text/javascript", body: this.#files["/page.js"] ?? "" }),
+      );
+    }
+    await page.goto(pageUrl ?? server.url.replace("127.0.0.1", hostName));
+    await page.waitForFunction(() => "recorderPage" in window);
+    return {
+      page,
+      server,
+      [Symbol.asyncDispose]: async () => {
+        await page.close();
+        await server.stop();
+        expect(logged).toEqual([]);
+      },
+    };
+  }
+}
+
+/** A stored segment in the terms in which the page tells what the recorder was given. */
+export function summaryOf(server: ScriptedServer, segment: StoredSegment): GivenSegment {
+  const sequences = [...segment.chunks.keys()].toSorted((a, b) => a - b);
+  return {
+    sizes: sequences.map((sequence) => segment.chunks.get(sequence)?.length ?? -1),
+    sha256: new Bun.CryptoHasher("sha256").update(server.bytesOf(segment)).digest("hex"),
+  };
+}
+
+/**
+ * Everything that the browser's recorders gave is on the server, blob by blob and in order, with
+ * right hashes, and every segment is ended with its total. Gives the segments.
+ */
+export async function expectAllDelivered({ page, server }: OpenedPage): Promise<StoredSegment[]> {
+  const given = await page.evaluate(() => window.recorderPage.given());
+  const segments = [...server.segments.values()];
+  // An empty first blob is no chunk.
+  const expected = given
+    .map(({ sizes, sha256 }) => ({ sizes: sizes[0] === 0 ? sizes.slice(1) : sizes, sha256 }))
+    .filter(({ sizes }) => sizes.length > 0);
+  expect(segments.map((segment) => summaryOf(server, segment))).toEqual(expected);
+  for (const { chunkCount, chunks, sha256 } of segments) {
+    expect(chunkCount).toBe(chunks.size);
+    for (const [sequence, payload] of chunks) {
+      const hash = new Bun.CryptoHasher("sha256").update(payload).digest("hex");
+      expect(sha256.get(sequence)).toBe(hash);
+    }
+  }
+  return segments;
+}

@@ -1,0 +1,163 @@
+import { ClientRecorder } from "../../../client/recorder/client-recorder.ts";
+
+/** What one run of the browser's MediaRecorder handed over, all of it. */
+export interface GivenSegment {
+  /** Bytes of each blob, in order. */
+  readonly sizes: readonly number[];
+  /** Of the blobs in order, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** What a stream holds. */
+interface StreamRequest {
+  readonly picture: boolean;
+  readonly sound: boolean;
+}
+
+declare global {
+  interface Window {
+    recorderPage: RecorderPage;
+  }
+}
+
+const given: Blob[][] = [];
+const mediaRecorders: MediaRecorder[] = [];
+
+/** Tells what the recorder under test is given, beside it and without its help. */
+class WatchedMediaRecorder extends MediaRecorder {
+  constructor(stream: MediaStream, options?: MediaRecorderOptions) {
+    super(stream, options);
+    const blobs: Blob[] = [];
+    given.push(blobs);
+    mediaRecorders.push(this);
+    this.addEventListener("dataavailable", ({ data }) => blobs.push(data));
+  }
+}
+globalThis.MediaRecorder = WatchedMediaRecorder;
+
+/** What the tests do in the page. */
+class RecorderPage {
+  readonly ClientRecorder = ClientRecorder;
+  /** The recorder that a test works with. */
+  recorder = new ClientRecorder();
+  readonly errors: string[] = [];
+  stream = new MediaStream();
+  retries = 0;
+
+  /** Makes `recorder`. */
+  make(options: ConstructorParameters<typeof ClientRecorder>[0]): ClientRecorder {
+    this.recorder = new ClientRecorder({ participantId: "alice", ...options });
+    this.recorder.on("error", (error) => this.errors.push(error.code));
+    this.recorder.on("retry", () => {
+      this.retries += 1;
+    });
+    return this.recorder;
+  }
+
+  /** A moving picture of 320 x 240, a tone, or both; `stream` from then on. */
+  openStream({ picture, sound }: StreamRequest): MediaStream {
+    this.stream = new MediaStream([
+      ...(picture ? [pictureTrack()] : []),
+      ...(sound ? [soundTrack()] : []),
+    ]);
+    return this.stream;
+  }
+
+  /** The browser's recorder that runs, for events that no test can make it give by itself. */
+  mediaRecorder(): MediaRecorder {
+    const newest = mediaRecorders.at(-1);
+    if (newest === undefined) throw new Error("Nothing was recorded");
+    return newest;
+  }
+
+  /** For as long as something shall be recorded. */
+  sleep(durationMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      setTimeout(resolve, durationMs);
+    });
+  }
+
+  /** Resolves at the first progress of `recorder` for which it holds. */
+  untilProgress(
+    holds: (progress: ClientRecorder["progress"]) => boolean,
+  ): Promise<ClientRecorder["progress"]> {
+    return new Promise((resolve) => {
+      const off = this.recorder.on("progress", (progress) => {
+        if (!holds(progress)) return;
+        off();
+        resolve(progress);
+      });
+    });
+  }
+
+  /** Resolves when `recorder` enters this state. */
+  untilState(wanted: ClientRecorder["state"]): Promise<void> {
+    return new Promise((resolve) => {
+      const off = this.recorder.on("statechange", ({ state }) => {
+        if (state !== wanted) return;
+        off();
+        resolve();
+      });
+    });
+  }
+
+  /** Code of the `RecorderError` that this rejects with; undefined when it resolves. */
+  async codeOf(outcome: Promise<void>): Promise<string | undefined> {
+    try {
+      await outcome;
+      return undefined;
+    } catch (error) {
+      return error instanceof Error && "code" in error ? String(error.code) : String(error);
+    }
+  }
+
+  /** What each MediaRecorder of this page gave, in order of their making. */
+  given(): Promise<GivenSegment[]> {
+    return Promise.all(
+      given.map(async (blobs) => ({
+        sizes: blobs.map(({ size }) => size),
+        sha256: await hashOf(new Blob(blobs)),
+      })),
+    );
+  }
+}
+
+function pictureTrack(): MediaStreamTrack {
+  const canvas = document.createElement("canvas");
+  canvas.width = 320;
+  canvas.height = 240;
+  const context = canvas.getContext("2d");
+  if (context === null) throw new Error("The canvas has no 2D context");
+  let number = 0;
+  setInterval(() => {
+    number += 1;
+    context.fillStyle = `hsl(${number % 360} 80% 50%)`;
+    context.fillRect((number * 7) % 320, (number * 3) % 240, 80, 60);
+  }, 33);
+  const [track] = canvas.captureStream(30).getVideoTracks();
+  if (track === undefined) throw new Error("The canvas gives no track");
+  return track;
+}
+
+function soundTrack(): MediaStreamTrack {
+  const context = new AudioContext();
+  const oscillator = new OscillatorNode(context, { frequency: 440 });
+  const destination = new MediaStreamAudioDestinationNode(context);
+  oscillator.connect(destination);
+  oscillator.start();
+  const [track] = destination.stream.getAudioTracks();
+  if (track === undefined) throw new Error("The tone gives no track");
+  return track;
+}
+
+async function hashOf(blob: Blob): Promise<string> {
+  // `crypto.subtle` is missing on the page that is no secure context; bytes compare as well.
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  if (globalThis.isSecureContext) {
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+  return "";
+}
+
+window.recorderPage = new RecorderPage();

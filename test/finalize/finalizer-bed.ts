@@ -1,0 +1,207 @@
+import { join } from "node:path";
+import pino from "pino";
+import { SqliteCatalog } from "../../src/catalog/sqlite-catalog.ts";
+import {
+  type RecordingId,
+  type SegmentId,
+  participantIdSchema,
+  recordingIdSchema,
+  segmentIdSchema,
+  trackIdSchema,
+} from "../../src/contract/ids.ts";
+import type { RecordingState } from "../../src/contract/recordings.ts";
+import {
+  DEFAULT_FINALIZE_LIMITS,
+  type FinalizeLimits,
+} from "../../src/finalize/finalize-limits.ts";
+import { Finalizer } from "../../src/finalize/finalizer.ts";
+import {
+  type FfmpegBinary,
+  resolveFfmpeg,
+  systemFfmpegLookup,
+} from "../../src/process/ffmpeg-binary.ts";
+import type { RecordingRecord, TrackKey, TrackRecord } from "../../src/recording/ports.ts";
+import { RecordingEngine } from "../../src/recording/recording-engine.ts";
+import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
+import { RecordingsLayout } from "../../src/storage/layout.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
+import { until } from "../support/until.ts";
+
+/** Far beyond what any of these tests needs. */
+const WAIT_MS = 60_000;
+
+/** The ffmpeg that serves on this machine, as the server would find it. */
+export async function testFfmpeg(): Promise<FfmpegBinary> {
+  return resolveFfmpeg(
+    systemFfmpegLookup({ FFMPEG_PATH: process.env["FFMPEG_PATH"], PATH: process.env["PATH"] }),
+  );
+}
+
+/** A track of a recording, by plain words. */
+export function trackKey(recordingId: RecordingId, trackId = "camera"): TrackKey {
+  return {
+    recordingId,
+    participantId: participantIdSchema.parse("ann@example.org"),
+    trackId: trackIdSchema.parse(trackId),
+  };
+}
+
+/** A new segment's ID, as a client makes it. */
+export function newSegmentId(): SegmentId {
+  return segmentIdSchema.parse(crypto.randomUUID());
+}
+
+/** Chunks as a client sends them; undefined ones are never sent. */
+export interface SentSegment {
+  readonly chunks: readonly (Uint8Array | undefined)[];
+  readonly mimeType?: string;
+  readonly segmentId?: SegmentId;
+  readonly trackId?: string;
+  /** Whether the client tells the segment's end; it does unless told otherwise. */
+  readonly ends?: boolean;
+}
+
+/** The real engine, store, catalogue and finalizer in a directory of their own. */
+export class FinalizerBed implements AsyncDisposable {
+  readonly clock = new ManualClock();
+  readonly layout: RecordingsLayout;
+  catalog!: SqliteCatalog;
+  store!: FileChunkStore;
+  engine!: RecordingEngine;
+  finalizer!: Finalizer;
+  readonly #directory: TemporaryDirectory;
+  readonly #limits: FinalizeLimits;
+
+  private constructor(directory: TemporaryDirectory, limits: FinalizeLimits) {
+    this.#directory = directory;
+    this.#limits = limits;
+    this.layout = new RecordingsLayout(join(directory.path, "recordings"));
+  }
+
+  static async open(
+    ffmpeg: FfmpegBinary,
+    limits: Partial<FinalizeLimits> = {},
+  ): Promise<FinalizerBed> {
+    const bed = new FinalizerBed(await temporaryDirectory(), {
+      ...DEFAULT_FINALIZE_LIMITS,
+      ...limits,
+    });
+    await bed.start(ffmpeg);
+    return bed;
+  }
+
+  /** A directory for the test's own files. */
+  get scratchDirectory(): string {
+    return this.#directory.path;
+  }
+
+  async start(ffmpeg: FfmpegBinary): Promise<void> {
+    const { clock, layout } = this;
+    const log = pino({ level: "silent" });
+    await Bun.$`mkdir -p ${layout.rootDirectory}`;
+    this.catalog = await SqliteCatalog.open(layout.catalogPath, clock);
+    this.store = new FileChunkStore(layout, () => undefined);
+    this.engine = new RecordingEngine({
+      store: this.store,
+      catalog: this.catalog,
+      clock,
+      limits: {
+        chunkBytesMax: 2 ** 28,
+        segmentPendingBytesMax: 2 ** 28,
+        totalPendingBytesMax: 2 ** 28,
+        segmentGapsMax: 100,
+        recordingSegmentsMax: 100,
+        openSegmentsMax: 100,
+        lateUploadWindowMs: 3_600_000,
+      },
+      log,
+      newRecordingId: () => recordingIdSchema.parse(Bun.randomUUIDv7()),
+    });
+    this.finalizer = new Finalizer({
+      engine: this.engine,
+      store: this.store,
+      catalog: this.catalog,
+      queue: this.catalog.jobs,
+      layout,
+      ffmpeg,
+      clock,
+      limits: this.#limits,
+      log,
+    });
+    await this.engine.start();
+    this.engine.listen(this.finalizer);
+    await this.finalizer.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.finalizer.stop();
+    await this.engine.stop();
+    await this.catalog.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.#directory[Symbol.asyncDispose]();
+  }
+
+  /** Sends a segment's chunks to the engine. */
+  async send(recordingId: RecordingId, segment: SentSegment): Promise<SegmentId> {
+    const segmentId = segment.segmentId ?? newSegmentId();
+    const key = { ...trackKey(recordingId, segment.trackId), segmentId };
+    for (const [firstSequence, payload] of segment.chunks.entries()) {
+      if (payload === undefined) continue;
+      await this.engine.append({
+        ...key,
+        mimeType: segment.mimeType ?? "",
+        firstSequence,
+        chunks: [{ payload, claimedSha256: undefined, capturedAtMs: null }],
+      });
+    }
+    if (segment.ends ?? true) {
+      await this.engine.endSegment(recordingId, segmentId, segment.chunks.length);
+    }
+    return segmentId;
+  }
+
+  /** Records the segments, stops, and waits for the end. */
+  async finalize(...segments: readonly SentSegment[]): Promise<RecordingRecord> {
+    const { recordingId } = await this.engine.startRecording({});
+    for (const segment of segments) await this.send(recordingId, segment);
+    await this.engine.stopRecording(recordingId);
+    return this.untilState(recordingId, "ready", "failed");
+  }
+
+  /** Waits until the recording is in one of the states. */
+  async untilState(
+    recordingId: RecordingId,
+    ...states: readonly RecordingState[]
+  ): Promise<RecordingRecord> {
+    return until(
+      async () => {
+        const record = await this.catalog.findRecording(recordingId);
+        return record !== undefined && states.includes(record.state) ? record : undefined;
+      },
+      { what: `recording is ${states.join(" or ")}`, timeoutMs: WAIT_MS },
+    );
+  }
+
+  /** Waits until the track satisfies `condition`. */
+  async untilTrack(
+    recordingId: RecordingId,
+    what: string,
+    condition: (track: TrackRecord) => boolean,
+  ): Promise<TrackRecord> {
+    return until(
+      async () => (await this.catalog.tracks(recordingId)).find((track) => condition(track)),
+      { what, timeoutMs: WAIT_MS },
+    );
+  }
+
+  /** The only track of a recording. */
+  async track(recordingId: RecordingId): Promise<TrackRecord> {
+    const [track, ...others] = await this.catalog.tracks(recordingId);
+    if (track === undefined || others.length > 0) throw new Error("There should be one track.");
+    return track;
+  }
+}

@@ -1,0 +1,270 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { chmod, readdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { manifestSchema } from "../../src/contract/manifest.ts";
+import { workDirectoryOf } from "../../src/finalize/track-finalizer.ts";
+import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
+import { NothingToRetryError, RecordingNotFoundError } from "../../src/recording/errors.ts";
+import { recordedSegment } from "../support/recorded-media.ts";
+import { FinalizerBed, newSegmentId, testFfmpeg, trackKey } from "./finalizer-bed.ts";
+
+const MEDIA_TIMEOUT_MS = 120_000;
+
+async function chunksOf(name: Parameters<typeof recordedSegment>[0]): Promise<Uint8Array[]> {
+  return (await recordedSegment(name)).chunks.map(({ payload }) => payload);
+}
+
+describe("Finalizer", () => {
+  let ffmpeg: FfmpegBinary;
+  let bed: FinalizerBed;
+  let vp9: Uint8Array[];
+
+  beforeEach(async () => {
+    ffmpeg = await testFfmpeg();
+    bed = await FinalizerBed.open(ffmpeg);
+    vp9 = await chunksOf("vp9-opus");
+  });
+  afterEach(async () => {
+    await bed[Symbol.asyncDispose]();
+  });
+
+  test("a recording without tracks is ready at once, with a manifest", async () => {
+    const record = await bed.finalize();
+    expect(record.state).toBe("ready");
+    const manifest = manifestSchema.parse(
+      await Bun.file(bed.layout.manifestPath(record.recordingId)).json(),
+    );
+    expect(manifest.participants).toEqual([]);
+    expect(manifest.recording.state).toBe("ready");
+  });
+
+  test("a whole track is finalized without waiting, and the manifest tells its file", async () => {
+    const record = await bed.finalize({ chunks: vp9, mimeType: "video/webm;codecs=vp9,opus" });
+    const { result } = await bed.track(record.recordingId);
+    expect(record).toMatchObject({ state: "ready", reason: null });
+    expect(result).toMatchObject({ verdict: "complete", reason: null, damage: [] });
+    const manifestPath = bed.layout.manifestPath(record.recordingId);
+    const manifest = manifestSchema.parse(await Bun.file(manifestPath).json());
+    const [track] = manifest.participants[0]?.tracks ?? [];
+    expect(track).toMatchObject({ verdict: "complete", segments: [{ chunks: vp9.length }] });
+    const file = Bun.file(join(dirname(manifestPath), track?.media?.path ?? ""));
+    const bytes = await file.bytes();
+    expect(bytes.length).toBe(track?.media?.bytes ?? 0);
+    expect(Buffer.from(bytes.subarray(4, 8)).toString()).toBe("ftyp");
+  });
+
+  test("a track that its client never ended is waited for, then delivered as degraded", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    await bed.send(recordingId, { chunks: vp9, ends: false });
+    await bed.engine.stopRecording(recordingId);
+    await bed.untilState(recordingId, "finalizing");
+    while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+    bed.clock.advance(9_999);
+    expect((await bed.track(recordingId)).job).toBeNull();
+    bed.clock.advance(1);
+    expect((await bed.untilState(recordingId, "ready", "failed")).state).toBe("ready");
+    const { result } = await bed.track(recordingId);
+    expect(result?.verdict).toBe("degraded");
+    expect(result?.reason).toContain("never ended");
+    expect(result?.media?.videoPackets).toBe(180);
+  });
+
+  test("a segment's end during the wait starts its finalization at once", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    const segmentId = await bed.send(recordingId, { chunks: vp9, ends: false });
+    await bed.engine.stopRecording(recordingId);
+    await bed.engine.endSegment(recordingId, segmentId, vp9.length);
+    await bed.untilState(recordingId, "ready");
+    expect((await bed.track(recordingId)).result?.verdict).toBe("complete");
+  });
+
+  test(
+    "a late chunk makes the better MP4 replace the old one",
+    async () => {
+      const segmentId = newSegmentId();
+      const holed = vp9.map((chunk, i) => (i === 2 ? undefined : chunk));
+      const { recordingId } = await bed.engine.startRecording({});
+      await bed.send(recordingId, { chunks: holed, segmentId });
+      await bed.engine.stopRecording(recordingId);
+      while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+      bed.clock.advance(10_000);
+      await bed.untilState(recordingId, "ready");
+      const before = (await bed.track(recordingId)).result;
+      expect(before?.verdict).toBe("degraded");
+      expect(before?.reason).toContain("lacks chunks 2");
+
+      await bed.engine.append({
+        ...trackKey(recordingId),
+        segmentId,
+        mimeType: "",
+        firstSequence: 2,
+        chunks: [
+          { payload: vp9[2] ?? new Uint8Array(), claimedSha256: undefined, capturedAtMs: null },
+        ],
+      });
+      const { result } = await bed.untilTrack(
+        recordingId,
+        "the track is complete",
+        (track) => track.job?.state === "done" && track.result?.verdict === "complete",
+      );
+      expect(result?.media?.videoPackets).toBe(180);
+      expect(before?.media?.videoPackets).toBeLessThan(180);
+      const manifest = manifestSchema.parse(
+        await Bun.file(bed.layout.manifestPath(recordingId)).json(),
+      );
+      expect(manifest.participants[0]?.tracks[0]?.media?.videoPackets).toBe(180);
+      expect(await readdir(bed.layout.trackDirectory(trackKey(recordingId)))).toEqual([
+        "media.mp4",
+      ]);
+    },
+    MEDIA_TIMEOUT_MS,
+  );
+
+  test(
+    "a late chunk that came just before a crash is found by the next start",
+    async () => {
+      const segmentId = newSegmentId();
+      const { recordingId } = await bed.engine.startRecording({});
+      await bed.send(recordingId, { chunks: vp9.slice(0, 4), segmentId, ends: false });
+      await bed.engine.stopRecording(recordingId);
+      while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+      bed.clock.advance(10_000);
+      await bed.untilState(recordingId, "ready");
+      await bed.finalizer.stop();
+      await bed.send(recordingId, { chunks: vp9, segmentId });
+      await bed.stop();
+      await bed.start(ffmpeg);
+      await bed.untilTrack(
+        recordingId,
+        "the track is complete",
+        (track) => track.result?.verdict === "complete",
+      );
+    },
+    MEDIA_TIMEOUT_MS,
+  );
+
+  test("only empty chunks: the track is lost, with the reason, and the recording ready", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    const chunks = [undefined, new Uint8Array(), new Uint8Array()];
+    await bed.send(recordingId, { chunks, ends: false });
+    await bed.engine.stopRecording(recordingId);
+    while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+    bed.clock.advance(10_000);
+    expect((await bed.untilState(recordingId, "ready", "failed")).state).toBe("ready");
+    const { result } = await bed.track(recordingId);
+    expect(result).toMatchObject({ verdict: "lost", media: null });
+    expect(result?.reason).toContain("only empty chunks");
+  });
+
+  test("unreadable chunks fail their track with the reason; another track's MP4 stays", async () => {
+    const header = Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3, 0x80);
+    const record = await bed.finalize(
+      { chunks: [header], trackId: "screen" },
+      { chunks: vp9, trackId: "camera" },
+    );
+    expect(record.state).toBe("failed");
+    expect(record.reason).toContain('Track "screen"');
+    const tracks = await bed.catalog.tracks(record.recordingId);
+    const screen = tracks.find(({ trackId }) => trackId === "screen");
+    // What cannot pass is not tried again.
+    expect(screen?.job).toMatchObject({ state: "failed", attempts: 1 });
+    const camera = tracks.find(({ trackId }) => trackId === "camera");
+    expect(camera?.result?.media?.videoPackets).toBe(180);
+    expect(await Bun.file(bed.layout.mediaPath(trackKey(record.recordingId))).exists()).toBeTrue();
+    expect(await bed.store.list(record.recordingId)).toHaveLength(2);
+  });
+
+  test(
+    "a failed recording becomes ready when a retry succeeds",
+    async () => {
+      await bed.stop();
+      const path = join(bed.scratchDirectory, "ffmpeg");
+      await writeFile(path, "#!/bin/sh\necho no luck today >&2\nexit 3\n");
+      await chmod(path, 0o755);
+      await bed.start({ ...ffmpeg, path });
+      const { recordingId } = await bed.engine.startRecording({});
+      await bed.send(recordingId, { chunks: vp9 });
+      await bed.engine.stopRecording(recordingId);
+      for (const attempt of [1, 2]) {
+        await bed.untilTrack(
+          recordingId,
+          `attempt ${attempt}`,
+          ({ job }) => job?.attempts === attempt,
+        );
+        while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+        bed.clock.advance(60_000);
+      }
+      const record = await bed.untilState(recordingId, "failed");
+      expect(record.reason).toContain("no luck today");
+      expect((await bed.track(recordingId)).job).toMatchObject({ state: "failed", attempts: 3 });
+
+      // The operator repairs what was wrong.
+      await bed.stop();
+      await bed.start(ffmpeg);
+      await bed.finalizer.retry(recordingId);
+      expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
+      const manifest = manifestSchema.parse(
+        await Bun.file(bed.layout.manifestPath(recordingId)).json(),
+      );
+      expect(manifest.recording).toMatchObject({ state: "ready", reason: null });
+    },
+    MEDIA_TIMEOUT_MS,
+  );
+
+  test("there is nothing to retry of a ready recording, and none of an unknown one", async () => {
+    const { recordingId } = await bed.finalize();
+    expect(bed.finalizer.retry(recordingId)).rejects.toBeInstanceOf(NothingToRetryError);
+    await bed.engine.deleteRecording(recordingId);
+    expect(bed.finalizer.retry(recordingId)).rejects.toBeInstanceOf(RecordingNotFoundError);
+  });
+
+  describe("with an ffmpeg that never ends", () => {
+    let recordingId: ReturnType<typeof trackKey>["recordingId"];
+    let pidPath: string;
+
+    const childIsGone = async (): Promise<boolean> => {
+      const pid = Number(await Bun.file(pidPath).text());
+      try {
+        process.kill(pid, 0);
+        return false;
+      } catch (error) {
+        return error instanceof Error && "code" in error && error.code === "ESRCH";
+      }
+    };
+
+    beforeEach(async () => {
+      await bed.stop();
+      const path = join(bed.scratchDirectory, "ffmpeg");
+      pidPath = join(bed.scratchDirectory, "pid");
+      // `exec`, so that there is one process only; the rename makes the number appear whole.
+      await writeFile(
+        path,
+        `#!/bin/sh\necho $$ > ${pidPath}.tmp\nmv ${pidPath}.tmp ${pidPath}\nexec sleep 600\n`,
+      );
+      await chmod(path, 0o755);
+      await bed.start({ ...ffmpeg, path });
+      ({ recordingId } = await bed.engine.startRecording({}));
+      await bed.send(recordingId, { chunks: vp9 });
+      await bed.engine.stopRecording(recordingId);
+      while (!(await Bun.file(pidPath).exists())) await Bun.sleep(5);
+    });
+
+    test("stop ends it, and the next start does the job anew", async () => {
+      await bed.finalizer.stop();
+      expect(await childIsGone()).toBeTrue();
+      expect((await bed.track(recordingId)).job?.state).toBe("queued");
+      const key = trackKey(recordingId);
+      expect(await Bun.file(workDirectoryOf(bed.layout, key)).exists()).toBeFalse();
+      await bed.stop();
+      await bed.start(ffmpeg);
+      await bed.untilState(recordingId, "ready");
+    });
+
+    test("deleting the recording ends it and leaves no file", async () => {
+      await bed.engine.deleteRecording(recordingId);
+      expect(await childIsGone()).toBeTrue();
+      expect(await bed.catalog.jobs.jobs(recordingId)).toEqual([]);
+      expect(await readdir(bed.layout.rootDirectory)).not.toContain(recordingId);
+    });
+  });
+});

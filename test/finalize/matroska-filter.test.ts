@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { MatroskaFilter } from "../../src/finalize/matroska-filter.ts";
+import { badMedia, recordedSegment } from "../support/recorded-media.ts";
+
+function countsOf(filter: MatroskaFilter) {
+  return filter.tracks.map(({ track, packets }) => ({
+    codecId: track.codecId,
+    packets: packets.packets,
+    bytes: packets.bytes,
+    firstMs: packets.firstMs,
+    lastMs: packets.lastMs,
+  }));
+}
+
+async function bytesOf(name: Parameters<typeof recordedSegment>[0]): Promise<Uint8Array> {
+  const { chunks } = await recordedSegment(name);
+  return Buffer.concat(chunks.map(({ payload }) => payload));
+}
+
+// Counted with `ffprobe -count_packets`.
+const VP9 = [
+  { codecId: "V_VP9", packets: 180, bytes: 13_388, firstMs: 0, lastMs: 5_968 },
+  { codecId: "A_OPUS", packets: 100, bytes: 48_363, firstMs: 28, lastMs: 5_967 },
+];
+
+describe("MatroskaFilter", () => {
+  test("lets a sound stream through unchanged and counts its packets", async () => {
+    const bytes = await bytesOf("vp9-opus");
+    const filter = new MatroskaFilter();
+    const out = Buffer.concat(filter.push(bytes));
+    filter.end();
+    expect(out.equals(bytes)).toBeTrue();
+    expect(countsOf(filter)).toEqual(VP9);
+    expect(filter.droppedBytes).toBe(0);
+  });
+
+  test.each([1, 7, 1_000])("gives the same when bytes come %p at a time", async (size) => {
+    const bytes = await bytesOf("vp9-opus");
+    const filter = new MatroskaFilter();
+    const out: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += size) {
+      out.push(...filter.push(bytes.subarray(at, at + size)));
+    }
+    filter.end();
+    expect(Buffer.concat(out).equals(bytes)).toBeTrue();
+    expect(countsOf(filter)).toEqual(VP9);
+  });
+
+  test("after a gap it goes on at the next Cluster, and what it lets through is whole", async () => {
+    const { chunks } = await recordedSegment("vp9-opus");
+    const filter = new MatroskaFilter();
+    const out: Uint8Array[] = [];
+    let sent = 0;
+    for (const { sequence, payload } of chunks) {
+      if (sequence === 2) {
+        filter.gap();
+        continue;
+      }
+      sent += payload.length;
+      out.push(...filter.push(payload));
+    }
+    filter.end();
+    const whole = Buffer.concat(out);
+    expect(whole.length + filter.droppedBytes).toBe(sent);
+    // Chromium begins a Cluster every second: little is lost beside the chunk itself.
+    expect(filter.droppedBytes).toBeLessThan(chunks[2]?.payload.length ?? 0);
+    const again = new MatroskaFilter();
+    expect(Buffer.concat(again.push(whole)).equals(whole)).toBeTrue();
+    again.end();
+    expect(again.droppedBytes).toBe(0);
+    expect(countsOf(again)).toEqual(countsOf(filter));
+  });
+
+  test("a stream that is cut off ends with its last whole element", async () => {
+    const bytes = await bytesOf("h264-opus");
+    const filter = new MatroskaFilter();
+    const out = Buffer.concat(filter.push(bytes.subarray(0, bytes.length - 5)));
+    filter.end();
+    expect(out.length + filter.droppedBytes).toBe(bytes.length - 5);
+    expect(filter.droppedBytes).toBeGreaterThan(0);
+  });
+
+  test("an element that claims more than any frame can have is taken for damage", async () => {
+    const bytes = Buffer.from(await bytesOf("vp9-opus"));
+    const clusterAt = bytes.indexOf(Buffer.from([0x1f, 0x43, 0xb6, 0x75]));
+    // A SimpleBlock of 2^52 bytes where the second Cluster should begin.
+    const secondAt = bytes.indexOf(Buffer.from([0x1f, 0x43, 0xb6, 0x75]), clusterAt + 1);
+    const bomb = Buffer.from([0xa3, 0x01, 0x10, 0, 0, 0, 0, 0, 0, 0x81]);
+    const filter = new MatroskaFilter();
+    const input = Buffer.concat([bytes.subarray(0, secondAt), bomb, bytes.subarray(secondAt)]);
+    expect(Buffer.concat(filter.push(input)).equals(bytes)).toBeTrue();
+    expect(filter.droppedBytes).toBe(bomb.length);
+  });
+
+  test("text that calls itself something else does not pass", () => {
+    const filter = new MatroskaFilter();
+    const out = filter.push(new TextEncoder().encode("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"));
+    filter.end();
+    expect(out).toEqual([]);
+    expect(filter.tracks).toEqual([]);
+  });
+
+  test("ends on every broken file, in one piece or byte by byte alike", async () => {
+    for (const { bytes } of await badMedia()) {
+      const whole = new MatroskaFilter();
+      const wholeOut = Buffer.concat(whole.push(bytes));
+      whole.end();
+      const pieces = new MatroskaFilter();
+      const out: Uint8Array[] = [];
+      for (let at = 0; at < bytes.length; at += 13) {
+        out.push(...pieces.push(bytes.subarray(at, at + 13)));
+      }
+      pieces.end();
+      expect(Buffer.concat(out).equals(wholeOut)).toBeTrue();
+      expect(countsOf(pieces)).toEqual(countsOf(whole));
+    }
+  });
+});

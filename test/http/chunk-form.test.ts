@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { CHUNKS_PER_REQUEST_MAX } from "../../src/contract/chunks.ts";
+import { RecordingsApi } from "../support/recordings-api.ts";
+import { recordedSegment, type RecordedSegment } from "../support/recorded-media.ts";
+import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { expectUnchanged } from "./begun-recording.ts";
+import { chunkFormData, rightFields, type ChunkFormParts } from "./chunk-form-data.ts";
+import { expectProblem } from "./expect-problem.ts";
+
+const REQUEST_BYTES_MAX = 3 * 1024 * 1024;
+const CHUNK_BYTES_MAX = 1024 * 1024;
+
+let server: TrackCaptureServer;
+let api: RecordingsApi;
+let vp9: RecordedSegment;
+
+beforeAll(async () => {
+  [server, vp9] = await Promise.all([
+    startServer({
+      env: {
+        CHUNK_BYTES_MAX: String(CHUNK_BYTES_MAX),
+        REQUEST_BYTES_MAX: String(REQUEST_BYTES_MAX),
+      },
+    }),
+    recordedSegment("vp9-opus"),
+  ]);
+  api = new RecordingsApi(server.url);
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+const payloadOf = (sequence: number) => {
+  const chunk = vp9.chunks[sequence];
+  if (chunk === undefined) throw new RangeError(`There is no chunk ${sequence}`);
+  return chunk.payload;
+};
+
+const chunksUrl = (recordingId: string) => `${server.url}/api/recordings/${recordingId}/chunks`;
+
+const post = (recordingId: string, parts: ChunkFormParts) =>
+  fetch(chunksUrl(recordingId), { method: "POST", body: chunkFormData(parts) });
+
+describe("refused, without changing anything, is", () => {
+  const badFields: [name: string, fields: Record<string, string>][] = [
+    ["no participant", { participantId: "" }],
+    ["a participant with NUL", { participantId: "ada\u0000" }],
+    ["a participant of 300 characters", { participantId: "a".repeat(300) }],
+    ["a participant that no URL can name", { participantId: ".." }],
+    ["a track with a line break", { trackId: "a\nb" }],
+    ["a segment ID that is a path", { segmentId: "../../evil" }],
+    ["a sequence of 2^31", { sequence: String(2 ** 31) }],
+    ["a negative sequence", { sequence: "-1" }],
+    ["a broken sequence", { sequence: "1.5" }],
+    ["an empty sequence", { sequence: "" }],
+    ["a hash that is none", { sha256_0: "abc" }],
+    ["a time that is none", { capturedAt_0: "yesterday" }],
+  ];
+  test.each(badFields)("%s", async (_name, fields) => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const response = await post(recordingId, {
+        fields: { ...rightFields(segmentId), sequence: "2", ...fields },
+        chunks: { chunk_0: payloadOf(2) },
+      });
+      const { errors } = await expectProblem(response, 422, "invalid-request");
+      expect(errors).toEqual([expect.objectContaining({ path: `body.${Object.keys(fields)[0]}` })]);
+    });
+  });
+
+  const badChunks: [name: string, chunks: ChunkFormParts["chunks"]][] = [
+    ["no chunk", {}],
+    ["a first chunk that is not chunk_0", { chunk_1: "x" }],
+    ["a hole in the numbering", { chunk_0: "x", chunk_2: "x" }],
+    ["a number that is written otherwise", { chunk_00: "x" }],
+    [
+      "more chunks than a request may hold",
+      Object.fromEntries(
+        Array.from({ length: CHUNKS_PER_REQUEST_MAX + 1 }, (_, i) => [`chunk_${i}`, "x"]),
+      ),
+    ],
+  ];
+  test.each(badChunks)("%s", async (_name, chunks) => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const fields = { ...rightFields(segmentId), sequence: "2" };
+      await expectProblem(await post(recordingId, { fields, chunks }), 422, "invalid-request");
+    });
+  });
+
+  test("a chunk that is text and no file", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const fields = { ...rightFields(segmentId), sequence: "2", chunk_0: "text" };
+      await expectProblem(await post(recordingId, { fields, chunks: {} }), 422, "invalid-request");
+    });
+  });
+});

@@ -1,0 +1,264 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { recordingListSchema, recordingSummarySchema } from "../../src/contract/recordings.ts";
+import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
+import { RecordingsApi, trackOf, UnexpectedAnswerError } from "../support/recordings-api.ts";
+import { joinChunks, recordedSegment } from "../support/recorded-media.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { until } from "../support/until.ts";
+import { expectProblem } from "./expect-problem.ts";
+
+const UNKNOWN = "01a20451-b9a9-775b-bf84-76768d5fe3c6";
+
+let server: TrackCaptureServer;
+let api: RecordingsApi;
+
+beforeAll(async () => {
+  server = await startServer({ env: { STOP_GRACE_MS: "0" } });
+  api = new RecordingsApi(server.url);
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+const recordingUrl = (recordingId: string, rest = "") =>
+  `${server.url}/api/recordings/${recordingId}${rest}`;
+
+const send = (method: string, url: string, body?: string) =>
+  fetch(url, {
+    method,
+    ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
+  });
+
+describe("starting", () => {
+  test("gives an ID, and the name and metadata as they came", async () => {
+    const metadata = { room: { id: 7, tags: ["a", null] } };
+    const response = await send(
+      "POST",
+      `${server.url}/api/recordings`,
+      JSON.stringify({ name: "  Weekly 🎥 ", metadata }),
+    );
+    expect(response.status).toBe(201);
+    const summary = recordingSummarySchema.parse(await response.json());
+    expect(summary).toMatchObject({ name: "Weekly 🎥", metadata, state: "recording" });
+    expect(await api.show(summary.recordingId)).toEqual({ ...summary, participants: [] });
+  });
+
+  test("needs no body", async () => {
+    const response = await send("POST", `${server.url}/api/recordings`);
+    expect(response.status).toBe(201);
+    expect(await response.json()).toMatchObject({ name: null, metadata: {} });
+  });
+
+  test.each([
+    ["broken JSON", "{", 400, "unreadable-body"],
+    ["a list", "[]", 422, "invalid-request"],
+    ["a name that is no text", '{"name":7}', 422, "invalid-request"],
+    ["a name that is too long", JSON.stringify({ name: "x".repeat(200) }), 422, "invalid-request"],
+    [
+      "too much metadata",
+      JSON.stringify({ metadata: { x: "x".repeat(20_000) } }),
+      422,
+      "invalid-request",
+    ],
+  ] as const)("with %s is refused", async (_name, body, status, code) => {
+    const before = await api.list();
+    await expectProblem(await send("POST", `${server.url}/api/recordings`, body), status, code);
+    expect(await api.list()).toEqual(before);
+  });
+
+  test("with a form is refused", async () => {
+    const body = new FormData();
+    body.append("name", "x");
+    await expectProblem(
+      await fetch(`${server.url}/api/recordings`, { method: "POST", body }),
+      415,
+      "unsupported-media-type",
+    );
+  });
+});
+
+const page = async (query: string) =>
+  recordingListSchema.parse(await (await fetch(recordingUrl("", `?${query}`))).json());
+
+describe("the list", () => {
+  test("is in pages, newest first, and can be searched", async () => {
+    const ids: string[] = [];
+    for (const i of [1, 2, 3]) ids.unshift(await api.start(`paged ${i}`));
+    const first = await page("q=PAGED&limit=2");
+    const second = await page(`q=PAGED&limit=2&cursor=${first.nextCursor}`);
+    expect(first.nextCursor).not.toBeNull();
+    expect(second.nextCursor).toBeNull();
+    expect([...first.recordings, ...second.recordings].map((it): string => it.recordingId)).toEqual(
+      ids,
+    );
+
+    await api.stop(ids[0] ?? "");
+    const running = await page("q=paged&state=recording");
+    expect(running.recordings.map((it): string => it.recordingId)).toEqual(ids.slice(1));
+  });
+
+  test.each(["limit=0", "limit=1000", "limit=x", "state=paused", "cursor=x"])(
+    "with %s is refused",
+    async (query) => {
+      await expectProblem(await fetch(recordingUrl("", `?${query}`)), 422, "invalid-request");
+    },
+  );
+});
+
+describe("a recording that is not there", () => {
+  test.each([
+    ["GET", ""],
+    ["POST", "/stop"],
+    ["POST", "/retry"],
+    ["DELETE", ""],
+    ["GET", "/download"],
+    ["GET", "/participants/a/tracks/b/media.mp4"],
+    ["GET", "/participants/a/tracks/b/source"],
+    ["GET", `/segments/${crypto.randomUUID()}`],
+  ])("is not found by %s %s", async (method, rest) => {
+    for (const recordingId of [UNKNOWN, "nonsense", "%00", "..%2Fcatalog.sqlite"]) {
+      await expectProblem(
+        await send(method, recordingUrl(recordingId, rest)),
+        404,
+        "recording-not-found",
+      );
+    }
+  });
+});
+
+describe("stopping", () => {
+  test("twice gives the same answer", async () => {
+    const recordingId = await api.start();
+    const segment = await recordedSegment("vp9-opus");
+    await api.upload({
+      recordingId,
+      participantId: "ada",
+      trackId: "camera",
+      segmentId: crypto.randomUUID(),
+      sequence: 0,
+      mimeType: segment.mimeType,
+      chunks: segment.chunks.slice(0, 2).map(({ payload }) => payload),
+    });
+    const first = await send("POST", recordingUrl(recordingId, "/stop"));
+    const second = await send("POST", recordingUrl(recordingId, "/stop"));
+    expect([first.status, second.status]).toEqual([202, 202]);
+    const [one, two] = [await first.json(), await second.json()].map((answer) =>
+      recordingSummarySchema.parse(answer),
+    );
+    expect(one?.state).toBe("finalizing");
+    expect(two?.stoppedAt).toBe(one?.stoppedAt ?? "");
+  });
+
+  test("an empty recording makes it ready, without tracks", async () => {
+    const recordingId = await api.start();
+    await api.stop(recordingId);
+    expect(await api.ready(recordingId)).toMatchObject({ state: "ready", participants: [] });
+  });
+});
+
+describe("deleting", () => {
+  test("a recording in progress is refused", async () => {
+    const recordingId = await api.start();
+    await expectProblem(
+      await send("DELETE", recordingUrl(recordingId)),
+      409,
+      "recording-in-progress",
+    );
+    expect((await api.show(recordingId)).state).toBe("recording");
+  });
+
+  test("a stopped one removes it and its files for good", async () => {
+    const recordingId = await api.start();
+    await api.stop(recordingId);
+    await api.ready(recordingId);
+    expect((await send("DELETE", recordingUrl(recordingId))).status).toBe(204);
+    await expectProblem(
+      await send("DELETE", recordingUrl(recordingId)),
+      404,
+      "recording-not-found",
+    );
+    expect(api.show(recordingId)).rejects.toBeInstanceOf(UnexpectedAnswerError);
+    const left = await Array.fromAsync(
+      new Bun.Glob(`${recordingId}/**`).scan({ cwd: server.recordingsDirectory }),
+    );
+    expect(left).toEqual([]);
+  });
+});
+
+test("a track that failed keeps its chunks, tells why, and can be tried again", async () => {
+  await using directory = await temporaryDirectory();
+  const real = await resolveFfmpeg(systemFfmpegLookup({ PATH: process.env["PATH"] }));
+  const repaired = join(directory.path, "repaired");
+  const broken = join(directory.path, "ffmpeg");
+  await writeFile(
+    broken,
+    `#!/bin/sh\ncase "$*" in *-version*) exec '${real.path}' "$@";; esac\n` +
+      `[ -e '${repaired}' ] && exec '${real.path}' "$@"\necho 'no such luck' >&2\nexit 1\n`,
+    { mode: 0o755 },
+  );
+  await using other = await startServer({
+    env: { FFMPEG_PATH: broken, FINALIZE_ATTEMPTS_MAX: "1" },
+  });
+  const otherApi = new RecordingsApi(other.url);
+  const track = { participantId: "ada", trackId: "camera" };
+  const { mimeType, chunks } = await recordedSegment("vp8-opus");
+  const recordingId = await otherApi.start();
+  const segmentId = crypto.randomUUID();
+  const payloads = chunks.map(({ payload }) => payload);
+  const upload = { ...track, recordingId, segmentId, sequence: 0, mimeType, chunks: payloads };
+  await otherApi.upload(upload);
+  await otherApi.endSegment(recordingId, segmentId, chunks.length);
+  await otherApi.stop(recordingId);
+  const failed = await until(
+    async () => {
+      const recording = await otherApi.show(recordingId);
+      return recording.state === "failed" ? recording : undefined;
+    },
+    { what: "the recording failed", timeoutMs: 20_000 },
+  );
+  expect(failed.reason).toContain("no such luck");
+  expect(trackOf(failed, track)).toMatchObject({ state: "failed", media: null });
+  const source = await fetch(otherApi.trackUrl({ ...track, recordingId }, "source"));
+  expect(await source.bytes()).toEqual(joinChunks(chunks));
+  const { detail } = await expectProblem(
+    await fetch(otherApi.trackUrl({ ...track, recordingId }, "media.mp4")),
+    404,
+    "media-not-ready",
+  );
+  expect(detail).toContain("no such luck");
+
+  await writeFile(repaired, "");
+  const retry = await fetch(`${other.url}/api/recordings/${recordingId}/retry`, { method: "POST" });
+  expect(retry.status).toBe(202);
+  const ready = await until(
+    async () => {
+      const recording = await otherApi.show(recordingId);
+      return recording.state === "ready" ? recording : undefined;
+    },
+    { what: "the recording is ready", timeoutMs: 40_000 },
+  );
+  expect(trackOf(ready, track)).toMatchObject({ state: "ready", verdict: "complete" });
+}, 90_000);
+
+test("retrying when nothing has failed is refused", async () => {
+  const recordingId = await api.start();
+  await api.stop(recordingId);
+  await api.ready(recordingId);
+  await expectProblem(
+    await send("POST", recordingUrl(recordingId, "/retry")),
+    409,
+    "nothing-to-retry",
+  );
+});
+
+test.each([
+  ["GET", "/api/nothing"],
+  ["PUT", "/api/recordings"],
+  ["PATCH", `/api/recordings/${UNKNOWN}`],
+  ["GET", "/../../etc/passwd"],
+])("%s %s is a problem that says so", async (method, path) => {
+  const { detail } = await expectProblem(await send(method, server.url + path), 404, "not-found");
+  expect(detail).toContain("/openapi");
+});

@@ -1,0 +1,214 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { RecordingsApi, UnexpectedAnswerError } from "../support/recordings-api.ts";
+import { recordedSegment, type RecordedSegment } from "../support/recorded-media.ts";
+import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { begunRecording, expectUnchanged } from "./begun-recording.ts";
+import { until } from "../support/until.ts";
+import { chunkFormData, rightFields, type ChunkFormParts } from "./chunk-form-data.ts";
+import { expectProblem } from "./expect-problem.ts";
+import { rawRequest } from "./raw-request.ts";
+
+const REQUEST_BYTES_MAX = 3 * 1024 * 1024;
+const CHUNK_BYTES_MAX = 1024 * 1024;
+
+let server: TrackCaptureServer;
+let api: RecordingsApi;
+let vp9: RecordedSegment;
+
+beforeAll(async () => {
+  [server, vp9] = await Promise.all([
+    startServer({
+      env: {
+        CHUNK_BYTES_MAX: String(CHUNK_BYTES_MAX),
+        REQUEST_BYTES_MAX: String(REQUEST_BYTES_MAX),
+      },
+    }),
+    recordedSegment("vp9-opus"),
+  ]);
+  api = new RecordingsApi(server.url);
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+const payloadOf = (sequence: number) => {
+  const chunk = vp9.chunks[sequence];
+  if (chunk === undefined) throw new RangeError(`There is no chunk ${sequence}`);
+  return chunk.payload;
+};
+
+const chunksUrl = (recordingId: string) => `${server.url}/api/recordings/${recordingId}/chunks`;
+
+const post = (recordingId: string, parts: ChunkFormParts) =>
+  fetch(chunksUrl(recordingId), { method: "POST", body: chunkFormData(parts) });
+
+describe("refused, without changing anything, is", () => {
+  test("a body over the limit of bytes", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const response = await post(recordingId, {
+        fields: { ...rightFields(segmentId), sequence: "2" },
+        chunks: { chunk_0: new Uint8Array(10 * REQUEST_BYTES_MAX) },
+      });
+      await expectProblem(response, 413, "chunk-too-large");
+    });
+  });
+
+  test("a body over the limit that does not say how long it is", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId }) => {
+      const block = new Uint8Array(256 * 1024);
+      let left = (4 * REQUEST_BYTES_MAX) / block.length;
+      const body = new ReadableStream({
+        pull: (controller) => {
+          if (left === 0) controller.close();
+          else controller.enqueue(block);
+          left -= 1;
+        },
+      });
+      const response = await fetch(chunksUrl(recordingId), {
+        method: "POST",
+        body,
+        headers: { "content-type": "multipart/form-data; boundary=x" },
+      });
+      await expectProblem(response, 413, "chunk-too-large");
+    });
+  });
+
+  test("a body without a boundary", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId }) => {
+      const response = await fetch(chunksUrl(recordingId), {
+        method: "POST",
+        body: "x",
+        headers: { "content-type": "multipart/form-data" },
+      });
+      await expectProblem(response, 400, "unreadable-body");
+    });
+  });
+
+  test("a body of another content type", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId }) => {
+      const response = await fetch(chunksUrl(recordingId), {
+        method: "POST",
+        body: "{}",
+        headers: { "content-type": "application/json" },
+      });
+      await expectProblem(response, 415, "unsupported-media-type");
+    });
+  });
+
+  test("a body whose end is missing", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const form = chunkFormData({
+        fields: { ...rightFields(segmentId), sequence: "2" },
+        chunks: { chunk_0: payloadOf(2) },
+      });
+      const whole = new Response(form);
+      const bytes = await whole.clone().bytes();
+      const response = await fetch(chunksUrl(recordingId), {
+        method: "POST",
+        body: bytes.subarray(0, -20),
+        headers: { "content-type": whole.headers.get("content-type") ?? "" },
+      });
+      await expectProblem(response, 400, "unreadable-body");
+    });
+  });
+
+  test("a body whose sender hangs up", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const form = new Response(
+        chunkFormData({
+          fields: { ...rightFields(segmentId), sequence: "2" },
+          chunks: { chunk_0: payloadOf(2) },
+        }),
+      );
+      const contentType = form.headers.get("content-type") ?? "";
+      const bytes = await form.bytes();
+      await rawRequest(
+        server.url,
+        [
+          `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: x\r\n` +
+            `Content-Type: ${contentType}\r\nContent-Length: ${bytes.length}\r\n\r\n`,
+          bytes.subarray(0, -20),
+        ],
+        { hangUpAfterSending: true },
+      );
+    });
+  });
+});
+
+test("bodies whose senders hang up do not use up the room for others", async () => {
+  await using small = await startServer({
+    env: {
+      CHUNK_BYTES_MAX: "100000",
+      SEGMENT_PENDING_BYTES_MAX: "100000",
+      REQUEST_BYTES_MAX: "200000",
+      TOTAL_REQUEST_BYTES_MAX: "200000",
+    },
+  });
+  const smallApi = new RecordingsApi(small.url);
+  const { recordingId, segmentId, track } = await begunRecording(smallApi, vp9);
+  for (const framing of ["Content-Length: 150000", "Transfer-Encoding: chunked"]) {
+    const head =
+      `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: x\r\n` +
+      `Content-Type: multipart/form-data; boundary=x\r\n${framing}\r\n\r\n`;
+    await rawRequest(small.url, [head, "186A0\r\n", new Uint8Array(90_000)], {
+      hangUpAfterSending: true,
+    });
+  }
+  // The server may learn of the last hang-up only after this request: then it is told to come again.
+  const result = await until(
+    async () => {
+      try {
+        return await smallApi.upload({
+          ...track,
+          segmentId,
+          sequence: 2,
+          mimeType: "video/webm",
+          chunks: [new Uint8Array(90_000)],
+        });
+      } catch (error) {
+        if (error instanceof UnexpectedAnswerError && error.status === 503) return undefined;
+        throw error;
+      }
+    },
+    { what: "there is room again", timeoutMs: 10_000 },
+  );
+  expect(result.nextSequence).toBe(3);
+});
+
+test("a body that has no room now is refused with the time to come again", async () => {
+  await using small = await startServer({
+    env: {
+      CHUNK_BYTES_MAX: "100000",
+      SEGMENT_PENDING_BYTES_MAX: "100000",
+      REQUEST_BYTES_MAX: "200000",
+      TOTAL_REQUEST_BYTES_MAX: "200000",
+    },
+  });
+  const recordingId = await new RecordingsApi(small.url).start();
+  const url = `${small.url}/api/recordings/${recordingId}/chunks`;
+  const headers = { "content-type": "multipart/form-data; boundary=x" };
+  // The first body stays half sent until the second was refused.
+  const rest = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const body = new ReadableStream({
+    type: "bytes",
+    start: async (controller) => {
+      controller.enqueue(new Uint8Array(150_000));
+      begun.resolve();
+      await rest.promise;
+      controller.close();
+    },
+  });
+  const first = fetch(url, { method: "POST", body, headers });
+  await begun.promise;
+  const refused = await until(
+    async () => {
+      const answer = await fetch(url, { method: "POST", body: new Uint8Array(150_000), headers });
+      return answer.status === 503 ? answer : undefined;
+    },
+    { what: "the second body is refused", timeoutMs: 10_000 },
+  );
+  expect(refused.headers.get("retry-after")).toBe("1");
+  await expectProblem(refused, 503, "overloaded");
+  rest.resolve();
+  await expectProblem(await first, 400, "unreadable-body");
+});

@@ -1,0 +1,139 @@
+import { expect } from "bun:test";
+import { join } from "node:path";
+import type { Track, TrackMedia } from "../../src/contract/recordings.ts";
+import { decodeFrameNumbers, type DecodedFrame } from "./media-judge.ts";
+import {
+  onlyStream,
+  startSkewMs,
+  streamsOf,
+  stepSpreadMs,
+  totalDurationMs,
+  type MediaStream,
+} from "./media-streams.ts";
+import { soundOf } from "./sound-judge.ts";
+import type { RecordingsApi, TrackName } from "./recordings-api.ts";
+
+/** The product's promise for every track, copied or not. */
+const DURATION_TOLERANCE_MS = 40;
+
+/** The product's promise where the picture was transcoded. */
+const TRANSCODED_SKEW_TOLERANCE_MS = 20;
+
+/** The same packets sound the same; only the encoder's delay at the begin may be cut elsewhere. */
+const TONE_TOLERANCE_HZ = 1;
+
+/** WebM counts in milliseconds and MP4 in other steps: times of a copy may be rounded once. */
+const ROUNDING_MS = 1;
+
+/** An MP4 that was held against the bytes that the browser sent. */
+export interface JudgedMp4 {
+  readonly sourcePath: string;
+  readonly mp4Path: string;
+  readonly frames: readonly DecodedFrame[];
+  readonly streams: readonly MediaStream[];
+}
+
+/** The files to hold against each other, and what the server tells of the MP4. */
+export interface Mp4Claim {
+  readonly sourcePath: string;
+  readonly mp4Path: string;
+  readonly media: Pick<
+    TrackMedia,
+    "action" | "bytes" | "durationMs" | "videoPackets" | "audioPackets"
+  >;
+}
+
+/**
+ * Downloads the source and the MP4 of a track of one segment into `directory`, and holds them
+ * against each other with `expectFaithfulFiles`.
+ */
+export async function expectFaithfulMp4(
+  api: RecordingsApi,
+  name: TrackName,
+  { media }: Track,
+  directory: string,
+): Promise<JudgedMp4> {
+  if (media === null) throw new Error(`Track ${name.trackId} of ${name.participantId} has no MP4`);
+  const stem = join(directory, Bun.randomUUIDv7());
+  const [sourcePath, mp4Path] = [`${stem}.source`, `${stem}.mp4`];
+  await api.download(api.trackUrl(name, "source"), sourcePath);
+  await api.download(api.trackUrl(name, "media.mp4"), mp4Path);
+  return expectFaithfulFiles({ sourcePath, mp4Path, media });
+}
+
+/**
+ * Expects of an MP4 every frame of the source, in order, at its time, none twice; packet counts and
+ * times of every copied stream; the duration, the skew between picture and sound, and the sound
+ * itself; and that what the server tells of it is so.
+ */
+export async function expectFaithfulFiles({
+  sourcePath,
+  mp4Path,
+  media,
+}: Mp4Claim): Promise<JudgedMp4> {
+  const [source, streams] = await Promise.all([streamsOf(sourcePath), streamsOf(mp4Path)]);
+  const hasPicture = streams.some(({ kind }) => kind === "video");
+  const hasSound = streams.some(({ kind }) => kind === "audio");
+  const sourceFrames = hasPicture ? await decodeFrameNumbers(sourcePath) : [];
+  const frames = hasPicture ? await decodeFrameNumbers(mp4Path) : [];
+  const isCopied = media.action === "copy";
+
+  expect(frames.map(({ number }) => number)).toEqual(sourceFrames.map(({ number }) => number));
+  const timeToleranceMs = isCopied ? ROUNDING_MS : TRANSCODED_SKEW_TOLERANCE_MS;
+  if (hasPicture) expect(frames.length).toBeGreaterThan(0);
+  expectSameRhythm(
+    frames.map(({ timeMs }) => timeMs),
+    sourceFrames.map(({ timeMs }) => timeMs),
+    timeToleranceMs,
+  );
+
+  expect(streams.map(({ kind }) => kind).toSorted()).toEqual(
+    source.map(({ kind }) => kind).toSorted(),
+  );
+  for (const stream of streams) {
+    const original = onlyStream(source, stream.kind);
+    if (isCopied) expect(stream.codec).toBe(original.codec);
+    if (stream.codec === original.codec) {
+      expect(stream.packets).toBe(original.packets);
+      expectSameRhythm(stream.timesMs, original.timesMs, ROUNDING_MS);
+    }
+  }
+  if (hasPicture && hasSound) {
+    expectWithin(startSkewMs(streams), startSkewMs(source), timeToleranceMs);
+  }
+  if (hasSound) {
+    const [sound, sourceSound] = [await soundOf(mp4Path), await soundOf(sourcePath)];
+    expectWithin(sound.frequencyHz, sourceSound.frequencyHz, TONE_TOLERANCE_HZ);
+    expectWithin(sound.loudMs, sourceSound.loudMs, DURATION_TOLERANCE_MS);
+  }
+  // A live source does not say how long its last packet lasts: the MP4 may take any step for it.
+  const unknownMs = Math.max(...source.map(({ timesMs }) => stepSpreadMs(timesMs)));
+  expectWithin(
+    totalDurationMs(streams),
+    totalDurationMs(source),
+    DURATION_TOLERANCE_MS + unknownMs,
+  );
+  expectWithin(media.durationMs, totalDurationMs(streams), DURATION_TOLERANCE_MS);
+  for (const { kind, packets } of streams) {
+    expect(kind === "video" ? media.videoPackets : media.audioPackets).toBe(packets);
+  }
+  expect(media.bytes).toBe(Bun.file(mp4Path).size);
+  return { sourcePath, mp4Path, frames, streams };
+}
+
+/** Expects as many times, each as long after its list's first one as the other's. */
+function expectSameRhythm(
+  timesMs: readonly number[],
+  expectedMs: readonly number[],
+  toleranceMs: number,
+): void {
+  expect(timesMs.length).toBe(expectedMs.length);
+  const errorsMs = timesMs.map((timeMs, i) =>
+    Math.abs(timeMs - (timesMs[0] ?? 0) - ((expectedMs[i] ?? 0) - (expectedMs[0] ?? 0))),
+  );
+  expect(Math.max(0, ...errorsMs)).toBeLessThanOrEqual(toleranceMs);
+}
+
+function expectWithin(value: number, expected: number, toleranceMs: number): void {
+  expect(Math.abs(value - expected)).toBeLessThanOrEqual(toleranceMs);
+}

@@ -1,0 +1,45 @@
+import {
+  resolveFfmpeg,
+  systemFfmpegLookup,
+  type FfmpegBinary,
+} from "../../src/process/ffmpeg-binary.ts";
+
+/** The ffmpeg that judges files: the one that the product would find in this environment. */
+export function judgeFfmpeg(): Promise<FfmpegBinary> {
+  return resolveFfmpeg(
+    systemFfmpegLookup({ FFMPEG_PATH: process.env["FFMPEG_PATH"], PATH: process.env["PATH"] }),
+  );
+}
+
+/** Keeps ffmpeg from doubling and dropping frames to make their rate even. */
+export function passThroughOption({ abilities }: FfmpegBinary): readonly string[] {
+  return [abilities.fpsMode ? "-fps_mode" : "-vsync", "passthrough"];
+}
+
+/** What a decoder wrote. */
+export interface DecoderOutput {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** ffmpeg's own lines, from level `info` on. */
+  readonly log: string;
+}
+
+/**
+ * Decodes a file to raw bytes with the given options behind its input; throws with ffmpeg's words
+ * when it meets any error.
+ */
+export async function decode(
+  ffmpeg: FfmpegBinary,
+  path: string,
+  outputOptions: readonly string[],
+): Promise<DecoderOutput> {
+  const strict = "-hide_banner -nostdin -nostats -loglevel info -xerror -err_detect explode";
+  const argv = [ffmpeg.path, ...strict.split(" "), "-i", path, ...outputOptions, "pipe:1"];
+  const child = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [output, log, exitCode] = await Promise.all([
+    new Response(child.stdout).arrayBuffer(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  if (exitCode !== 0) throw new Error(`${path} does not decode (${exitCode}):\n${log}`);
+  return { bytes: new Uint8Array(output), log };
+}

@@ -1,0 +1,92 @@
+import { ALL_FORMATS, BlobSource, EncodedPacketSink, Input, type InputTrack } from "mediabunny";
+
+/** One stream of a media file as its packets tell, not as its header claims. */
+export interface MediaStream {
+  readonly kind: "video" | "audio" | "subtitle";
+  /** mediabunny's name (`avc`, `vp9`, `av1`, `vp8`; `opus`, `aac`); null for one it does not know. */
+  readonly codec: string | null;
+  readonly packets: number;
+  /** Sum of the packets' payloads. */
+  readonly bytes: number;
+  /** When each packet is to be presented, ascending, edit lists applied. */
+  readonly timesMs: readonly number[];
+  readonly firstTimeMs: number;
+  /** From the begin of the first packet to the end of the last. */
+  readonly durationMs: number;
+}
+
+/**
+ * Reads every packet of an MP4, WebM or Matroska file, also of one without an index or a duration.
+ * It parses with mediabunny: a second opinion beside ffmpeg, which made the file. Throws on a file
+ * that is no media.
+ */
+export async function streamsOf(path: string): Promise<MediaStream[]> {
+  using input = new Input({ formats: ALL_FORMATS, source: new BlobSource(Bun.file(path)) });
+  const tracks = await input.getTracks();
+  return await Promise.all(tracks.map(readStream));
+}
+
+async function readStream(track: InputTrack): Promise<MediaStream> {
+  const packets: { timeMs: number; durationMs: number }[] = [];
+  let bytes = 0;
+  for await (const packet of new EncodedPacketSink(track).packets()) {
+    bytes += packet.data.byteLength;
+    packets.push({ timeMs: packet.timestamp * 1000, durationMs: packet.duration * 1000 });
+  }
+  packets.sort((a, b) => a.timeMs - b.timeMs);
+  const timesMs = packets.map(({ timeMs }) => timeMs);
+  const firstTimeMs = timesMs[0] ?? 0;
+  const last = packets.at(-1) ?? { timeMs: firstTimeMs, durationMs: 0 };
+  // A live WebM does not say how long its last block is: as long as the others.
+  const lastDurationMs = last.durationMs > 0 ? last.durationMs : medianStep(timesMs);
+  return {
+    kind: track.type,
+    codec: track.codec,
+    packets: packets.length,
+    bytes,
+    timesMs,
+    firstTimeMs,
+    durationMs: last.timeMs + lastDurationMs - firstTimeMs,
+  };
+}
+
+/** Times between neighbours, ascending. */
+function stepsOf(timesMs: readonly number[]): number[] {
+  const steps = timesMs.slice(1).map((timeMs, i) => timeMs - (timesMs[i] ?? 0));
+  return steps.toSorted((a, b) => a - b);
+}
+
+function medianStep(timesMs: readonly number[]): number {
+  const steps = stepsOf(timesMs);
+  return steps[Math.floor(steps.length / 2)] ?? 0;
+}
+
+/** How much longer the longest step between packets is than the median one. */
+export function stepSpreadMs(timesMs: readonly number[]): number {
+  return (stepsOf(timesMs).at(-1) ?? 0) - medianStep(timesMs);
+}
+
+/** The only stream of a kind; throws when there is none, or more than one. */
+export function onlyStream(
+  streams: readonly MediaStream[],
+  kind: MediaStream["kind"],
+): MediaStream {
+  const [stream, ...others] = streams.filter((candidate) => candidate.kind === kind);
+  if (stream === undefined || others.length > 0) {
+    const found = streams.map(({ kind: name, codec }) => `${name} ${codec}`).join(", ");
+    throw new Error(`There should be one ${kind} stream; there is: ${found}`);
+  }
+  return stream;
+}
+
+/** How much later the picture begins than the sound; negative when it begins earlier. */
+export function startSkewMs(streams: readonly MediaStream[]): number {
+  return onlyStream(streams, "video").firstTimeMs - onlyStream(streams, "audio").firstTimeMs;
+}
+
+/** From the first begin of any stream to the last end of any. */
+export function totalDurationMs(streams: readonly MediaStream[]): number {
+  const begins = streams.map(({ firstTimeMs }) => firstTimeMs);
+  const ends = streams.map(({ firstTimeMs, durationMs }) => firstTimeMs + durationMs);
+  return Math.max(...ends) - Math.min(...begins);
+}

@@ -1,0 +1,41 @@
+import { decode, judgeFfmpeg } from "./judge-ffmpeg.ts";
+
+const SAMPLES_PER_SECOND = 48_000;
+
+/** Stretches of 10 ms: shorter than any packet, longer than a period of a tone above 100 Hz. */
+const STRETCH_SAMPLES = SAMPLES_PER_SECOND / 100;
+
+/** Far below the tests' tones, far above what an encoder makes of silence. */
+const LOUD_AMPLITUDE = 0.05;
+
+/** What a file's first sound stream sounds like. */
+export interface Sound {
+  /** Of the tone where there is one: crossings of zero in loud stretches; 0 in silence. */
+  readonly frequencyHz: number;
+  /** How long it is loud, in all. */
+  readonly loudMs: number;
+}
+
+/** Decodes the first sound stream to the end; throws when the decoder meets any error. */
+export async function soundOf(path: string): Promise<Sound> {
+  const options = ["-map", "0:a:0", "-ac", "1", "-ar", String(SAMPLES_PER_SECOND), "-f", "f32le"];
+  const { bytes } = await decode(await judgeFfmpeg(), path, options);
+  const samples = new Float32Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 4));
+  let loudStretches = 0;
+  let crossings = 0;
+  for (let begin = 0; begin + STRETCH_SAMPLES <= samples.length; begin += STRETCH_SAMPLES) {
+    const stretch = samples.subarray(begin, begin + STRETCH_SAMPLES);
+    if (!stretch.some((sample) => Math.abs(sample) > LOUD_AMPLITUDE)) continue;
+    loudStretches += 1;
+    // Each with the sample before it, so that no crossing falls between two stretches.
+    stretch.forEach((sample, i) => {
+      const previous = samples[begin + i - 1] ?? sample;
+      if (previous < 0 !== sample < 0) crossings += 1;
+    });
+  }
+  const loudSeconds = (loudStretches * STRETCH_SAMPLES) / SAMPLES_PER_SECOND;
+  return {
+    frequencyHz: loudSeconds === 0 ? 0 : crossings / 2 / loudSeconds,
+    loudMs: loudSeconds * 1000,
+  };
+}

@@ -14,15 +14,17 @@ const modifiedAtMs = (path) =>
 const installedAtMs = modifiedAtMs("node_modules/.package-lock.json");
 
 if (installedAtMs < Math.max(modifiedAtMs("package-lock.json"), modifiedAtMs("package.json"))) {
-  console.log("Installing dependencies (npm ci) ...");
-  const { status, error } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
+  console.log("Installing dependencies ...");
+  // Not `npm ci`: it refuses a lockfile that lacks a platform's optional packages, and a registry
+  // mirror may not carry them all. The versions are those of the lockfile all the same.
+  const { status, error } = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund"], {
     cwd: root,
     stdio: "inherit",
     shell: process.platform === "win32", // npm is npm.cmd there
   });
   if (error !== undefined || status !== 0) {
     console.error(
-      `Installing dependencies failed: ${error?.message ?? `npm ci ended with ${status}`}`,
+      `Installing dependencies failed: ${error?.message ?? `npm install ended with ${status}`}`,
     );
     process.exit(1);
   }

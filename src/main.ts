@@ -68,8 +68,6 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   await finalizer.start();
   stops.push(() => finalizer.stop());
 
-  const assets = await buildClientAssets();
-  stops.push(() => assets.stop());
   const app = await createApp({
     engine,
     numbering: new ArrivalNumbering(engine),
@@ -84,7 +82,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
         await catalog.listRecordings({ limit: 1 });
       },
     },
-    assets,
+    assets: await buildClientAssets(),
     clock,
     limits: {
       requestBytesMax: config.REQUEST_BYTES_MAX,

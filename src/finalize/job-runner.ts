@@ -1,7 +1,9 @@
 import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
+import { AppError } from "../recording/errors.ts";
 import type { Catalog, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
 import type { SegmentView } from "../recording/segment-view.ts";
+import { storageFault, systemErrorCode } from "../storage/storage-fault.ts";
 import { FinalizeError } from "./finalize-errors.ts";
 import { type TrackFinalizerParts, finalizeTrack } from "./track-finalizer.ts";
 
@@ -176,7 +178,7 @@ export class JobRunner {
     signal: AbortSignal,
   ): Promise<void> {
     const { queue, limits, log } = this.#parts;
-    const sentence = error instanceof Error ? error.message : String(error);
+    const sentence = reasonOf(error);
     const isPermanent = error instanceof FinalizeError && error.isPermanent;
     if (isPermanent || attempt >= limits.attemptsMax) {
       log.error({ err: error, ...key, attempt }, "track could not be finalized");
@@ -200,6 +202,14 @@ export class JobRunner {
     await promise;
     cancel();
   }
+}
+
+/** Why a run failed, for the operator. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AppError) return error.message;
+  if (systemErrorCode(error) !== undefined) return storageFault(error, "make the MP4").message;
+  // What was not raised on purpose says nothing to an operator; the log has all of it.
+  return "Finalizing failed for an internal reason, which is in the server's log.";
 }
 
 /** Whether something that names a track names this one. */

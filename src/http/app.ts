@@ -6,7 +6,7 @@ import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import { accessLog } from "./access-log.ts";
 import { chunkRoutes } from "./chunk-routes.ts";
-import type { ClientAssets } from "./client-assets.ts";
+import type { ClientAsset } from "./client-assets.ts";
 import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
 import { guideRoutes } from "./guide-routes.ts";
@@ -30,7 +30,7 @@ export interface AppParts {
   readonly paths: RecordingPaths;
   readonly ffmpeg: FfmpegIdentity;
   readonly readiness: ReadinessChecks;
-  readonly assets: Pick<ClientAssets, "libraryDirectory" | "hashedDirectory" | "studioPage">;
+  readonly assets: readonly ClientAsset[];
   readonly clock: Clock;
   readonly limits: RequestBodyLimits;
   readonly log: Logger;
@@ -78,7 +78,7 @@ export async function createApp(parts: AppParts) {
       .use(guideRoutes({ ...parts, bodies }))
       .use(timeRoutes(parts))
       .use(healthRoutes(parts))
-      .use(await clientRoutes(parts.assets))
+      .use(clientRoutes(parts.assets, parts.clock.nowMs()))
       .use(await openapiRoutes())
   );
 }

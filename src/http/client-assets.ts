@@ -1,20 +1,18 @@
-import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const clientDirectory = fileURLToPath(new URL("../../client", import.meta.url));
+/** What lies there has the hash of its content in its name. */
+const HASHED_DIRECTORY = "./assets/";
 
-/** What browsers load, built and ready to be served. */
-export interface ClientAssets {
-  /** Files under `/client/`, whose names stay. */
-  readonly libraryDirectory: string;
-  /** Files under `/assets/`, whose names change with their content. */
-  readonly hashedDirectory: string;
-  /** The page at `/`. */
-  readonly studioPage: string;
-  /** Removes the built files. */
-  stop(): Promise<void>;
+const clientUrl = new URL("../../client/", import.meta.url);
+
+/** A file that browsers load. */
+export interface ClientAsset {
+  /** From the server's root. */
+  readonly path: string;
+  readonly contentType: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether its name changes with its content, so that a copy of it stays right for good. */
+  readonly isHashed: boolean;
 }
 
 /** The client's code cannot be built: the message holds the bundler's words. */
@@ -23,55 +21,56 @@ export class ClientBuildError extends Error {
 }
 
 /**
- * Builds the client library and the studio page into a new temporary directory: never into that of
- * the recordings, which holds data only.
+ * Builds what browsers load, in memory: the client library at `/client/recorder.js` with its types
+ * beside it, and the studio page at `/`.
  *
  * @throws ClientBuildError
  */
-export async function buildClientAssets(): Promise<ClientAssets> {
-  const root = await mkdtemp(join(tmpdir(), "track-capture-client-"));
-  const stop = () => rm(root, { recursive: true, force: true });
-  const libraryDirectory = join(root, "client");
-  const studioDirectory = join(root, "studio");
-  const hashedDirectory = join(studioDirectory, "assets");
-  try {
-    await mkdir(hashedDirectory, { recursive: true });
-    await build({
-      entrypoints: [join(clientDirectory, "recorder/client-recorder.ts")],
-      outdir: libraryDirectory,
-      naming: "recorder.[ext]",
-    });
-    await copyFile(
-      join(clientDirectory, "recorder/recorder.d.ts"),
-      join(libraryDirectory, "recorder.d.ts"),
-    );
-    await build({
-      entrypoints: [join(clientDirectory, "studio/index.html")],
-      outdir: studioDirectory,
-      publicPath: "/",
-      naming: {
-        entry: "[name].[ext]",
-        chunk: "assets/[name]-[hash].[ext]",
-        asset: "assets/[name]-[hash].[ext]",
-      },
-    });
-    const studioPage = await Bun.file(join(studioDirectory, "index.html")).text();
-    return { libraryDirectory, hashedDirectory, studioPage, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+export async function buildClientAssets(): Promise<ClientAsset[]> {
+  const library = await build("recorder/client-recorder.ts", "/client/", {
+    entry: "recorder.[ext]",
+  });
+  const studio = await build("studio/index.html", "/", {
+    entry: "[name].[ext]",
+    chunk: "assets/[name]-[hash].[ext]",
+    asset: "assets/[name]-[hash].[ext]",
+  });
+  const types: ClientAsset = {
+    path: "/client/recorder.d.ts",
+    // There is no registered type; browsers show it and TypeScript does not mind.
+    contentType: "text/plain; charset=utf-8",
+    bytes: await Bun.file(new URL("recorder/recorder.d.ts", clientUrl)).bytes(),
+    isHashed: false,
+  };
+  return [...library, types, ...studio];
 }
 
-async function build(config: Omit<Bun.BuildConfig, "target" | "format">): Promise<void> {
-  const { success, logs } = await Bun.build({
+/** @param prefix where the files are served, with a slash at both ends */
+async function build(
+  entrypoint: string,
+  prefix: string,
+  naming: { readonly [kind in "entry" | "chunk" | "asset"]?: string },
+): Promise<ClientAsset[]> {
+  const { success, logs, outputs } = await Bun.build({
+    entrypoints: [fileURLToPath(new URL(entrypoint, clientUrl))],
     target: "browser",
     format: "esm",
     minify: true,
     sourcemap: "linked",
+    publicPath: prefix,
+    naming,
     throw: false,
-    ...config,
   });
-  if (success) return;
-  throw new ClientBuildError(`The client cannot be built:\n${logs.map(String).join("\n")}`);
+  if (!success) {
+    throw new ClientBuildError(`The client cannot be built:\n${logs.map(String).join("\n")}`);
+  }
+  return Promise.all(
+    // Without an output directory, paths are relative: `./recorder.js`.
+    outputs.map(async (output) => ({
+      path: prefix + output.path.replace(/^\.\//, ""),
+      contentType: output.type,
+      bytes: new Uint8Array(await output.arrayBuffer()),
+      isHashed: output.path.startsWith(HASHED_DIRECTORY),
+    })),
+  );
 }

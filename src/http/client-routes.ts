@@ -1,49 +1,31 @@
-import { staticPlugin } from "@elysiajs/static";
 import { Elysia } from "elysia";
-import type { ClientAssets } from "./client-assets.ts";
+import type { ClientAsset } from "./client-assets.ts";
 import { isNotModified } from "./conditional-request.ts";
 
 const YEAR_SECONDS = 365 * 24 * 3_600;
 
-/** Serves the client library at `/client/recorder.js` and the studio page at `/`. */
-export async function clientRoutes(
-  assets: Pick<ClientAssets, "libraryDirectory" | "hashedDirectory" | "studioPage">,
-) {
-  const library = await staticPlugin({
-    assets: assets.libraryDirectory,
-    prefix: "/client",
-    alwaysStatic: true,
-    maxAge: null,
-    directive: "no-cache",
-    detail: { hide: true },
-  });
-  const hashed = await staticPlugin({
-    assets: assets.hashedDirectory,
-    prefix: "/assets",
-    alwaysStatic: true,
-    maxAge: YEAR_SECONDS,
-    directive: "immutable",
-    detail: { hide: true },
-  });
-  return new Elysia({ name: "client-routes" })
-    .use(library)
-    .use(hashed)
-    .use(pageRoute("/", assets.studioPage));
-}
+const PAGE_PATH = "/index.html";
 
-/** The static plugin sends pages without any of the headers that let a browser ask for changes. */
-function pageRoute(path: string, page: string) {
-  const etag = `"${new Bun.CryptoHasher("sha256").update(page).digest("hex")}"`;
-  const builtAtMs = Date.now();
-  const headers = { etag, "cache-control": "no-cache" };
-  return new Elysia({ name: "page-route", seed: path }).get(
-    path,
-    ({ request }) =>
-      isNotModified(request.headers, { etag, lastModifiedMs: builtAtMs })
-        ? new Response(null, { status: 304, headers })
-        : new Response(page, {
-            headers: { ...headers, "content-type": "text/html; charset=utf-8" },
-          }),
-    { detail: { hide: true } },
-  );
+/** Serves the client library at `/client/recorder.js` and the studio page at `/`. */
+export function clientRoutes(assets: readonly ClientAsset[], builtAtMs: number) {
+  const routes = new Elysia({ name: "client-routes" });
+  for (const asset of assets) {
+    const path = asset.path === PAGE_PATH ? "/" : asset.path;
+    const etag = `"${new Bun.CryptoHasher("sha256").update(asset.bytes).digest("hex")}"`;
+    const headers = {
+      etag,
+      "cache-control": asset.isHashed ? `public, max-age=${YEAR_SECONDS}, immutable` : "no-cache",
+    };
+    routes.get(
+      path,
+      ({ request }) =>
+        isNotModified(request.headers, { etag, lastModifiedMs: builtAtMs })
+          ? new Response(null, { status: 304, headers })
+          : new Response(asset.bytes, {
+              headers: { ...headers, "content-type": asset.contentType },
+            }),
+      { detail: { hide: true } },
+    );
+  }
+  return routes;
 }

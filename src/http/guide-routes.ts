@@ -40,7 +40,13 @@ const TRACK_OF_TYPE: ReadonlyMap<string, string> = new Map([
 const uploadChunkSchema = z.object({
   recordingId: anyRecordingIdSchema,
   participantId: participantIdSchema,
-  chunk: z.base64("chunk must be base64"),
+  chunk: z.base64({
+    error: ({ input }) =>
+      typeof input === "string" && input.endsWith(";base64")
+        ? // The guide's own example sends this for a MediaRecorder whose type names two codecs.
+          "chunk is no base64 but a part of the data URL's type, which has a comma of its own: take what follows the last comma, dataUrl.split(',').pop()"
+        : "chunk must be base64",
+  }),
   type: trackOfTypeSchema,
 });
 

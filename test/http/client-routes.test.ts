@@ -22,12 +22,13 @@ test("the client library is one module that exports the recorder", async () => {
 test("its types are there for TypeScript users", async () => {
   const response = await fetch(`${server.url}/client/recorder.d.ts`);
   expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
   expect(await response.text()).toContain("ClientRecorder");
 });
 
 test("the page loads files that are there, and may be kept for good", async () => {
   const page = await fetch(server.url);
-  expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
+  expect(page.headers.get("content-type")).toBe("text/html;charset=utf-8");
   expect(page.headers.get("cache-control")).toBe("no-cache");
   const html = await page.text();
   const paths = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path);

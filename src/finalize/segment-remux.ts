@@ -14,6 +14,7 @@ import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
 import type { SourceStreams } from "./source-stream.ts";
+import { SyncAhead } from "./sync-ahead.ts";
 
 /** What a run has at hand. */
 export interface RemuxContext {
@@ -120,10 +121,13 @@ async function remuxMatroska(
     const plan = planOrThrow(streams, context, uniform);
     const filter = new MatroskaFilter();
     const damagedSequences: number[] = [];
-    const payloads = reportingProgress(
+    let readBytes = 0;
+    const payloads = tellingBytes(
       filteredPayloads(reader, filter, (sequence) => damagedSequences.push(sequence)),
-      reader.state.bytes,
-      context.onProgress,
+      (bytes) => {
+        readBytes += bytes;
+        context.onProgress(Math.min(1, readBytes / Math.max(1, reader.state.bytes)));
+      },
     );
     const path = join(context.workDirectory, `${crypto.randomUUID()}.mp4`);
     let failure: FfmpegFailedError | undefined;
@@ -167,15 +171,20 @@ async function pipeIntoFfmpeg(
   { ffmpeg, limits, signal }: RemuxContext,
 ): Promise<void> {
   const picture = uniform ?? evenSize(plan);
-  await runFfmpeg({
-    ffmpeg,
-    limits,
-    task: { container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath },
-    input: payloads,
-    inputBytes: reader.state.bytes,
-    onMediaMs: () => {},
-    signal,
-  });
+  const syncAhead = new SyncAhead(outputPath);
+  try {
+    await runFfmpeg({
+      ffmpeg,
+      limits,
+      task: { container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath },
+      input: tellingBytes(payloads, (bytes) => syncAhead.wrote(bytes)),
+      inputBytes: reader.state.bytes,
+      onMediaMs: () => {},
+      signal,
+    });
+  } finally {
+    await syncAhead.stop();
+  }
 }
 
 async function muxFiltered(
@@ -307,15 +316,13 @@ export function evenUp(pixels: number): number {
   return pixels + (pixels % 2);
 }
 
-async function* reportingProgress(
+/** The same payloads; `tell` is called with the length of each when it was taken. */
+async function* tellingBytes(
   payloads: AsyncIterable<Uint8Array>,
-  totalBytes: number,
-  onProgress: (share: number) => void,
+  tell: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
-  let bytes = 0;
   for await (const payload of payloads) {
     yield payload;
-    bytes += payload.length;
-    onProgress(totalBytes === 0 ? 1 : Math.min(1, bytes / totalBytes));
+    tell(payload.length);
   }
 }

@@ -5,6 +5,7 @@ import { RecordingsApi } from "../support/recordings-api.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { startServer } from "../support/track-capture-server.ts";
 import { HttpConnection } from "./http-connection.ts";
+import { settleDisk } from "./settle-disk.ts";
 import { median, quantile } from "./statistics.ts";
 import { printTable } from "./table.ts";
 
@@ -216,6 +217,7 @@ export async function benchIngest(options: IngestBenchOptions): Promise<void> {
   const results = new Map<string, Throughput[]>();
   for (let run = 0; run < options.runs; run += 1) {
     for (const [name, bench] of Object.entries(contenders)) {
+      await settleDisk();
       results.set(name, [...(results.get(name) ?? []), await bench()]);
     }
   }

@@ -11,6 +11,7 @@ import {
   SegmentNotFoundError,
 } from "./errors.ts";
 import { OVERLOADED_RETRY_AFTER_MS, type RecordingLimits } from "./limits.ts";
+import { OpenFiles } from "./open-files.ts";
 import { PendingBytes } from "./pending-bytes.ts";
 import type {
   Catalog,
@@ -77,14 +78,18 @@ export class RecordingEngine {
   readonly #pending: PendingBytes;
   readonly #listeners: RecordingListener[] = [];
   readonly #active = new Map<RecordingId, ActiveEntry>();
-  /** Writers whose log may hold a file descriptor, the one used longest ago first. */
-  readonly #recentlyUsed = new Set<SegmentWriter>();
+  readonly #openFiles: OpenFiles;
   readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
 
   constructor(parts: RecordingEngineParts) {
     this.#parts = parts;
     this.#pending = new PendingBytes(parts.limits);
+    this.#openFiles = new OpenFiles(parts.limits.openSegmentsMax, (writer) => {
+      void this.#track(writer.suspend()).catch((error: unknown) => {
+        parts.log.warn({ err: error, ...writer.key }, "a chunk file could not be closed");
+      });
+    });
   }
 
   /** Recovers what a crash or a stop left: call it once, before anything else. */
@@ -262,7 +267,7 @@ export class RecordingEngine {
           receivedAtMs,
         }),
       );
-      this.#use(writer);
+      this.#openFiles.use(writer);
       try {
         const receipts = await writer.append(request.mimeType, chunks);
         await active.registerTrack(request);
@@ -288,7 +293,7 @@ export class RecordingEngine {
     const active = await this.#loadOpen(recordingId);
     const writer = active.writers.get(segmentId);
     if (writer === undefined) throw new SegmentNotFoundError(segmentId);
-    this.#use(writer);
+    this.#openFiles.use(writer);
     const state = await writer.end(chunkCount);
     if (state === undefined) throw new SegmentNotFoundError(segmentId);
     if (active.stoppedAtMs !== null) this.#changed(recordingId);
@@ -378,23 +383,7 @@ export class RecordingEngine {
     await writer.settled();
     if (writer.state === undefined && writer.idle) {
       active.writers.delete(writer.key.segmentId);
-      this.#recentlyUsed.delete(writer);
-    }
-  }
-
-  /** Notes that a writer is used now, and closes the files of those that were not for longest. */
-  #use(writer: SegmentWriter): void {
-    this.#recentlyUsed.delete(writer);
-    this.#recentlyUsed.add(writer);
-    let surplus = this.#recentlyUsed.size - this.#parts.limits.openSegmentsMax;
-    for (const candidate of this.#recentlyUsed) {
-      if (surplus <= 0) return;
-      if (!candidate.idle) continue;
-      this.#recentlyUsed.delete(candidate);
-      surplus -= 1;
-      void this.#track(candidate.suspend()).catch((error: unknown) => {
-        this.#parts.log.warn({ err: error, ...candidate.key }, "a chunk file could not be closed");
-      });
+      this.#openFiles.forget(writer);
     }
   }
 
@@ -415,7 +404,7 @@ export class RecordingEngine {
 
   async #release(active: ActiveRecording): Promise<void> {
     for (const writer of active.writers.values()) {
-      this.#recentlyUsed.delete(writer);
+      this.#openFiles.forget(writer);
       await writer.close();
     }
   }

@@ -198,6 +198,14 @@ export class FinalizerBed implements AsyncDisposable {
     );
   }
 
+  /** Waits until nothing but time makes anything happen. */
+  async untilWaiting(): Promise<void> {
+    await until(() => this.clock.pendingTimers > 0 || undefined, {
+      what: "something waits for the clock",
+      timeoutMs: WAIT_MS,
+    });
+  }
+
   /** The only track of a recording. */
   async track(recordingId: RecordingId): Promise<TrackRecord> {
     const [track, ...others] = await this.catalog.tracks(recordingId);

@@ -58,7 +58,7 @@ describe("Finalizer", () => {
     await bed.send(recordingId, { chunks: vp9, ends: false });
     await bed.engine.stopRecording(recordingId);
     await bed.untilState(recordingId, "finalizing");
-    while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+    await bed.untilWaiting();
     bed.clock.advance(9_999);
     expect((await bed.track(recordingId)).job).toBeNull();
     bed.clock.advance(1);
@@ -86,7 +86,7 @@ describe("Finalizer", () => {
       const { recordingId } = await bed.engine.startRecording({});
       await bed.send(recordingId, { chunks: holed, segmentId });
       await bed.engine.stopRecording(recordingId);
-      while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+      await bed.untilWaiting();
       bed.clock.advance(10_000);
       await bed.untilState(recordingId, "ready");
       const before = (await bed.track(recordingId)).result;
@@ -127,7 +127,7 @@ describe("Finalizer", () => {
       const { recordingId } = await bed.engine.startRecording({});
       await bed.send(recordingId, { chunks: vp9.slice(0, 4), segmentId, ends: false });
       await bed.engine.stopRecording(recordingId);
-      while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+      await bed.untilWaiting();
       bed.clock.advance(10_000);
       await bed.untilState(recordingId, "ready");
       await bed.finalizer.stop();
@@ -148,7 +148,7 @@ describe("Finalizer", () => {
     const chunks = [undefined, new Uint8Array(), new Uint8Array()];
     await bed.send(recordingId, { chunks, ends: false });
     await bed.engine.stopRecording(recordingId);
-    while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+    await bed.untilWaiting();
     bed.clock.advance(10_000);
     expect((await bed.untilState(recordingId, "ready", "failed")).state).toBe("ready");
     const { result } = await bed.track(recordingId);
@@ -191,7 +191,7 @@ describe("Finalizer", () => {
           `attempt ${attempt}`,
           ({ job }) => job?.attempts === attempt,
         );
-        while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+        await bed.untilWaiting();
         bed.clock.advance(60_000);
       }
       const record = await bed.untilState(recordingId, "failed");

@@ -151,7 +151,7 @@ describe.each(BUILDS)("finalizeTrack with %s", (_, find) => {
         chunks: chunks.map((chunk, i) => (i === 2 ? undefined : chunk)),
       });
       await bed.engine.stopRecording(recordingId);
-      while (bed.clock.pendingTimers === 0) await Bun.sleep(1);
+      await bed.untilWaiting();
       bed.clock.advance(10_000);
       await bed.untilState(recordingId, "ready");
       const { result } = await bed.track(recordingId);

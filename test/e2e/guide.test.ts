@@ -146,7 +146,6 @@ test(
       page.evaluate(START_BASE64),
     ]);
     expect(refused.status()).toBe(422);
-    expect(await refused.text()).toContain("split(',').pop()");
     expect(JSON.parse(refused.request().postData() ?? "")).toMatchObject({ chunk: "opus;base64" });
     await barcode.endStream("camera");
     const [recording] = await bed.api.list();

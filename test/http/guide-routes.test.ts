@@ -86,6 +86,10 @@ describe.each(["/api/recording", "/recording"])("the guide's routes below %s", (
       422,
       "invalid-request",
     );
+    // What the guide's own example cuts out of "data:video/webm;codecs=vp8,opus;base64,...".
+    const cut = await postJson("/upload-chunk", { ...right, chunk: "opus;base64" });
+    expect(await cut.clone().text()).toContain("split(',').pop()");
+    await expectProblem(cut, 422, "invalid-request");
     await expectProblem(
       await postJson("/upload-chunk", { ...right, participantId: "a\u0000" }),
       422,

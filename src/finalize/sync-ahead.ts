@@ -2,7 +2,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { systemErrorCode } from "../storage/storage-fault.ts";
 
 /** How much more is written before the disk is asked to take it. */
-const SYNC_STEP_BYTES = 16 * 1024 * 1024;
+const SYNC_STEP_BYTES = 4 * 1024 * 1024;
 
 /**
  * Has the disk take a file while another process is still writing it, so that little is left to sync

@@ -4,11 +4,20 @@ import {
   type FfmpegBinary,
 } from "../../src/process/ffmpeg-binary.ts";
 
-/** The ffmpeg that judges files: the one that the product would find in this environment. */
+let choice: Promise<FfmpegBinary> | undefined;
+
+/**
+ * The ffmpeg that judges files: the one that the product would find in this environment. Searched
+ * for, and named on stderr, at the first call.
+ */
 export function judgeFfmpeg(): Promise<FfmpegBinary> {
-  return resolveFfmpeg(
+  choice ??= resolveFfmpeg(
     systemFfmpegLookup({ FFMPEG_PATH: process.env["FFMPEG_PATH"], PATH: process.env["PATH"] }),
-  );
+  ).then((found) => {
+    process.stderr.write(`ffmpeg: ${found.version} (${found.source}: ${found.path})\n`);
+    return found;
+  });
+  return choice;
 }
 
 /** Keeps ffmpeg from doubling and dropping frames to make their rate even. */

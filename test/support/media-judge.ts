@@ -33,7 +33,10 @@ export async function decodeFrameNumbers(path: string): Promise<DecodedFrame[]> 
     "-f",
     "rawvideo",
   ]);
-  const timesMs = [...log.matchAll(/pts_time:(-?[\d.]+)/g)].map(([, time]) => Number(time) * 1000);
+  // A time close to zero is printed as 6.25e-05.
+  const timesMs = [...log.matchAll(/pts_time:(-?[\d.]+(?:e[+-]\d+)?)/g)].map(
+    ([, time]) => Number(time) * 1000,
+  );
   if (timesMs.length * BARCODE_BITS !== pixels.length) {
     throw new Error(
       `${path}: ${timesMs.length} pictures have a time, ${pixels.length / BARCODE_BITS} came out`,

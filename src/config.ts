@@ -123,6 +123,8 @@ const environmentSchema = z.object({
     600 * SECOND_MS,
     "How long late chunks may put off the better MP4 that they are for.",
   ),
+  // A copy keeps one core busy with muxing and half of one with reading and hashing in this process:
+  // two at once use a small machine well and leave the server's thread free for uploads.
   FINALIZE_PARALLEL_MAX: wholeNumber(1, 256, 2, "Tracks that are made into MP4s at once."),
   FINALIZE_ATTEMPTS_MAX: wholeNumber(
     1,
@@ -148,12 +150,14 @@ const environmentSchema = z.object({
     120 * SECOND_MS,
     "How long one run of ffmpeg may take, beside FFMPEG_RUN_MS_PER_MIB.",
   ),
+  // A MiB is some 7 s at 1.1 Mbps: enough for a transcode at a quarter of real time.
   FFMPEG_RUN_MS_PER_MIB: wholeNumber(
     0,
     HOUR_MS,
     30 * SECOND_MS,
     "How much longer one run of ffmpeg may take for each MiB of chunks.",
   ),
+  // libx264 with a 4K picture and its threads stays below a third of it.
   FFMPEG_MEMORY_BYTES_MAX: wholeNumber(
     256 * MIB,
     1024 * 1024 * MIB,

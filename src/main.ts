@@ -3,16 +3,15 @@ import { join } from "node:path";
 import pino, { type Logger } from "pino";
 import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
+import { finalizeLimits, recordingLimits } from "./configured-limits.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
-import type { FinalizeLimits } from "./finalize/finalize-limits.ts";
 import { createApp } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { internalProblemResponse } from "./http/problems.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
 import { ArrivalNumbering } from "./recording/arrival-numbering.ts";
 import { AppError } from "./recording/errors.ts";
-import type { RecordingLimits } from "./recording/limits.ts";
 import { RecordingEngine } from "./recording/recording-engine.ts";
 import { DirectoryLock } from "./storage/directory-lock.ts";
 import { makeDirectory, writeFileDurably } from "./storage/durable-files.ts";
@@ -137,34 +136,6 @@ function listen(
     await server.stop(true);
   });
   process.stdout.write(`Track Capture serves at ${server.url.origin}\n`);
-}
-
-function recordingLimits(config: Config): RecordingLimits {
-  return {
-    chunkBytesMax: config.CHUNK_BYTES_MAX,
-    segmentPendingBytesMax: config.SEGMENT_PENDING_BYTES_MAX,
-    totalPendingBytesMax: config.TOTAL_PENDING_BYTES_MAX,
-    segmentGapsMax: config.SEGMENT_GAPS_MAX,
-    recordingSegmentsMax: config.RECORDING_SEGMENTS_MAX,
-    openSegmentsMax: config.OPEN_SEGMENTS_MAX,
-    lateUploadWindowMs: config.LATE_UPLOAD_WINDOW_MS,
-  };
-}
-
-function finalizeLimits(config: Config): FinalizeLimits {
-  return {
-    stopGraceMs: config.STOP_GRACE_MS,
-    stopWaitMsMax: config.STOP_WAIT_MS_MAX,
-    lateWaitMsMax: config.LATE_WAIT_MS_MAX,
-    lateUploadWindowMs: config.LATE_UPLOAD_WINDOW_MS,
-    parallelRunsMax: config.FINALIZE_PARALLEL_MAX,
-    attemptsMax: config.FINALIZE_ATTEMPTS_MAX,
-    retryDelayMs: config.FINALIZE_RETRY_DELAY_MS,
-    stallMsMax: config.FFMPEG_STALL_MS_MAX,
-    runMsBase: config.FFMPEG_RUN_MS_BASE,
-    runMsPerMib: config.FFMPEG_RUN_MS_PER_MIB,
-    ffmpegMemoryBytesMax: config.FFMPEG_MEMORY_BYTES_MAX,
-  };
 }
 
 /** Makes a file durable in `directory` and removes it. */

@@ -130,7 +130,7 @@ export const LIST_LIMIT_MAX = 200;
 /** The query of `GET /api/recordings`. */
 export const listRecordingsQuerySchema = z.object({
   state: recordingStateSchema.optional(),
-  /** Part of the name, in any case. */
+  /** Part of the name; ASCII letters in either case. */
   q: z.string().max(APP_WORD_CODE_POINTS_MAX).optional(),
   limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX).default(50),
   /** `nextCursor` of the page before. */

@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import pino from "pino";
 import { SqliteCatalog } from "../../src/catalog/sqlite-catalog.ts";
+import { readConfig } from "../../src/config.ts";
+import { finalizeLimits } from "../../src/configured-limits.ts";
 import {
   type RecordingId,
   type SegmentId,
@@ -10,10 +12,7 @@ import {
   trackIdSchema,
 } from "../../src/contract/ids.ts";
 import type { RecordingState } from "../../src/contract/recordings.ts";
-import {
-  DEFAULT_FINALIZE_LIMITS,
-  type FinalizeLimits,
-} from "../../src/finalize/finalize-limits.ts";
+import type { FinalizeLimits } from "../../src/finalize/finalize-limits.ts";
 import { Finalizer } from "../../src/finalize/finalizer.ts";
 import {
   type FfmpegBinary,
@@ -84,7 +83,7 @@ export class FinalizerBed implements AsyncDisposable {
     limits: Partial<FinalizeLimits> = {},
   ): Promise<FinalizerBed> {
     const bed = new FinalizerBed(await temporaryDirectory(), {
-      ...DEFAULT_FINALIZE_LIMITS,
+      ...finalizeLimits(readConfig({})),
       ...limits,
     });
     await bed.start(ffmpeg);

@@ -6,8 +6,7 @@ const SYNC_STEP_BYTES = 4 * 1024 * 1024;
 
 /**
  * Has the disk take a file while another process is still writing it, so that little is left to sync
- * at its end: a tenth of the time of a long remux. A matter of speed alone: what makes the file
- * durable is the sync of publishing it.
+ * at its end. A matter of speed alone: what makes the file durable is the sync of publishing it.
  */
 export class SyncAhead {
   readonly #path: string;
@@ -29,17 +28,10 @@ export class SyncAhead {
     });
   }
 
-  /**
-   * Waits for a sync that is under way.
-   *
-   * @throws what a sync failed with
-   */
+  /** Waits for a sync that is under way, and closes the file. */
   async stop(): Promise<void> {
-    try {
-      await this.#syncing;
-    } finally {
-      await this.#handle?.close();
-    }
+    await this.#syncing;
+    await this.#handle?.close();
   }
 
   async #sync(): Promise<void> {

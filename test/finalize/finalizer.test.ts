@@ -6,6 +6,7 @@ import { workDirectoryOf } from "../../src/finalize/track-finalizer.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
 import { NothingToRetryError, RecordingNotFoundError } from "../../src/recording/errors.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
+import { until } from "../support/until.ts";
 import { FinalizerBed, newSegmentId, testFfmpeg, trackKey } from "./finalizer-bed.ts";
 
 const MEDIA_TIMEOUT_MS = 120_000;
@@ -246,7 +247,10 @@ describe("Finalizer", () => {
       ({ recordingId } = await bed.engine.startRecording({}));
       await bed.send(recordingId, { chunks: vp9 });
       await bed.engine.stopRecording(recordingId);
-      while (!(await Bun.file(pidPath).exists())) await Bun.sleep(5);
+      await until(async () => (await Bun.file(pidPath).exists()) || undefined, {
+        what: "ffmpeg's stand-in runs",
+        timeoutMs: 30_000,
+      });
     });
 
     test("stop ends it, and the next start does the job anew", async () => {

@@ -1,4 +1,4 @@
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import type { BarcodePageApi } from "../fixtures/barcode-page-api.ts";
 import barcodePage from "../fixtures/barcode-page.html";
 import { until } from "./until.ts";
@@ -31,14 +31,24 @@ export interface BarcodePage extends AsyncDisposable {
 /** Opens the page in a browser context of its own: other storage, cache and locks. */
 export async function openBarcodePage(browser: Browser, pages: PageServer): Promise<BarcodePage> {
   const context = await browser.newContext();
+  const { page, barcode } = await openBarcodeTab(context, pages.url);
+  return { page, barcode, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** Opens the page at `pageUrl` in a tab of a context; disposing it closes the tab. */
+export async function openBarcodeTab(
+  context: BrowserContext,
+  pageUrl: string,
+): Promise<BarcodePage> {
   const page = await context.newPage();
-  await page.goto(pages.url);
-  await page.waitForFunction("globalThis.barcodePage !== undefined");
+  await page.goto(pageUrl);
+  await barcodeReady(page);
   // Every function of the page takes one JSON value and gives one.
   const call = <Result>(name: keyof BarcodePageApi, argument: unknown) =>
     page.evaluate<Result>(`barcodePage.${name}(${JSON.stringify(argument)})`);
   const barcode: BarcodePageApi = {
     openStream: (request) => call("openStream", request),
+    openCamera: (streamName) => call("openCamera", streamName),
     endStream: (streamName) => call("endStream", streamName),
     lastNumber: (streamName) => call("lastNumber", streamName),
     startRecorder: (request) => call("startRecorder", request),
@@ -46,9 +56,16 @@ export async function openBarcodePage(browser: Browser, pages: PageServer): Prom
     resumeRecorder: (recorderName) => call("resumeRecorder", recorderName),
     stopRecorder: (recorderName) => call("stopRecorder", recorderName),
     report: (recorderName) => call("report", recorderName),
+    loadLibrary: (libraryUrl) => call("loadLibrary", libraryUrl),
+    resumed: (libraryUrl) => call("resumed", libraryUrl),
     play: (url) => call("play", url),
   };
-  return { page, barcode, [Symbol.asyncDispose]: () => context.close() };
+  return { page, barcode, [Symbol.asyncDispose]: () => page.close() };
+}
+
+/** Resolves when the page offers its functions: after it was opened, and after each reload. */
+export async function barcodeReady(page: Page): Promise<void> {
+  await page.waitForFunction("globalThis.barcodePage !== undefined");
 }
 
 /** How much slower than real time a page on a busy machine may draw. */

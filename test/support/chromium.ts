@@ -5,7 +5,7 @@ import { packagedChromium } from "./packaged-chromium.ts";
  * Quiet offline, with a fake camera and microphone that need no permission, and with sound that
  * plays without a click. Not the packaged browser's own list, which turns web security off.
  */
-const QUIET_FLAGS = [
+export const QUIET_FLAGS: readonly string[] = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",

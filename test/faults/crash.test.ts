@@ -117,7 +117,12 @@ async function remove(api: RecordingsApi, recordingId: string): Promise<void> {
   const response = await fetch(`${api.serverUrl}${path}`, { method: "DELETE" });
   // 404: the answer to an earlier request was lost with its server.
   if (response.status === 204 || response.status === 404) return;
-  throw new UnexpectedAnswerError(`DELETE ${path}`, response.status, await response.text());
+  throw new UnexpectedAnswerError(
+    `DELETE ${path}`,
+    response.status,
+    await response.text(),
+    response.headers.get("retry-after"),
+  );
 }
 
 test(

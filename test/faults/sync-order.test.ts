@@ -7,6 +7,7 @@ import { campaign, CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
 import { AcknowledgementLedger } from "./support/acknowledgement-ledger.ts";
 import { DurabilityModel } from "./support/durability-model.ts";
 import { type SegmentUpload, uploadPersistently } from "./support/persistent-uploader.ts";
+import { randomSegment } from "./support/random-segment.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
 import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 import { startTracedServer } from "./support/traced-server.ts";
@@ -14,20 +15,6 @@ import { startTracedServer } from "./support/traced-server.ts";
 const SEGMENTS = campaign({ short: 20, long: 100 });
 const CHUNKS_PER_SEGMENT = campaign({ short: 20, long: 100 });
 const CHUNK_BYTES = 60;
-const EBML_MAGIC = [0x1a, 0x45, 0xdf, 0xa3] as const;
-
-function marked(recordingId: string, random: SeededRandom, participantId: string): SegmentUpload {
-  const chunks = Array.from({ length: CHUNKS_PER_SEGMENT }, () => random.bytes(CHUNK_BYTES));
-  chunks[0]?.set(EBML_MAGIC);
-  return {
-    recordingId,
-    participantId,
-    trackId: "camera",
-    segmentId: crypto.randomUUID(),
-    mimeType: "video/webm",
-    chunks,
-  };
-}
 
 test(
   "every answer follows the syncs of all that it promises, new names included: shown by strace",
@@ -38,8 +25,8 @@ test(
     await using traced = await startTracedServer(directory.path, { recordingsDirectory });
     const api = new RecordingsApi(traced.server.url);
     const recordingId = await api.start();
-    const uploads = Array.from({ length: SEGMENTS }, (_, i) =>
-      marked(recordingId, random, `participant ${i}`),
+    const uploads = Array.from({ length: SEGMENTS }, () =>
+      randomSegment(recordingId, random, { chunks: CHUNKS_PER_SEGMENT, chunkBytes: CHUNK_BYTES }),
     );
     const { mimeType, chunks } = await recordedSegment("h264-opus");
     const real: SegmentUpload = {

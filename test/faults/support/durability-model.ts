@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { descriptorPath, stringArguments, type SystemCall } from "./strace-log.ts";
@@ -62,6 +63,24 @@ export class DurabilityModel {
   constructor(rootDirectory: string, payloads: ReadonlyMap<string, readonly Uint8Array[]>) {
     this.#rootDirectory = rootDirectory;
     this.#payloads = payloads;
+  }
+
+  /**
+   * Takes a file as it lies there, without knowing what an earlier server synced: neither its bytes
+   * nor its name count as durable.
+   *
+   * @param afterFailedSync whether a sync of its bytes failed, so that only writing them anew helps
+   */
+  async distrust(path: string, { afterFailedSync }: { afterFailedSync: boolean }): Promise<void> {
+    const file = Bun.file(path);
+    if (await file.exists()) {
+      const bytes = Buffer.from(await file.bytes());
+      const state = afterFailedSync ? "failed" : "volatile";
+      this.#writes.set(path, [{ bytes, offsetBytes: 0, endedAt: -1, state }]);
+    }
+    for (let at = path; at.length > this.#rootDirectory.length; at = dirname(at)) {
+      if (existsSync(at)) this.#entries.set(at, { madeAt: -1, isDurable: false });
+    }
   }
 
   /** Takes in all that one server did, and checks each of its answers at the moment it was sent. */

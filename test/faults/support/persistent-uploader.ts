@@ -38,6 +38,8 @@ export interface UploadManner {
   readonly parallel: number;
   /** Longest pause of a lane between two requests. */
   readonly pauseMsMax: number;
+  /** Told when the server could not take chunks: 503 or 507. */
+  readonly onRefused?: (refusal: UnexpectedAnswerError) => void;
 }
 
 /**
@@ -49,12 +51,12 @@ export interface UploadManner {
  */
 export async function uploadPersistently(
   upload: SegmentUpload,
-  { api, ledger, random, parallel, pauseMsMax }: UploadManner,
+  { api, ledger, random, parallel, pauseMsMax, onRefused }: UploadManner,
 ): Promise<void> {
   const missing = new Set(upload.chunks.keys());
   const sendAgain = async (sequence: number, count: number): Promise<void> => {
     const chunks = upload.chunks.slice(sequence, sequence + count);
-    const answer = await persistently(() => api.upload({ ...upload, sequence, chunks }));
+    const answer = await persistently(() => api.upload({ ...upload, sequence, chunks }), onRefused);
     ledger.record({ ...upload, sequence }, chunks, answer);
     for (const acknowledged of answer.chunks) missing.delete(acknowledged.sequence);
   };
@@ -72,24 +74,34 @@ export async function uploadPersistently(
 
 /**
  * Asks again until there is an answer: over a connection that fails, and when the server says that it
- * cannot do it now (503, 507).
+ * cannot do it now (503 or 507, each with Retry-After).
  *
  * @throws the last failure when there was nothing else for a minute and a half
  */
-export async function persistently<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+export async function persistently<Answer>(
+  ask: () => Promise<Answer>,
+  onRefused?: (refusal: UnexpectedAnswerError) => void,
+): Promise<Answer> {
   const deadlineMs = performance.now() + RETRY_TIMEOUT_MS;
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      if (!isPassing(error) || performance.now() > deadlineMs) throw error;
+      if (performance.now() > deadlineMs) throw error;
+      if (error instanceof UnexpectedAnswerError) {
+        if (!isRefusal(error)) throw error;
+        onRefused?.(error);
+      } else if (!isNetworkFailure(error)) throw error;
       await Bun.sleep(RETRY_DELAY_MS);
     }
   }
 }
 
-function isPassing(error: unknown): boolean {
-  if (error instanceof UnexpectedAnswerError) return error.status === 503 || error.status === 507;
+function isRefusal({ status, retryAfter }: UnexpectedAnswerError): boolean {
+  return (status === 503 || status === 507) && /^[1-9]\d*$/.test(retryAfter ?? "");
+}
+
+function isNetworkFailure(error: unknown): boolean {
   // Bun's fetch gives a code to every failure of a connection: ConnectionRefused, ECONNRESET, ...
   return error instanceof Error && "code" in error && typeof error.code === "string";
 }

@@ -28,20 +28,18 @@ export interface TracedServer extends AsyncDisposable {
 /**
  * Starts the server under strace.
  *
- * @param logDirectory where the log goes, which one server uses
- * @param tampering further options of strace, such as `-e inject=...`
- */
+ * @param logDirectory where the log goes, which one server uses */
 export async function startTracedServer(
   logDirectory: string,
   options: ServerOptions,
-  tampering: readonly string[] = [],
 ): Promise<TracedServer> {
   const logPath = join(logDirectory, `${Bun.randomUUIDv7()}.strace`);
   const strace = [
     // As a grandchild, so that the process that was started is the server itself.
-    ...["strace", "-D", "-f", "-y", "-v", "--seccomp-bpf"],
-    ...["-s", String(STRING_BYTES_MAX), "-e", `trace=${TRACED_CALLS}`, "-o", logPath],
-    ...tampering,
+    "strace",
+    "-D",
+    "--seccomp-bpf",
+    ...traceOptions(logPath),
   ];
   const server = await startServer({ ...options, launcher: strace });
   return {
@@ -59,4 +57,75 @@ export async function startTracedServer(
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** strace at work on a running server. */
+export interface AttachedStrace {
+  /** Lets the server go on alone, and gives what was traced. */
+  detach(): Promise<SystemCall[]>;
+}
+
+/** Logs all that a running server does, from when this resolves until it is detached. */
+export function attachTrace(pid: number, logDirectory: string): Promise<AttachedStrace> {
+  const logPath = join(logDirectory, `${Bun.randomUUIDv7()}.strace`);
+  return attach(pid, logPath, traceOptions(logPath));
+}
+
+/** System calls that fail without being carried out. */
+export interface InjectedFault {
+  /** As strace takes them: `pwritev,fdatasync`. */
+  readonly calls: string;
+  /** What becomes of them: `error=EIO`, `signal=KILL`, with `when=` where not every one is meant. */
+  readonly outcome: string;
+  /** Only calls on these files and directories; all calls when there is none. */
+  readonly paths: readonly string[];
+}
+
+/** Has system calls of a running server fail, from when this resolves until it is detached. */
+export function attachFault(
+  pid: number,
+  logDirectory: string,
+  { calls, outcome, paths }: InjectedFault,
+): Promise<AttachedStrace> {
+  const logPath = join(logDirectory, `${Bun.randomUUIDv7()}.strace`);
+  return attach(pid, logPath, [
+    "-f",
+    "-y",
+    "-e",
+    `trace=${calls}`,
+    "-e",
+    `inject=${calls}:${outcome}`,
+    "-o",
+    logPath,
+    ...paths.flatMap((path) => ["-P", path]),
+  ]);
+}
+
+async function attach(
+  pid: number,
+  logPath: string,
+  options: readonly string[],
+): Promise<AttachedStrace> {
+  const strace = Bun.spawn(["strace", ...options, "-p", String(pid)], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const decoder = new TextDecoder();
+  let said = "";
+  for await (const bytes of strace.stderr) {
+    said += decoder.decode(bytes, { stream: true });
+    if (/attached/.test(said)) break;
+  }
+  if (!/attached/.test(said)) throw new Error(`strace did not attach: ${said}`);
+  return {
+    detach: async () => {
+      strace.kill("SIGTERM");
+      await strace.exited;
+      return parseStraceLog(await Bun.file(logPath).text());
+    },
+  };
+}
+
+function traceOptions(logPath: string): string[] {
+  const texts = ["-s", String(STRING_BYTES_MAX), "-v", "-y"];
+  return ["-f", ...texts, "-e", `trace=${TRACED_CALLS}`, "-o", logPath];
 }

@@ -3,6 +3,7 @@ import type { SegmentReader } from "../recording/ports.ts";
 import { FfmpegFailedError, MediaMismatchError } from "./finalize-errors.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
 import { type SourceCounts, checkMedia } from "./media-check.ts";
+import { segmentBeginMs } from "./segment-begin.ts";
 import { settleMp4Index } from "./mp4-index.ts";
 import type { RemuxPlan } from "./remux-plan.ts";
 import {
@@ -28,7 +29,7 @@ const REMUX_SHARE = 0.8;
  * and parameters, and are made H.264 and AAC first when they do not. Between them stays the gap that
  * was between them on the clock.
  *
- * @param readers in the order in which the segments were opened; at least one
+ * @param readers in the order in which the segments began; at least one
  * @throws what `remuxSegment` throws
  */
 export async function joinSegments(
@@ -59,7 +60,7 @@ async function joinParts(
   { workDirectory, signal, onProgress }: RemuxContext,
 ): Promise<JoinedMedia> {
   const offsetsMs = segmentOffsetsMs(
-    readers.map(({ description }) => description.openedAtMs),
+    await Promise.all(readers.map((reader) => segmentBeginMs(reader))),
     segments.map(({ index }) => Math.max(0, ...index.tracks.map(({ endMs }) => endMs ?? 0))),
   );
   const parts = segments.map(({ path, index }, i) => ({
@@ -92,17 +93,17 @@ async function joinParts(
 }
 
 /**
- * When each segment begins in the MP4: as far after the first as it was opened after it, but never
- * before the one before it has ended.
+ * When each segment begins in the MP4: as far after the first as it began after it, but never before
+ * the one before it has ended.
  */
 export function segmentOffsetsMs(
-  openedAtMs: readonly number[],
+  beganAtMs: readonly number[],
   durationsMs: readonly number[],
 ): number[] {
   const offsets: number[] = [];
   let earliest = 0;
-  for (const [i, openedMs] of openedAtMs.entries()) {
-    const offset = Math.max(earliest, openedMs - (openedAtMs[0] ?? 0));
+  for (const [i, beganMs] of beganAtMs.entries()) {
+    const offset = Math.max(earliest, beganMs - (beganAtMs[0] ?? 0));
     offsets.push(offset);
     earliest = offset + (durationsMs[i] ?? 0);
   }

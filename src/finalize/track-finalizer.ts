@@ -14,6 +14,7 @@ import { summaryOf } from "../recording/segment-view.ts";
 import { publishFile, syncDirectory } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
+import { inOrderOfBegin } from "./segment-begin.ts";
 import { type JoinedMedia, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
 
@@ -64,15 +65,15 @@ export async function finalizeTrack(
       const reader = await parts.store.read(key.recordingId, segmentId);
       if (reader !== undefined) readers.push(reader);
     }
-    readers.sort((a, b) => a.description.openedAtMs - b.description.openedAtMs);
-    const usable = readers.filter((reader) => unusableReason(reader) === null);
-    if (usable.length === 0) return resultOf(readers, usable, null, null);
+    const ordered = await inOrderOfBegin(readers);
+    const usable = ordered.filter((reader) => unusableReason(reader) === null);
+    if (usable.length === 0) return resultOf(ordered, usable, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
     const context = { ffmpeg, limits, workDirectory, signal, onProgress };
     const joined = await joinSegments(usable, context);
     const media = await publish(joined, key, signal, parts);
-    return resultOf(readers, usable, joined, media);
+    return resultOf(ordered, usable, joined, media);
   } finally {
     for (const reader of readers) await reader.close();
     await rm(workDirectory, { recursive: true, force: true });

@@ -9,6 +9,7 @@ import { streamsOf, totalDurationMs } from "../support/media-streams.ts";
 import { trackOf } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
 
 /** Long enough for what a browser does to tabs that are hidden for minutes. */
 const HIDDEN_MS = campaign({ short: 15_000, long: 600_000 });
@@ -29,7 +30,7 @@ const DURATION_TOLERANCE_MS = 1_500;
 const { origin } = await chromiumOfThisRun();
 const canHideTabs = origin !== "@sparticuz/chromium";
 if (!canHideTabs) {
-  process.stderr.write("Skipped: hidden tabs, since the packaged browser cannot hide one\n");
+  reportCampaign("Skipped: hidden tabs, since the packaged browser cannot hide one");
 }
 
 test.skipIf(!canHideTabs)(
@@ -65,8 +66,8 @@ test.skipIf(!canHideTabs)(
     const gapsMs = hidden.slice(1).map((atMs, i) => atMs - (hidden[i] ?? 0));
     const worstMs = Math.max(...gapsMs);
     const timerMs = (hiddenUntilMs - hiddenAtMs) / steps.length;
-    process.stderr.write(
-      `Tab hidden for ${Math.round((hiddenUntilMs - hiddenAtMs) / 1000)} s, its ${TIMER_MS} ms timer came every ${Math.round(timerMs)} ms: ${hidden.length} chunks arrived, ${Math.round(worstMs)} ms apart at most, 0 lost\n`,
+    reportCampaign(
+      `Tab hidden for ${Math.round((hiddenUntilMs - hiddenAtMs) / 1000)} s, its ${TIMER_MS} ms timer came every ${Math.round(timerMs)} ms: ${hidden.length} chunks arrived, ${Math.round(worstMs)} ms apart at most, 0 lost`,
     );
     // The tab was really slowed down all the time, or nothing was shown here.
     expect(timerMs).toBeGreaterThan(THROTTLED_TIMER_MS);

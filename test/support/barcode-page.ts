@@ -57,7 +57,7 @@ export async function openBarcodeTab(
     stopRecorder: (recorderName) => call("stopRecorder", recorderName),
     report: (recorderName) => call("report", recorderName),
     loadLibrary: (libraryUrl) => call("loadLibrary", libraryUrl),
-    resumed: (libraryUrl) => call("resumed", libraryUrl),
+    resumePending: (libraryUrl) => call("resumePending", libraryUrl),
     play: (url) => call("play", url),
   };
   return { page, barcode, [Symbol.asyncDispose]: () => page.close() };

@@ -19,12 +19,12 @@ export interface UndeliveredChunk extends LedgerChunk {
  * segments are told apart by their bytes alone.
  */
 export class DeliveryJudge {
-  readonly #ledger: RecorderLedger;
+  readonly #ledger: Pick<RecorderLedger, "runs">;
   readonly #api: RecordingsApi;
   readonly #recordingId: string;
   readonly #segmentIds = new Map<string, string>();
 
-  constructor(ledger: RecorderLedger, api: RecordingsApi, recordingId: string) {
+  constructor(ledger: Pick<RecorderLedger, "runs">, api: RecordingsApi, recordingId: string) {
     this.#ledger = ledger;
     this.#api = api;
     this.#recordingId = recordingId;
@@ -48,7 +48,8 @@ export class DeliveryJudge {
 
   /**
    * Expects every byte of every segment of the recording to be one that a recorder gave, chunk by
-   * chunk, at its place. Gives the segment of each run of the ledger that has one.
+   * chunk, at its place. To be called when the ledger is `hashed`. Gives the segment of each run of
+   * the ledger that has one.
    */
   async expectExact(): Promise<Map<LedgerRun, SegmentSummary>> {
     const segments = await this.#segments();
@@ -66,7 +67,7 @@ export class DeliveryJudge {
         }
         const payload = source.subarray(offsetBytes, offsetBytes + chunk.bytes);
         expect(payload.length).toBe(chunk.bytes);
-        // A chunk of the last moment before a kill may be without its hash; its length counts.
+        // The last chunk before a kill may be without its hash; its length counts.
         if (chunk.sha256 !== null) expect(sha256(payload)).toBe(chunk.sha256);
         offsetBytes += chunk.bytes;
       }
@@ -97,8 +98,7 @@ export class DeliveryJudge {
       const [first] = sequencesOf(segment.summary);
       const chunk = run.chunks[first ?? 0];
       if (first === undefined || chunk === undefined) continue;
-      const payload = (await this.#sourceOf(segment)).subarray(0, chunk.bytes);
-      if (sha256(payload) !== chunk.sha256) continue;
+      if (sha256(await this.#beginOf(segment, chunk.bytes)) !== chunk.sha256) continue;
       this.#segmentIds.set(run.runId, segment.summary.segmentId);
       return segment;
     }
@@ -106,10 +106,27 @@ export class DeliveryJudge {
   }
 
   async #sourceOf(segment: FoundSegment): Promise<Uint8Array> {
+    return (await this.#requestSource(segment)).bytes();
+  }
+
+  /** The first bytes of a source, which can be that of hours. */
+  async #beginOf(segment: FoundSegment, bytes: number): Promise<Uint8Array> {
+    const { body } = await this.#requestSource(segment);
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const part of body ?? []) {
+      parts.push(part);
+      length += part.length;
+      if (length >= bytes) break;
+    }
+    return Buffer.concat(parts).subarray(0, bytes);
+  }
+
+  async #requestSource(segment: FoundSegment): Promise<Response> {
     const url = `${this.#api.trackUrl(segment, "source")}?segmentId=${segment.summary.segmentId}`;
     const response = await fetch(url);
     expect(response.status).toBe(200);
-    return response.bytes();
+    return response;
   }
 }
 

@@ -44,6 +44,11 @@ export class RecorderLedger {
     await context.addInitScript({ content: await watchScript() });
   }
 
+  /** Forgets all runs; no page may record. */
+  clear(): void {
+    this.#runs.clear();
+  }
+
   /** All runs that gave something, in order of their start. */
   get runs(): LedgerRun[] {
     return [...this.#runs.values()]
@@ -55,8 +60,14 @@ export class RecorderLedger {
       .filter(({ chunks }) => chunks.length > 0);
   }
 
-  /** Waits until every chunk has its hash; for pages that live. */
-  async hashed(): Promise<void> {
+  /**
+   * Waits until every chunk has its hash, except the last one of each run of which the page did not
+   * live to tell it.
+   */
+  async hashed(runsOfDeadPages: readonly LedgerRun[] = []): Promise<void> {
+    const dead = new Set(runsOfDeadPages.map(({ runId }) => runId));
+    const isHashed = ({ runId, chunks }: LedgerRun): boolean =>
+      (dead.has(runId) ? chunks.slice(0, -1) : chunks).every(({ sha256 }) => sha256 !== null);
     await until(() => this.runs.every(isHashed) || undefined, {
       what: "every chunk is hashed",
       timeoutMs: HASH_TIMEOUT_MS,
@@ -83,10 +94,6 @@ export class RecorderLedger {
       }
     }
   }
-}
-
-function isHashed({ chunks }: LedgerRun): boolean {
-  return chunks.every(({ sha256 }) => sha256 !== null);
 }
 
 /** Chunk 0 holds the container's header, so a blob without a byte in front of it is no chunk. */

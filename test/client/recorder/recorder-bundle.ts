@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { uploadWorkerPlugin } from "../../../src/http/client-assets.ts";
 
 /** The library as the server serves it: one ES module, minified. */
 export async function recorderBundle(): Promise<string> {
@@ -15,6 +16,7 @@ async function bundle(path: string): Promise<string> {
     entrypoints: [fileURLToPath(new URL(path, import.meta.url))],
     target: "browser",
     minify: true,
+    plugins: [await uploadWorkerPlugin()],
   });
   const [output] = outputs;
   if (output === undefined) throw new Error(`${path} gave no bundle`);

@@ -1,4 +1,4 @@
-import type { RecorderClock } from "./recorder.d.ts";
+import type { RecorderClock } from "../recorder.d.ts";
 
 /** Round trips of one measurement; the first one pays for the connection. */
 export const ROUND_TRIPS = 5;
@@ -43,9 +43,12 @@ export class ServerClock {
     await this.#measuring;
   }
 
-  /** The server's time at an instant of this computer's clock; null before the first measurement. */
-  toServerMs(localMs: number): number | null {
-    return this.#offsetMs === null ? null : localMs + this.#offsetMs;
+  /**
+   * What the server's clock is ahead of this computer's, in milliseconds; null before the first
+   * measurement.
+   */
+  get offsetMs(): number | null {
+    return this.#offsetMs;
   }
 
   async #measure(): Promise<void> {

@@ -1,28 +1,36 @@
 import { parseRetryAfter } from "./backoff.ts";
-import type { SegmentAddress, SpooledChunk } from "./chunk-spool.ts";
-import { RecorderError } from "./recorder-error.ts";
-import type { RecorderClock } from "./recorder.d.ts";
+import type { LentChunk, SegmentAddress } from "../spool/chunk-spool.ts";
+import { RecorderError } from "../recorder-error.ts";
+import type { RecorderClock } from "../recorder.d.ts";
+import { Deadline } from "./deadline.ts";
 import { sha256Hex } from "./sha256-hex.ts";
-import type { ChunkUploadResult } from "../../src/contract/chunks.ts";
-import type { Problem } from "../../src/contract/problem.ts";
-import type { ServerTime } from "../../src/contract/time.ts";
+import { TransferEstimate } from "./transfer-estimate.ts";
+import type { ChunkUploadResult } from "../../../src/contract/chunks.ts";
+import type { Problem } from "../../../src/contract/problem.ts";
+import type { ServerTime } from "../../../src/contract/time.ts";
 
-/** How long any request may take, beside the time for its bytes. */
-export const REQUEST_TIMEOUT_MS = 30_000;
-
-/** Slowest uplink that is waited for: a request of 8 MiB may take nine minutes. */
-const SLOWEST_UPLINK_BYTES_PER_MS = 16;
+/** How long the server's clock may take to answer. */
+const TIME_TIMEOUT_MS = 10_000;
 
 /** What became of a request. */
 export type Outcome =
   /** The server has it on stable storage. */
   | { readonly kind: "acknowledged" }
-  /** The same request may succeed later. `retryAfterMs` is what the server asked to wait. */
-  | { readonly kind: "retry"; readonly reason: string; readonly retryAfterMs: number | null }
+  | RetryOutcome
   /** It will never succeed. `isAboutChunks`: other chunks may all the same. */
   | { readonly kind: "refused"; readonly error: RecorderError; readonly isAboutChunks: boolean }
   /** The caller's signal ended it. */
   | { readonly kind: "aborted" };
+
+/** The same request may succeed later. */
+export interface RetryOutcome {
+  readonly kind: "retry";
+  readonly reason: string;
+  /** Of the answer; null when none came. */
+  readonly status: number | null;
+  /** What the server asked to wait. */
+  readonly retryAfterMs: number | null;
+}
 
 /** What the API is made of. */
 export interface IngestApiParts {
@@ -30,20 +38,21 @@ export interface IngestApiParts {
   readonly serverUrl: string;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   readonly clock: RecorderClock;
-  /** The server's time at an instant of this computer's clock; null when it is not known. */
-  readonly toServerMs: (localMs: number) => number | null;
+  /** What the server's clock is ahead of this computer's, in milliseconds; null if not known. */
+  readonly clockOffsetMs: () => number | null;
 }
 
 /** The requests that a recorder makes. None of them rejects for what a network or server does. */
 export class IngestApi {
   readonly #parts: IngestApiParts;
+  readonly #estimate = new TransferEstimate();
 
   constructor(parts: IngestApiParts) {
     this.#parts = parts;
   }
 
   /** Uploads consecutive chunks of one segment in one request; at least one. All or none is kept. */
-  async sendChunks(chunks: readonly SpooledChunk[], signal: AbortSignal): Promise<Outcome> {
+  async sendChunks(chunks: readonly LentChunk[], signal: AbortSignal): Promise<Outcome> {
     const [first] = chunks;
     if (first === undefined) throw new RangeError("sendChunks needs at least one chunk");
     let form: FormData;
@@ -57,7 +66,7 @@ export class IngestApi {
       });
       return { kind: "refused", error, isAboutChunks: true };
     }
-    const bytes = chunks.reduce((sum, { payload }) => sum + payload.size, 0);
+    const bytes = chunks.reduce((sum, { payload }) => sum + (payload?.size ?? 0), 0);
     const url = this.#recordingUrl(first.recordingId, "chunks");
     return this.#post(url, { body: form }, bytes, signal, (body) => acknowledgesAll(body, chunks));
   }
@@ -78,7 +87,7 @@ export class IngestApi {
 
   /** The server's clock, in milliseconds since the epoch. Rejects when it cannot be had. */
   async serverTimeMs(signal: AbortSignal): Promise<number> {
-    const deadline = new Deadline(this.#parts.clock, REQUEST_TIMEOUT_MS, signal);
+    const deadline = new Deadline(this.#parts.clock, TIME_TIMEOUT_MS, signal);
     try {
       const response = await this.#parts.fetch(`${this.#parts.serverUrl}api/time`, {
         cache: "no-store",
@@ -92,21 +101,37 @@ export class IngestApi {
     }
   }
 
+  /** Whether the server, or anything in its place, gives an answer of any kind. Never rejects. */
+  async reach(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#parts.fetch(`${this.#parts.serverUrl}api/time`, { cache: "no-store", signal });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Bytes of chunks that one request should carry, as fast as requests are at the moment. */
+  batchBytes(bytesMax: number): number {
+    return this.#estimate.batchBytes(bytesMax);
+  }
+
   #recordingUrl(recordingId: string, path: string): string {
     return `${this.#parts.serverUrl}api/recordings/${encodeURIComponent(recordingId)}/${path}`;
   }
 
-  async #formOf(first: SpooledChunk, chunks: readonly SpooledChunk[]): Promise<FormData> {
+  async #formOf(first: LentChunk, chunks: readonly LentChunk[]): Promise<FormData> {
     const form = new FormData();
     form.append("participantId", first.participantId);
     form.append("trackId", first.trackId);
     form.append("segmentId", first.segmentId);
     form.append("sequence", String(first.sequence));
     form.append("mimeType", first.mimeType);
-    for (const [i, { payload, beganAtMs }] of chunks.entries()) {
+    for (const [i, { payload, beganAtMs, clockOffsetMs }] of chunks.entries()) {
+      if (payload === null) throw new TypeError("The bytes are gone");
       form.append(`chunk_${i}`, payload);
-      const capturedAtMs = this.#parts.toServerMs(beganAtMs);
-      if (capturedAtMs !== null) form.append(`capturedAt_${i}`, String(capturedAtMs));
+      const offsetMs = clockOffsetMs ?? this.#parts.clockOffsetMs();
+      if (offsetMs !== null) form.append(`capturedAt_${i}`, String(beganAtMs + offsetMs));
       const sha256 = await sha256Hex(payload);
       if (sha256 !== null) form.append(`sha256_${i}`, sha256);
     }
@@ -120,55 +145,42 @@ export class IngestApi {
     signal: AbortSignal,
     isConfirmation: (body: unknown) => boolean,
   ): Promise<Outcome> {
-    const timeoutMs = REQUEST_TIMEOUT_MS + bodyBytes / SLOWEST_UPLINK_BYTES_PER_MS;
-    const deadline = new Deadline(this.#parts.clock, timeoutMs, signal);
+    const { clock, fetch } = this.#parts;
+    const timeoutMs = this.#estimate.timeoutMs(bodyBytes);
+    const deadline = new Deadline(clock, timeoutMs, signal);
+    const sentMs = clock.nowMs();
     try {
-      const response = await this.#parts.fetch(url, {
+      const response = await fetch(url, {
         ...init,
         method: "POST",
         signal: deadline.signal,
       });
       const body = parseJson(await response.text());
-      if (!response.ok) return outcomeOfError(response, body, this.#parts.clock.nowMs());
+      // Who refuses need not have read the body.
+      this.#estimate.answered(response.ok ? bodyBytes : 0, clock.nowMs() - sentMs);
+      if (!response.ok) return outcomeOfError(response, body, clock.nowMs());
       // A hotel's login page answers 200 too. Only the server's own words are an acknowledgement.
       if (isConfirmation(body)) return { kind: "acknowledged" };
-      return retry(`${url} did not answer as a Track Capture server does.`);
+      return retry(`${url} did not answer as a Track Capture server does.`, response.status);
     } catch (cause) {
       if (signal.aborted) return { kind: "aborted" };
-      if (deadline.signal.aborted) return retry(`No answer within ${timeoutMs} ms.`);
-      return retry(cause instanceof Error ? cause.message : String(cause));
+      if (deadline.signal.aborted) {
+        this.#estimate.timedOut();
+        return retry(`No answer within ${Math.round(timeoutMs)} ms.`, null);
+      }
+      return retry(cause instanceof Error ? cause.message : String(cause), null);
     } finally {
       deadline.clear();
     }
   }
 }
 
-/** A signal that fires with another one, or when the time is over. */
-class Deadline {
-  readonly #controller = new AbortController();
-  readonly #cancelTimer: () => void;
-  readonly #outer: AbortSignal;
-  readonly #abort = (): void => this.#controller.abort();
-
-  constructor(clock: RecorderClock, timeoutMs: number, outer: AbortSignal) {
-    this.#outer = outer;
-    this.#cancelTimer = clock.after(timeoutMs, this.#abort);
-    if (outer.aborted) this.#abort();
-    else outer.addEventListener("abort", this.#abort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  clear(): void {
-    this.#cancelTimer();
-    this.#outer.removeEventListener("abort", this.#abort);
-  }
-}
-
-function retry(reason: string, retryAfterMs: number | null = null): Outcome {
-  return { kind: "retry", reason, retryAfterMs };
+function retry(
+  reason: string,
+  status: number | null,
+  retryAfterMs: number | null = null,
+): RetryOutcome {
+  return { kind: "retry", reason, status, retryAfterMs };
 }
 
 /** What an answer of status 300 and above means. */
@@ -186,7 +198,7 @@ function outcomeOfError(response: Response, body: unknown, nowMs: number): Outco
     // A body that did not arrive whole, such as through a proxy whose uplink broke.
     problemCode === "unreadable-body";
   if (mayPass) {
-    return retry(detail, parseRetryAfter(response.headers.get("Retry-After"), nowMs));
+    return retry(detail, status, parseRetryAfter(response.headers.get("Retry-After"), nowMs));
   }
   const isAboutChunks =
     // A proxy's limit of the body, too.
@@ -204,7 +216,7 @@ function outcomeOfError(response: Response, body: unknown, nowMs: number): Outco
   return { kind: "refused", error, isAboutChunks };
 }
 
-function acknowledgesAll(body: unknown, chunks: readonly SpooledChunk[]): boolean {
+function acknowledgesAll(body: unknown, chunks: readonly LentChunk[]): boolean {
   const answer: Partial<ChunkUploadResult> = isObject(body) ? body : {};
   if (!Array.isArray(answer.chunks)) return false;
   const sequences = new Set(answer.chunks.map(({ sequence }) => sequence));

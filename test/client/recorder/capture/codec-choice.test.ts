@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { candidateMimeTypes, chooseMimeType } from "../../../client/recorder/codec-choice.ts";
-import { containerOfMimeType } from "../../../src/recording/container.ts";
+import { candidateMimeTypes, chooseMimeType } from "../../../../client/recorder/capture/codec-choice.ts";
+import { containerOfMimeType } from "../../../../src/recording/container.ts";
 
 const both = { hasVideo: true, hasAudio: true };
 const choose = (supported: readonly string[], kinds = both) =>

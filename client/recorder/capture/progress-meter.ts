@@ -1,8 +1,10 @@
-import type { MediaAmount, RecorderProgress } from "./recorder.d.ts";
+import type { MediaAmount, RecorderProgress } from "../recorder.d.ts";
 
 /** What a chunk counts. */
 interface Countable {
-  readonly payload: Blob;
+  readonly segmentId: string;
+  readonly sequence: number;
+  readonly bytes: number;
   readonly durationMs: number;
 }
 
@@ -12,17 +14,28 @@ interface Tally {
   ms: number;
 }
 
-/** Counts what is recorded and what of it is acknowledged. */
+/** Counts what is recorded, what of it is acknowledged, and what of the rest a crash would take. */
 export class ProgressMeter {
   readonly #recorded: Tally = { chunks: 0, bytes: 0, ms: 0 };
   readonly #acknowledged: Tally = { chunks: 0, bytes: 0, ms: 0 };
+  /** Neither acknowledged nor known to be on the disk. */
+  readonly #volatile = new Set<string>();
 
   recorded(chunk: Countable): void {
     add(this.#recorded, chunk);
+    this.#volatile.add(keyOf(chunk));
+  }
+
+  /** It is on the disk. */
+  durable(chunk: Pick<Countable, "segmentId" | "sequence">): void {
+    this.#volatile.delete(keyOf(chunk));
   }
 
   acknowledged(chunks: readonly Countable[]): void {
-    for (const chunk of chunks) add(this.#acknowledged, chunk);
+    for (const chunk of chunks) {
+      add(this.#acknowledged, chunk);
+      this.durable(chunk);
+    }
   }
 
   /** The figures now. */
@@ -36,13 +49,18 @@ export class ProgressMeter {
         bytes: this.#recorded.bytes - bytes,
         ms: this.#recorded.ms - ms,
       }),
+      isDurable: this.#volatile.size === 0,
     };
   }
 }
 
-function add(tally: Tally, { payload, durationMs }: Countable): void {
+function keyOf({ segmentId, sequence }: Pick<Countable, "segmentId" | "sequence">): string {
+  return `${segmentId}/${sequence}`;
+}
+
+function add(tally: Tally, { bytes, durationMs }: Countable): void {
   tally.chunks += 1;
-  tally.bytes += payload.size;
+  tally.bytes += bytes;
   tally.ms += durationMs;
 }
 

@@ -3,13 +3,14 @@ import {
   BATCH_BYTES_MAX,
   ChunkUploader,
   type ChunkUploaderEvents,
-} from "../../../client/recorder/chunk-uploader.ts";
-import type { SpooledChunk } from "../../../client/recorder/chunk-spool.ts";
-import { IngestApi, REQUEST_TIMEOUT_MS } from "../../../client/recorder/ingest-api.ts";
-import { MemorySpool } from "../../../client/recorder/memory-spool.ts";
-import { RecorderError } from "../../../client/recorder/recorder-error.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
-import { problem, ScriptedServer } from "./scripted-server.ts";
+} from "../../../../client/recorder/upload/chunk-uploader.ts";
+import type { SpooledChunk } from "../../../../client/recorder/spool/chunk-spool.ts";
+import { IngestApi } from "../../../../client/recorder/upload/ingest-api.ts";
+import { TransferEstimate } from "../../../../client/recorder/upload/transfer-estimate.ts";
+import { MemorySpool } from "../../../../client/recorder/spool/memory-spool.ts";
+import { RecorderError } from "../../../../client/recorder/recorder-error.ts";
+import { ManualClock } from "../../../support/manual-clock.ts";
+import { problem, ScriptedServer } from "../scripted-server.ts";
 
 const SEGMENT_ID = "0b6fd2e0-8a40-4c6a-9a2e-0d3f8b0c1a2b";
 
@@ -23,6 +24,7 @@ function chunk(sequence: number, text = `chunk ${sequence};`, segmentId = SEGMEN
     payload: new Blob([text]),
     mimeType: "video/webm",
     beganAtMs: 1_000 * sequence,
+    clockOffsetMs: null,
     durationMs: 1_000,
   } satisfies SpooledChunk;
 }
@@ -35,10 +37,11 @@ function uploaderFor(server: ScriptedServer, parallelUploads = 3) {
     serverUrl: server.url,
     fetch: (url, init) => fetch(url, init),
     clock,
-    toServerMs: (localMs) => localMs + 500,
+    clockOffsetMs: () => 500,
   });
   const uploader = new ChunkUploader({ spool, api, clock, parallelUploads, random: () => 1 });
   const seen: { [Name in keyof ChunkUploaderEvents]: ChunkUploaderEvents[Name][] } = {
+    kept: [],
     acknowledged: [],
     ended: [],
     retry: [],
@@ -286,7 +289,7 @@ describe("ChunkUploader", () => {
     uploader.add(chunk(0));
     uploader.endSegment(SEGMENT_ID, 1);
     await server.until(() => server.underWay === 1);
-    clock.advance(REQUEST_TIMEOUT_MS + 1);
+    clock.advance(new TransferEstimate().timeoutMs(8) + 1);
     expect((await retry).reason).toContain("No answer");
     clock.advance(500);
     expect(await uploader.finish()).toBeNull();
@@ -368,7 +371,7 @@ describe("ChunkUploader", () => {
     await using server = new ScriptedServer().start();
     const cause = new DOMException("full", "QuotaExceededError");
     class FullSpool extends MemorySpool {
-      override async put(): Promise<void> {
+      override async put(): Promise<never> {
         throw cause;
       }
     }
@@ -377,7 +380,7 @@ describe("ChunkUploader", () => {
       serverUrl: server.url,
       fetch: (url, init) => fetch(url, init),
       clock,
-      toServerMs: () => null,
+      clockOffsetMs: () => null,
     });
     const spool = new FullSpool();
     const uploader = new ChunkUploader({ spool, api, clock, parallelUploads: 1, random: () => 0 });

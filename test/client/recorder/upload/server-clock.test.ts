@@ -4,8 +4,8 @@ import {
   MEASURE_INTERVAL_MS,
   ROUND_TRIPS,
   ServerClock,
-} from "../../../client/recorder/server-clock.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
+} from "../../../../client/recorder/upload/server-clock.ts";
+import { ManualClock } from "../../../support/manual-clock.ts";
 
 /** Lets everything that is ready run. */
 const settled = () =>
@@ -44,12 +44,12 @@ describe("ServerClock", () => {
       [90, 1],
     ] as const;
     const { serverClock, started } = clockWith(trips, 7_000);
-    expect(serverClock.toServerMs(1_000)).toBeNull();
+    expect(serverClock.offsetMs).toBeNull();
     serverClock.start();
     await settled();
     expect(started.count).toBe(ROUND_TRIPS);
     // Off by half of the difference of its two ways.
-    expect(serverClock.toServerMs(1_000)).toBe(8_000 + (3 - 5) / 2);
+    expect(serverClock.offsetMs).toBe(7_000 + (3 - 5) / 2);
     await serverClock.stop();
   });
 
@@ -57,7 +57,7 @@ describe("ServerClock", () => {
     const { serverClock } = clockWith([[4, 4], null], -500);
     serverClock.start();
     await settled();
-    expect(serverClock.toServerMs(1_000)).toBe(500);
+    expect(serverClock.offsetMs).toBe(-500);
     await serverClock.stop();
   });
 
@@ -65,10 +65,10 @@ describe("ServerClock", () => {
     const { clock, serverClock, started } = clockWith([null, [1, 1], null, [2, 2], null], 100);
     serverClock.start();
     await settled();
-    expect(serverClock.toServerMs(0)).toBeNull();
+    expect(serverClock.offsetMs).toBeNull();
     clock.advance(MEASURE_AGAIN_MS);
     await settled();
-    expect(serverClock.toServerMs(0)).toBe(100);
+    expect(serverClock.offsetMs).toBe(100);
     expect(started.count).toBe(3);
     clock.advance(MEASURE_INTERVAL_MS - 1);
     await settled();

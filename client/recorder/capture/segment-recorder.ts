@@ -1,6 +1,7 @@
 import { splitBlob } from "./blob-split.ts";
-import { EventEmitter } from "./event-emitter.ts";
-import type { RecorderClock } from "./recorder.d.ts";
+import { EventEmitter } from "../event-emitter.ts";
+import type { RecorderClock, RecorderStall, SegmentReason } from "../recorder.d.ts";
+import { ANSWER_MS, StallWatch } from "./stall-watch.ts";
 
 /** What a segment's recorder is made of. */
 export interface SegmentRecorderParts {
@@ -9,6 +10,8 @@ export interface SegmentRecorderParts {
   /** A larger blob is split into several chunks. */
   readonly chunkBytesMax: number;
   readonly clock: RecorderClock;
+  /** See `StallWatch`. */
+  readonly stallsInRow: number;
 }
 
 /** One numbered slice of a segment. */
@@ -27,6 +30,8 @@ interface RecordedChunk {
 /** How a segment ended. */
 export interface SegmentEnd {
   readonly chunkCount: number;
+  /** What `stop` was told. */
+  readonly next: SegmentReason | null;
   /**
    * What the browser's recorder reported; null when it stopped by request or since all tracks ended.
    */
@@ -37,6 +42,9 @@ export interface SegmentEnd {
 export interface SegmentRecorderEvents {
   readonly started: { readonly mimeType: string };
   readonly chunk: RecordedChunk;
+  readonly stall: Omit<RecorderStall, "segmentId">;
+  /** It was told to stop since it stalled, and does not even do that: go on without it. */
+  readonly hung: null;
   readonly ended: SegmentEnd;
 }
 
@@ -48,6 +56,9 @@ export interface SegmentRecorderEvents {
 export class SegmentRecorder {
   readonly #parts: SegmentRecorderParts;
   readonly events = new EventEmitter<SegmentRecorderEvents>();
+  readonly #watch: StallWatch;
+  #next: SegmentReason | null = null;
+  #cancelHung: () => void = () => undefined;
   #nextSequence = 0;
   #error: Event | null = null;
   #hasEnded = false;
@@ -59,11 +70,19 @@ export class SegmentRecorder {
 
   constructor(parts: SegmentRecorderParts) {
     this.#parts = parts;
+    const { mediaRecorder, timesliceMs, clock, stallsInRow } = parts;
+    const isMp4 = /^(?:video|audio)\/mp4/.test(mediaRecorder.mimeType);
+    this.#watch = new StallWatch({ clock, timesliceMs, isMp4, stallsInRow });
   }
 
   /** Starts. Throws the browser's own DOMException when it cannot record the stream. */
   start(): void {
     const { mediaRecorder, timesliceMs, clock } = this.#parts;
+    this.#watch.events.on("silent", ({ silentMs }) => {
+      this.events.emit("stall", { silentMs, action: "asked" });
+      if (mediaRecorder.state === "recording") mediaRecorder.requestData();
+    });
+    this.#watch.events.on("stalled", ({ silentMs }) => this.#onStalled(silentMs));
     mediaRecorder.addEventListener("start", () => {
       this.#beganAtMs ??= clock.nowMs();
       this.events.emit("started", { mimeType: mediaRecorder.mimeType });
@@ -75,8 +94,9 @@ export class SegmentRecorder {
       this.stop();
     });
     // "stop" is the last event of a run, after its last data (MediaStream Recording, 2.3).
-    mediaRecorder.addEventListener("stop", () => this.#onStop());
+    mediaRecorder.addEventListener("stop", () => this.end());
     mediaRecorder.start(timesliceMs);
+    this.#watch.start();
   }
 
   /** Pauses; what the slice holds is handed on first, since a paused recorder keeps it back. */
@@ -85,6 +105,7 @@ export class SegmentRecorder {
     if (mediaRecorder.state !== "recording") return;
     mediaRecorder.requestData();
     mediaRecorder.pause();
+    this.#watch.stop();
     this.#pausedAtMs = clock.nowMs();
   }
 
@@ -93,19 +114,54 @@ export class SegmentRecorder {
     const { mediaRecorder, clock } = this.#parts;
     if (mediaRecorder.state !== "paused") return;
     mediaRecorder.resume();
+    this.#watch.start();
     const nowMs = clock.nowMs();
     if (this.#beganAtMs === null) this.#beganAtMs = nowMs;
     else this.#pausedMs += nowMs - (this.#pausedAtMs ?? nowMs);
     this.#pausedAtMs = null;
   }
 
-  /** Asks the run to end; `ended` follows the last chunk. No effect when it has ended. */
-  stop(): void {
+  /**
+   * Asks the run to end; `ended` follows the last chunk. No effect when it has ended.
+   *
+   * @param next why another segment shall follow this one
+   */
+  stop(next: SegmentReason | null = null): void {
     const { mediaRecorder } = this.#parts;
+    this.#watch.stop();
+    this.#next ??= next;
     if (mediaRecorder.state !== "inactive") mediaRecorder.stop();
   }
 
+  /** The run is over: by the browser's last event, or since a hung recorder is given up. */
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#watch.stop();
+    this.#cancelHung();
+    this.events.emit("ended", {
+      chunkCount: this.#nextSequence,
+      next: this.#next,
+      error: this.#error,
+    });
+  }
+
+  #onStalled(silentMs: number): void {
+    const { mediaRecorder, clock } = this.#parts;
+    if (mediaRecorder.stream.getTracks().every(({ muted }) => muted)) {
+      this.events.emit("stall", { silentMs, action: "waiting" });
+      return;
+    }
+    this.events.emit("stall", { silentMs, action: "restarting" });
+    this.#cancelHung = clock.after(ANSWER_MS, () => this.events.emit("hung", null));
+    this.stop("stalled");
+  }
+
   #onData(blob: Blob): void {
+    // After a forced end its segment's total is told.
+    if (this.#hasEnded) return;
+    // An empty one is what a recorder that has nothing answers to `requestData`.
+    if (blob.size > 0) this.#watch.dataCame();
     // Chunk 0 must carry the container's header, so a blob without a byte cannot be it; leaving it
     // out loses nothing. Later empty ones are kept: they show that nothing between is missing.
     if (this.#nextSequence === 0 && blob.size === 0) return;
@@ -137,11 +193,5 @@ export class SegmentRecorder {
     this.#beganAtMs = this.#pausedAtMs === null ? nowMs : null;
     this.#pausedMs = 0;
     return { beganAtMs, durationMs };
-  }
-
-  #onStop(): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
-    this.events.emit("ended", { chunkCount: this.#nextSequence, error: this.#error });
   }
 }

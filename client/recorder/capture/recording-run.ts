@@ -1,18 +1,19 @@
-import type { SegmentAddress } from "./chunk-spool.ts";
-import type { ChunkUploader } from "./chunk-uploader.ts";
-import { candidateMimeTypes, chooseMimeType } from "./codec-choice.ts";
-import { EventEmitter } from "./event-emitter.ts";
-import { ProgressMeter } from "./progress-meter.ts";
-import { RecorderError } from "./recorder-error.ts";
+import { EventEmitter } from "../event-emitter.ts";
+import { RecorderError } from "../recorder-error.ts";
 import type {
   RecorderClock,
   RecorderProgress,
+  RecorderStall,
   SegmentChange,
   SegmentReason,
+  StorageChange,
   UploadRetry,
-} from "./recorder.d.ts";
+} from "../recorder.d.ts";
+import type { RunUpload } from "../service/run-upload.ts";
+import type { SegmentAddress } from "../spool/chunk-spool.ts";
+import { newMediaRecorder, type MediaSettings } from "./new-media-recorder.ts";
+import { ProgressMeter } from "./progress-meter.ts";
 import { SegmentRecorder, type SegmentEnd } from "./segment-recorder.ts";
-import type { ServerClock } from "./server-clock.ts";
 
 /** A run of the browser's recorder that ends by itself before this is short. */
 const SHORT_RUN_MS = 1_000;
@@ -20,23 +21,21 @@ const SHORT_RUN_MS = 1_000;
 /** Short runs in a row after which no new one is tried: something is broken for good. */
 const SHORT_RUNS_MAX = 10;
 
+/** A segment that recorded for so long before it stalled shows that a new one helps. */
+const STALLED_SOON_MS = 60_000;
+
 /** How a run records. */
-export interface RecordingSettings {
+export interface RecordingSettings extends MediaSettings {
   readonly timesliceMs: number;
-  readonly videoBitsPerSecond: number;
-  readonly audioBitsPerSecond: number;
-  /** Instead of the run's own choice. */
-  readonly mimeTypes: readonly string[] | undefined;
   readonly chunkBytesMax: number;
 }
 
-/** What a run is made of. The run starts and stops the uploader's and the server clock's work. */
+/** What a run is made of. */
 export interface RecordingRunParts {
   readonly stream: MediaStream;
   readonly address: Omit<SegmentAddress, "segmentId">;
   readonly settings: RecordingSettings;
-  readonly uploader: ChunkUploader;
-  readonly serverClock: ServerClock;
+  readonly upload: RunUpload;
   readonly clock: RecorderClock;
   readonly newSegmentId: () => string;
 }
@@ -46,6 +45,8 @@ export interface RecordingRunEvents {
   readonly progress: RecorderProgress;
   readonly segment: SegmentChange;
   readonly retry: UploadRetry;
+  readonly storage: StorageChange;
+  readonly stall: RecorderStall;
   readonly error: RecorderError;
   /** The recording ends, by request, with its tracks, or by a failure; `outcome` will tell. */
   readonly stopping: null;
@@ -63,13 +64,18 @@ export class RecordingRun {
   #endRecording: () => void = () => undefined;
   #outcome: Promise<RecorderError | null> = Promise.resolve(null);
   #segment: SegmentRecorder | null = null;
+  /** They do not even stop; their total is told when the run ends. */
+  readonly #hung = new Set<SegmentRecorder>();
+  #videoBitsPerSecond: number;
   #isPaused = false;
   #isStopping = false;
   #shortRuns = 0;
+  #stallsInRow = 0;
   #error: RecorderError | null = null;
 
   constructor(parts: RecordingRunParts) {
     this.#parts = parts;
+    this.#videoBitsPerSecond = parts.settings.videoBitsPerSecond;
     this.#recordingEnded = new Promise((resolve) => {
       this.#endRecording = resolve;
     });
@@ -84,26 +90,34 @@ export class RecordingRun {
    * Throws `RecorderError` (`not-supported`) when the browser cannot record the stream.
    */
   start(): Promise<void> {
-    const { uploader, serverClock } = this.#parts;
     if (!this.#hasLiveTrack()) {
       throw new RecorderError("not-supported", "The stream has no live track.");
     }
-    uploader.events.on("acknowledged", (chunks) => {
+    const { events } = this.#parts.upload;
+    events.on("kept", (kept) => {
+      if (kept.keptIn === "disk") this.#meter.durable(kept);
+      this.events.emit("progress", this.progress);
+    });
+    events.on("acknowledged", (chunks) => {
       this.#meter.acknowledged(chunks);
       this.events.emit("progress", this.progress);
     });
-    uploader.events.on("ended", (segment) =>
-      this.events.emit("segment", { type: "ended", ...segment }),
-    );
-    uploader.events.on("retry", (retry) => this.events.emit("retry", retry));
-    uploader.events.on("refused", (error) => this.#report(error));
-    uploader.events.on("failed", (error) => {
+    events.on("ended", (segment) => this.events.emit("segment", { type: "ended", ...segment }));
+    events.on("retry", (retry) => this.events.emit("retry", retry));
+    events.on("storage", (change) => this.events.emit("storage", change));
+    events.on("reduce", () => this.#reduceBitRate());
+    events.on("full", () => {
+      const message =
+        "This browser can keep no more of what the server has not taken yet. What was recorded until now is kept and uploaded.";
+      this.#report(new RecorderError("spool-full", message));
+      this.stop();
+    });
+    events.on("refused", ({ error }) => this.#report(error));
+    events.on("failed", (error) => {
       this.#report(error);
       this.stop();
     });
-    const started = this.#startSegment("start");
-    serverClock.start();
-    return started;
+    return this.#startSegment("start");
   }
 
   pause(): void {
@@ -135,36 +149,44 @@ export class RecordingRun {
   }
 
   /** Gives the upload up: `outcome` is an error `stopped`, and what is not there yet is kept. */
-  async abandon(cause: unknown): Promise<void> {
+  abandon(): void {
     this.stop();
-    const message = "The upload was given up before everything was acknowledged.";
-    await this.#parts.uploader.stop(new RecorderError("stopped", message, { cause }));
+    this.#parts.upload.abandon("The upload was given up before everything was acknowledged.");
   }
 
   async #finish(): Promise<RecorderError | null> {
-    const { uploader, serverClock } = this.#parts;
     await this.#recordingEnded;
-    const undelivered = await uploader.finish();
-    await serverClock.stop();
+    for (const segment of this.#hung) segment.end();
+    const undelivered = await this.#parts.upload.finish();
     return this.#error ?? undelivered;
   }
 
   #startSegment(reason: SegmentReason): Promise<void> {
-    const { address, uploader, settings, clock, newSegmentId } = this.#parts;
+    const { stream, address, upload, settings, clock, newSegmentId } = this.#parts;
     const segmentId = newSegmentId();
     const segment = new SegmentRecorder({
-      mediaRecorder: this.#newMediaRecorder(),
+      mediaRecorder: newMediaRecorder(stream, {
+        ...settings,
+        videoBitsPerSecond: this.#videoBitsPerSecond,
+      }),
       timesliceMs: settings.timesliceMs,
       chunkBytesMax: settings.chunkBytesMax,
       clock,
+      stallsInRow: this.#stallsInRow,
     });
     const startedAtMs = clock.nowMs();
     segment.events.on("chunk", (chunk) => {
-      const spooled = { ...address, segmentId, ...chunk };
-      uploader.add(spooled);
-      this.#meter.recorded(spooled);
+      upload.add({ ...address, segmentId, ...chunk });
+      const { sequence, payload, durationMs } = chunk;
+      this.#meter.recorded({ segmentId, sequence, bytes: payload.size, durationMs });
       this.events.emit("progress", this.progress);
     });
+    segment.events.on("stall", (stall) => {
+      const isSoon = clock.nowMs() - startedAtMs - stall.silentMs < STALLED_SOON_MS;
+      if (stall.action === "restarting") this.#stallsInRow = isSoon ? this.#stallsInRow + 1 : 0;
+      this.events.emit("stall", { segmentId, ...stall });
+    });
+    segment.events.on("hung", () => this.#goOnWithout(segment));
     // A run that ends at once may never have told its start.
     const startedOrEnded = new Promise<void>((resolve) => {
       segment.events.on("started", ({ mimeType }) => {
@@ -172,11 +194,12 @@ export class RecordingRun {
         resolve();
       });
       segment.events.on("ended", (end) => {
-        uploader.endSegment(segmentId, end.chunkCount);
-        const isShort = clock.nowMs() - startedAtMs < SHORT_RUN_MS;
+        upload.endSegment(segmentId, end.chunkCount);
+        resolve();
+        if (this.#hung.delete(segment)) return;
+        const isShort = end.next === null && clock.nowMs() - startedAtMs < SHORT_RUN_MS;
         this.#shortRuns = isShort ? this.#shortRuns + 1 : 0;
         this.#onSegmentEnded(end);
-        resolve();
       });
     });
     try {
@@ -191,7 +214,7 @@ export class RecordingRun {
   }
 
   /** The browser's recorder also ends by itself: by a change of the tracks, or with the last one. */
-  #onSegmentEnded({ error }: SegmentEnd): void {
+  #onSegmentEnded({ error, next }: SegmentEnd): void {
     this.#segment = null;
     if (this.#isStopping || !this.#hasLiveTrack()) {
       this.stop();
@@ -203,10 +226,23 @@ export class RecordingRun {
       return;
     }
     try {
-      void this.#startSegment(isTrackChange(error) ? "tracks-changed" : "recorder-error");
+      void this.#startSegment(next ?? (isTrackChange(error) ? "tracks-changed" : "recorder-error"));
     } catch (cause) {
       this.#failRecording("The browser's recorder ended and could not be started again.", cause);
     }
+  }
+
+  /** What it still may give belongs to its segment; the recording does not wait for it. */
+  #goOnWithout(segment: SegmentRecorder): void {
+    this.#hung.add(segment);
+    this.#onSegmentEnded({ chunkCount: 0, next: "stalled", error: null });
+  }
+
+  #reduceBitRate(): void {
+    this.#videoBitsPerSecond = Math.ceil(this.#videoBitsPerSecond / 2);
+    // Without a picture there is nothing to save. A paused recorder would begin with an empty chunk.
+    const isWorthIt = this.#parts.stream.getVideoTracks().length > 0 && !this.#isPaused;
+    if (isWorthIt && !this.#isStopping) this.#segment?.stop("storage-critical");
   }
 
   /** Ends the recording with an error; what was recorded is uploaded all the same. */
@@ -223,31 +259,6 @@ export class RecordingRun {
 
   #hasLiveTrack(): boolean {
     return this.#parts.stream.getTracks().some(({ readyState }) => readyState === "live");
-  }
-
-  #newMediaRecorder(): MediaRecorder {
-    const { stream, settings } = this.#parts;
-    if (typeof MediaRecorder === "undefined") {
-      throw new RecorderError("not-supported", "This browser has no MediaRecorder.");
-    }
-    const kinds = {
-      hasVideo: stream.getVideoTracks().length > 0,
-      hasAudio: stream.getAudioTracks().length > 0,
-    };
-    const candidates = settings.mimeTypes ?? candidateMimeTypes(kinds);
-    const mimeType = chooseMimeType(candidates, (type) => MediaRecorder.isTypeSupported(type));
-    if (mimeType === undefined) {
-      const message = `This browser records none of ${candidates.join(", ")}.`;
-      throw new RecorderError("not-supported", message);
-    }
-    const { videoBitsPerSecond, audioBitsPerSecond } = settings;
-    try {
-      return new MediaRecorder(stream, { mimeType, videoBitsPerSecond, audioBitsPerSecond });
-    } catch (cause) {
-      throw new RecorderError("not-supported", "This browser cannot record this stream.", {
-        cause,
-      });
-    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { assert, asyncProperty, integer, uint8Array } from "fast-check";
-import { splitBlob } from "../../../client/recorder/blob-split.ts";
+import { splitBlob } from "../../../../client/recorder/capture/blob-split.ts";
 
 test("splitBlob gives pieces within the limit that are together the blob", async () => {
   await assert(

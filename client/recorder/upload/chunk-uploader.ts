@@ -1,9 +1,17 @@
 import { backoffDelayMs } from "./backoff.ts";
-import type { ChunkSpool, SegmentAddress, SpooledChunk, TakeLimits } from "./chunk-spool.ts";
-import { EventEmitter } from "./event-emitter.ts";
-import type { IngestApi, Outcome } from "./ingest-api.ts";
-import { RecorderError } from "./recorder-error.ts";
-import type { RecorderClock, UploadRetry } from "./recorder.d.ts";
+import type {
+  ChunkSpool,
+  KeptIn,
+  LentChunk,
+  SegmentAddress,
+  SpooledChunk,
+  TakeLimits,
+} from "../spool/chunk-spool.ts";
+import { EventEmitter } from "../event-emitter.ts";
+import type { IngestApi, Outcome, RetryOutcome } from "./ingest-api.ts";
+import { PathProbe } from "./path-probe.ts";
+import { RecorderError } from "../recorder-error.ts";
+import type { RecorderClock, UploadRetry } from "../recorder.d.ts";
 
 /** Most payload bytes of a request that carries several chunks of a backlog. */
 export const BATCH_BYTES_MAX = 1_048_576;
@@ -14,7 +22,7 @@ export const BATCH_CHUNKS_MAX = 32;
 /** What an uploader is made of. */
 export interface ChunkUploaderParts {
   readonly spool: ChunkSpool;
-  readonly api: Pick<IngestApi, "sendChunks" | "endSegment">;
+  readonly api: Pick<IngestApi, "sendChunks" | "endSegment" | "batchBytes" | "reach">;
   readonly clock: RecorderClock;
   /** Requests under way at once. */
   readonly parallelUploads: number;
@@ -24,13 +32,15 @@ export interface ChunkUploaderParts {
 
 /** What an uploader tells. */
 export interface ChunkUploaderEvents {
+  /** It is where it says, and waits for its upload. */
+  readonly kept: { readonly chunk: SpooledChunk; readonly keptIn: KeptIn };
   /** They are on the server's stable storage, and no longer in the spool. */
-  readonly acknowledged: readonly SpooledChunk[];
+  readonly acknowledged: readonly LentChunk[];
   /** The server knows that the segment is complete. */
   readonly ended: { readonly segmentId: string; readonly chunkCount: number };
   readonly retry: UploadRetry;
   /** One chunk is refused for good and stays in the spool; the others are still uploaded. */
-  readonly refused: RecorderError;
+  readonly refused: { readonly error: RecorderError; readonly segmentId: string };
   /** Nothing is uploaded any more; what is not acknowledged stays in the spool. */
   readonly failed: RecorderError;
 }
@@ -45,20 +55,22 @@ interface OpenSegment {
 }
 
 type Work =
-  | { readonly kind: "chunks"; readonly chunks: readonly SpooledChunk[] }
+  | { readonly kind: "chunks"; readonly chunks: readonly LentChunk[] }
   | { readonly kind: "end"; readonly segment: OpenSegment; readonly chunkCount: number };
 
 /**
  * Brings chunks to the server and says so when they are there. Failures that may pass are repeated
- * without end; after one, a single request at a time tries the server until one succeeds. Only an
- * acknowledged chunk leaves the spool.
+ * without end; after one, a single request at a time tries the server until one succeeds. When no
+ * answer came at all, cheap probes find out when the path is there again, and everything that may
+ * hang on a dead connection is sent anew. Only an acknowledged chunk leaves the spool.
  */
 export class ChunkUploader {
   readonly #parts: ChunkUploaderParts;
   readonly events = new EventEmitter<ChunkUploaderEvents>();
   readonly #segments = new Map<string, OpenSegment>();
   readonly #underWay = new Set<Promise<void>>();
-  readonly #aborted = new AbortController();
+  readonly #attempts = new Set<AbortController>();
+  readonly #probe: PathProbe;
   readonly #finished: Promise<RecorderError | null>;
   #resolveFinished: (error: RecorderError | null) => void = () => undefined;
   /** Serialises the looking for work, so that no two look at the spool at once. */
@@ -72,6 +84,13 @@ export class ChunkUploader {
 
   constructor(parts: ChunkUploaderParts) {
     this.#parts = parts;
+    const { clock, api, random } = parts;
+    this.#probe = new PathProbe({
+      clock,
+      random,
+      reach: (signal) => api.reach(signal),
+      onBack: () => this.#onPathBack(),
+    });
     this.#finished = new Promise((resolve) => {
       this.#resolveFinished = resolve;
     });
@@ -87,9 +106,18 @@ export class ChunkUploader {
     segment.outstanding += 1;
     this.#segments.set(chunk.segmentId, segment);
     this.#parts.spool.put(chunk).then(
-      () => this.#look(),
+      (keptIn) => {
+        this.events.emit("kept", { chunk, keptIn });
+        this.#look();
+      },
       (cause: unknown) => this.#failBySpool(cause),
     );
+  }
+
+  /** Takes over a segment that is in the spool already, with so many chunks, and with its total. */
+  adopt(address: SegmentAddress, outstanding: number, chunkCount: number): void {
+    this.#segments.set(address.segmentId, { address, outstanding, chunkCount });
+    this.#look();
   }
 
   /**
@@ -100,6 +128,9 @@ export class ChunkUploader {
     const segment = this.#segments.get(segmentId);
     if (segment === undefined) return;
     segment.chunkCount = chunkCount;
+    this.#parts.spool
+      .endSegment(segmentId, chunkCount)
+      .catch((cause: unknown) => this.#failBySpool(cause));
     this.#look();
   }
 
@@ -165,42 +196,58 @@ export class ChunkUploader {
         return { kind: "end", segment, chunkCount };
       }
     }
-    const limits: TakeLimits = { bytesMax: BATCH_BYTES_MAX, chunksMax: this.#chunksMax };
+    const bytesMax = this.#parts.api.batchBytes(BATCH_BYTES_MAX);
+    const limits: TakeLimits = { bytesMax, chunksMax: this.#chunksMax };
     const chunks = await this.#parts.spool.take(limits);
     return chunks.length === 0 ? null : { kind: "chunks", chunks };
   }
 
   async #do(work: Work): Promise<void> {
+    const attempt = new AbortController();
+    // The spool may have been read while the upload was being ended.
+    if (this.#isClosed) attempt.abort();
+    this.#attempts.add(attempt);
+    try {
+      await (work.kind === "end"
+        ? this.#tellEnd(work.segment, work.chunkCount, attempt.signal)
+        : this.#send(work.chunks, attempt.signal));
+    } finally {
+      this.#attempts.delete(attempt);
+    }
+  }
+
+  async #tellEnd(segment: OpenSegment, chunkCount: number, signal: AbortSignal): Promise<void> {
     const { api, spool } = this.#parts;
-    const { signal } = this.#aborted;
-    if (work.kind === "end") {
-      const { segment, chunkCount } = work;
-      const outcome = await api.endSegment(segment.address, chunkCount, signal);
-      if (outcome.kind === "acknowledged") {
-        this.#failures = 0;
-        this.events.emit("ended", { segmentId: segment.address.segmentId, chunkCount });
-        return;
-      }
-      this.#segments.set(segment.address.segmentId, segment);
-      this.#onFailure(outcome);
+    const { segmentId } = segment.address;
+    const outcome = await api.endSegment(segment.address, chunkCount, signal);
+    if (outcome.kind === "acknowledged") {
+      this.#onSuccess();
+      await spool.closeSegment(segmentId);
+      this.events.emit("ended", { segmentId, chunkCount });
       return;
     }
-    const outcome = await api.sendChunks(work.chunks, signal);
+    this.#segments.set(segmentId, segment);
+    this.#onFailure(outcome);
+  }
+
+  async #send(chunks: readonly LentChunk[], signal: AbortSignal): Promise<void> {
+    const { api, spool } = this.#parts;
+    const outcome = await api.sendChunks(chunks, signal);
     if (outcome.kind === "acknowledged") {
-      this.#failures = 0;
-      await spool.delete(work.chunks);
-      this.#settleChunks(work.chunks);
-      this.events.emit("acknowledged", work.chunks);
+      this.#onSuccess();
+      await spool.delete(chunks);
+      this.#settleChunks(chunks);
+      this.events.emit("acknowledged", chunks);
     } else if (outcome.kind === "refused" && outcome.isAboutChunks) {
-      await this.#onRefusedChunks(work.chunks, outcome.error);
+      await this.#onRefusedChunks(chunks, outcome.error);
     } else {
-      await spool.giveBack(work.chunks);
+      await spool.giveBack(chunks);
       this.#onFailure(outcome);
     }
   }
 
   /** Of several chunks the one at fault is found by sending each alone, from here on. */
-  async #onRefusedChunks(chunks: readonly SpooledChunk[], error: RecorderError): Promise<void> {
+  async #onRefusedChunks(chunks: readonly LentChunk[], error: RecorderError): Promise<void> {
     if (chunks.length > 1) {
       this.#chunksMax = 1;
       await this.#parts.spool.giveBack(chunks);
@@ -214,10 +261,10 @@ export class ChunkUploader {
     // It stays lent, so that it stays in the spool and is not sent again.
     this.#settleChunks(chunks);
     this.#error ??= error;
-    this.events.emit("refused", error);
+    this.events.emit("refused", { error, segmentId: chunks[0]?.segmentId ?? "" });
   }
 
-  #settleChunks(chunks: readonly SpooledChunk[]): void {
+  #settleChunks(chunks: readonly LentChunk[]): void {
     const segment = this.#segments.get(chunks[0]?.segmentId ?? "");
     if (segment !== undefined) segment.outstanding -= chunks.length;
   }
@@ -235,13 +282,25 @@ export class ChunkUploader {
     }
   }
 
-  #wait({ reason, retryAfterMs }: Extract<Outcome, { kind: "retry" }>): void {
+  #onSuccess(): void {
+    this.#failures = 0;
+    this.#probe.stop();
+  }
+
+  /** What was sent while the path was down may hang on a connection that is dead. */
+  #onPathBack(): void {
+    for (const attempt of this.#attempts) attempt.abort();
+    this.retryNow();
+  }
+
+  #wait({ reason, status, retryAfterMs }: RetryOutcome): void {
     // Requests that failed side by side are one failure of the server.
     if (this.#isClosed || this.#cancelWait !== null) return;
+    if (status === null) this.#probe.start();
     this.#failures += 1;
     const delayMs = backoffDelayMs(this.#failures, retryAfterMs, this.#parts.random);
     this.#cancelWait = this.#parts.clock.after(delayMs, () => this.retryNow());
-    this.events.emit("retry", { failures: this.#failures, delayMs, reason });
+    this.events.emit("retry", { failures: this.#failures, delayMs, status, reason });
   }
 
   #failBySpool(cause: unknown): void {
@@ -261,7 +320,8 @@ export class ChunkUploader {
     this.#isClosed = true;
     this.#cancelWait?.();
     this.#cancelWait = null;
-    this.#aborted.abort();
+    this.#probe.stop();
+    for (const attempt of this.#attempts) attempt.abort();
     this.#settle();
   }
 

@@ -2,7 +2,7 @@
  * A new random UUID (version 4). Not `crypto.randomUUID()`, which only secure contexts have, while a
  * remote or canvas stream can be recorded on a page served by plain HTTP too.
  */
-export function newSegmentId(): string {
+export function newUuid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   // RFC 9562, 5.4: the version is in byte 6, the variant in byte 8.
   const hex = Array.from(bytes, (byte, i) => {

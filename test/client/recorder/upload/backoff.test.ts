@@ -4,7 +4,7 @@ import {
   DELAY_MS_MAX,
   parseRetryAfter,
   RETRY_AFTER_MS_MAX,
-} from "../../../client/recorder/backoff.ts";
+} from "../../../../client/recorder/upload/backoff.ts";
 
 describe("backoffDelayMs", () => {
   test("doubles the longest delay up to the limit", () => {

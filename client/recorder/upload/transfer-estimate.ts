@@ -31,6 +31,7 @@ export class TransferEstimate {
   #bytesPerMs: number | null = null;
   /** In a row. */
   #timeouts = 0;
+  #timedOutAtMs = -Infinity;
 
   /** How long a request with so many bytes may take, in milliseconds. */
   timeoutMs(bytes: number): number {
@@ -55,8 +56,10 @@ export class TransferEstimate {
     this.#bytesPerMs = before + (latest - before) * LATEST_WEIGHT;
   }
 
-  /** A request was given up. */
-  timedOut(): void {
+  /** A request was given up. Those that were under way when one before was are no failures more. */
+  timedOut(sentMs: number, nowMs: number): void {
+    if (sentMs < this.#timedOutAtMs) return;
     this.#timeouts += 1;
+    this.#timedOutAtMs = nowMs;
   }
 }

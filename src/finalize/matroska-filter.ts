@@ -148,13 +148,19 @@ export class MatroskaFilter {
 
   /** Bytes of the stream are missing here: what was begun cannot be ended. */
   gap(): void {
-    this.end();
+    this.droppedBytes += this.#restBytes;
+    this.#forgetRest();
     this.#searching = true;
   }
 
-  /** The stream is over. An element whose end never came is left out. */
+  /**
+   * The stream is over. An element whose end never came is left out. Of one that has not even its
+   * header nothing is lost: Chromium's chunks end with the first byte of the next block, which never
+   * comes when the page is closed or killed.
+   */
   end(): void {
-    this.droppedBytes += this.#restBytes;
+    const isBegunHeader = readEbmlHeader(Buffer.concat(this.#rest), 0) === "short";
+    if (this.#searching || !isBegunHeader) this.droppedBytes += this.#restBytes;
     this.#forgetRest();
   }
 

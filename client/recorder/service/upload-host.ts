@@ -1,5 +1,5 @@
 import { newUuid } from "../new-uuid.ts";
-import { RecorderError } from "../recorder-error.ts";
+import type { RecorderError } from "../recorder-error.ts";
 import { errorOfFields } from "./error-fields.ts";
 import { RunUpload, type RunUploadSettings } from "./run-upload.ts";
 import type { ConnectUpload, PostCommand } from "./upload-connection.ts";
@@ -42,12 +42,15 @@ export class UploadHost {
     wanted: Pick<UploadCommands["resume"], "serverUrl" | "hasAppFetch">,
     onRuns: (runs: readonly ResumedRun[]) => void,
   ): Promise<void> {
-    await this.#call((callId) => this.#post({ type: "resume", callId, ...wanted }), (answer) => {
-      if (answer.type !== "resumed") return;
-      onRuns(
-        answer.runs.map(({ runId, segments }) => ({ upload: this.#newRun(runId), segments })),
-      );
-    });
+    await this.#call(
+      (callId) => this.#post({ type: "resume", callId, ...wanted }),
+      (answer) => {
+        if (answer.type !== "resumed") return;
+        onRuns(
+          answer.runs.map(({ runId, segments }) => ({ upload: this.#newRun(runId), segments })),
+        );
+      },
+    );
   }
 
   #newRun(runId: string): RunUpload {
@@ -55,9 +58,12 @@ export class UploadHost {
       post: this.#post,
       list: async () => {
         let chunks: UploadEvents["listed"]["chunks"] = [];
-        await this.#call((callId) => this.#post({ type: "list", runId, callId }), (answer) => {
-          if (answer.type === "listed") chunks = answer.chunks;
-        });
+        await this.#call(
+          (callId) => this.#post({ type: "list", runId, callId }),
+          (answer) => {
+            if (answer.type === "listed") chunks = answer.chunks;
+          },
+        );
         return chunks;
       },
     });

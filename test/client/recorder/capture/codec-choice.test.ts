@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { candidateMimeTypes, chooseMimeType } from "../../../../client/recorder/capture/codec-choice.ts";
+import {
+  candidateMimeTypes,
+  chooseMimeType,
+} from "../../../../client/recorder/capture/codec-choice.ts";
 import { containerOfMimeType } from "../../../../src/recording/container.ts";
 
 const both = { hasVideo: true, hasAudio: true };

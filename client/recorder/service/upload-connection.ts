@@ -66,8 +66,12 @@ export const connectWorker: ConnectUpload = (receive) => {
   worker.addEventListener("error", refuse);
   worker.addEventListener("message", ({ data }) => {
     const event = parseEvent(data);
-    if (event.type === "ready") begin((command) => worker.postMessage(command));
-    else receive(event);
+    if (event.type === "ready") {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a window's method
+      begin((command) => worker.postMessage(command));
+    } else {
+      receive(event);
+    }
   });
   return (command) => post(command);
 };

@@ -1,5 +1,5 @@
 import { newUuid } from "../new-uuid.ts";
-import { RecorderError } from "../recorder-error.ts";
+import type { RecorderError } from "../recorder-error.ts";
 import { errorOfFields } from "./error-fields.ts";
 import { RunUpload, type RunUploadSettings } from "./run-upload.ts";
 import type { ConnectUpload, PostCommand } from "./upload-connection.ts";

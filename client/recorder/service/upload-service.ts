@@ -85,9 +85,10 @@ export class UploadService {
     const adopted: { runId: string; spool: RunSpool; run: UploadRun }[] = [];
     for (const owner of owners.values()) {
       const { ownerId, serverUrl, needsAppFetch } = owner;
-      let report = (_cause: unknown): void => undefined;
+      // Its run, which is told of its troubles, is made only if there is something for it.
+      let report: ((cause: unknown) => void) | undefined;
       const spool = await adoptRunSpool(disk, { ownerId, serverUrl, needsAppFetch }, (cause) =>
-        report(cause),
+        report?.(cause),
       );
       if (spool === null) continue;
       const runId = newUuid();

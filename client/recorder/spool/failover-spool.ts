@@ -54,6 +54,7 @@ export class FailoverSpool implements ChunkSpool {
     const isVolatile = new Set(volatile.map(nameOf));
     // A chunk whose `put` took too long can be in both.
     const durable = (await this.#disk.list()).filter((chunk) => !isVolatile.has(nameOf(chunk)));
+    if (volatile.length === 0) return durable;
     return [...durable, ...volatile].toSorted((a, b) => a.beganAtMs - b.beganAtMs);
   }
 

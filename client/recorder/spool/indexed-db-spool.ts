@@ -53,7 +53,7 @@ export class IndexedDbSpool implements ChunkSpool {
   readonly #segments = new Map<string, SegmentRecord>();
   readonly #list = new LendingList<Entry>();
   readonly #waiting: WaitingPut[] = [];
-  #writing: Promise<void> | null = null;
+  #isWriting = false;
   #cachedBytes = 0;
 
   constructor(database: SpoolDatabase, owner: SpoolOwner) {
@@ -98,9 +98,7 @@ export class IndexedDbSpool implements ChunkSpool {
         isGivenUp: false,
       };
       this.#waiting.push(waiting);
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = null;
-      });
+      void this.#write();
     });
   }
 
@@ -126,11 +124,12 @@ export class IndexedDbSpool implements ChunkSpool {
   }
 
   async list(): Promise<readonly SpooledChunk[]> {
-    const found: SpooledChunk[] = [];
+    const found: (readonly SpooledChunk[])[] = [];
     for (const segment of await this.#ownSegments()) {
-      found.push(...(await readSegment(this.#database, segment)));
+      found.push(await readSegment(this.#database, segment));
     }
-    return found;
+    // The database has the segments in order of their random IDs.
+    return found.toSorted(([a], [b]) => (a?.beganAtMs ?? 0) - (b?.beganAtMs ?? 0)).flat();
   }
 
   async endSegment(segmentId: string, chunkCount: number): Promise<void> {
@@ -151,7 +150,10 @@ export class IndexedDbSpool implements ChunkSpool {
     return (await this.#database.segments()).filter((segment) => segment.ownerId === ownerId);
   }
 
+  /** One transaction after another: what comes meanwhile shares the next one's sync. */
   async #write(): Promise<void> {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
     while (this.#waiting.length > 0) {
       let bytes = 0;
       const count = this.#waiting.findIndex(({ chunk }, i) => {
@@ -161,6 +163,7 @@ export class IndexedDbSpool implements ChunkSpool {
       const batch = this.#waiting.splice(0, count === -1 ? this.#waiting.length : count);
       await this.#writeBatch(batch);
     }
+    this.#isWriting = false;
   }
 
   /** Settles each of them. */

@@ -105,13 +105,7 @@ export class ChunkUploader {
     };
     segment.outstanding += 1;
     this.#segments.set(chunk.segmentId, segment);
-    this.#parts.spool.put(chunk).then(
-      (keptIn) => {
-        this.events.emit("kept", { chunk, keptIn });
-        this.#look();
-      },
-      (cause: unknown) => this.#failBySpool(cause),
-    );
+    this.#keep(chunk).catch((cause: unknown) => this.#failBySpool(cause));
   }
 
   /** Takes over a segment that is in the spool already, with so many chunks, and with its total. */
@@ -157,6 +151,12 @@ export class ChunkUploader {
     this.#close(reason);
     await this.#turn;
     await Promise.all(this.#underWay);
+  }
+
+  async #keep(chunk: SpooledChunk): Promise<void> {
+    const keptIn = await this.#parts.spool.put(chunk);
+    this.events.emit("kept", { chunk, keptIn });
+    this.#look();
   }
 
   #look(): void {

@@ -16,7 +16,7 @@ export function spooledChunk(segmentId: string, sequence: number, bytes = 10): S
     sequence,
     payload: new Blob([`${segmentId}${sequence}`.padEnd(bytes, "x").slice(0, bytes)]),
     mimeType: "video/webm",
-    beganAtMs: 1_000 + sequence,
+    beganAtMs: 1_000 * segmentId.charCodeAt(0) + sequence,
     clockOffsetMs: sequence === 1 ? null : -250.5,
     durationMs: 1_000,
   };

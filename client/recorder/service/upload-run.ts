@@ -47,7 +47,7 @@ export class UploadRun {
       serverUrl,
       fetch,
       clock,
-      clockOffsetMs: () => this.#serverClock.offsetMs,
+      clockOffsetMs: (signal) => this.#serverClock.measuredOffsetMs(signal),
     });
     this.#serverClock = new ServerClock({
       clock,

@@ -12,6 +12,9 @@ import type { ServerTime } from "../../../src/contract/time.ts";
 /** How long the server's clock may take to answer. */
 const TIME_TIMEOUT_MS = 10_000;
 
+/** How long chunks may wait for the server's clock. Their own request finds out what is wrong. */
+const STAMP_TIMEOUT_MS = 2_000;
+
 /** What became of a request. */
 export type Outcome =
   /** The server has it on stable storage. */
@@ -38,8 +41,11 @@ export interface IngestApiParts {
   readonly serverUrl: string;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   readonly clock: RecorderClock;
-  /** What the server's clock is ahead of this computer's, in milliseconds; null if not known. */
-  readonly clockOffsetMs: () => number | null;
+  /**
+   * What the server's clock is ahead of this computer's, in milliseconds; null if it cannot be known
+   * before the signal fires.
+   */
+  readonly clockOffsetMs: (signal: AbortSignal) => number | null | Promise<number | null>;
 }
 
 /** The requests that a recorder makes. None of them rejects for what a network or server does. */
@@ -57,7 +63,7 @@ export class IngestApi {
     if (first === undefined) throw new RangeError("sendChunks needs at least one chunk");
     let form: FormData;
     try {
-      form = await this.#formOf(first, chunks);
+      form = await this.#formOf(first, chunks, signal);
     } catch (cause) {
       // A browser can lose a blob that it had moved to the disk (NotReadableError); a form of it
       // would fail as if the network had.
@@ -120,7 +126,15 @@ export class IngestApi {
     return `${this.#parts.serverUrl}api/recordings/${encodeURIComponent(recordingId)}/${path}`;
   }
 
-  async #formOf(first: LentChunk, chunks: readonly LentChunk[]): Promise<FormData> {
+  async #formOf(
+    first: LentChunk,
+    chunks: readonly LentChunk[],
+    signal: AbortSignal,
+  ): Promise<FormData> {
+    // A page that was loaded while the server was away has not met its clock; without a time of
+    // capture the server could place its segment only by the arrival.
+    const isStamped = chunks.every(({ clockOffsetMs }) => clockOffsetMs !== null);
+    const knownOffsetMs = isStamped ? null : await this.#clockOffsetMs(signal);
     const form = new FormData();
     form.append("participantId", first.participantId);
     form.append("trackId", first.trackId);
@@ -130,12 +144,22 @@ export class IngestApi {
     for (const [i, { payload, beganAtMs, clockOffsetMs }] of chunks.entries()) {
       if (payload === null) throw new TypeError("The bytes are gone");
       form.append(`chunk_${i}`, payload);
-      const offsetMs = clockOffsetMs ?? this.#parts.clockOffsetMs();
+      const offsetMs = clockOffsetMs ?? knownOffsetMs;
       if (offsetMs !== null) form.append(`capturedAt_${i}`, String(beganAtMs + offsetMs));
       const sha256 = await sha256Hex(payload);
       if (sha256 !== null) form.append(`sha256_${i}`, sha256);
     }
     return form;
+  }
+
+  async #clockOffsetMs(signal: AbortSignal): Promise<number | null> {
+    const { clock, clockOffsetMs } = this.#parts;
+    const deadline = new Deadline(clock, STAMP_TIMEOUT_MS, signal);
+    try {
+      return await clockOffsetMs(deadline.signal);
+    } finally {
+      deadline.clear();
+    }
   }
 
   async #post(

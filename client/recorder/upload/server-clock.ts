@@ -51,10 +51,19 @@ export class ServerClock {
     return this.#offsetMs;
   }
 
+  /** The offset; without one it is tried once to get it, until the signal fires. */
+  async measuredOffsetMs(signal: AbortSignal): Promise<number | null> {
+    if (this.#offsetMs !== null) return this.#offsetMs;
+    const sample = await this.#roundTrip(signal);
+    // A measurement that ended meanwhile is better than a single round trip.
+    this.#offsetMs ??= sample?.offsetMs ?? null;
+    return this.#offsetMs;
+  }
+
   async #measure(): Promise<void> {
     let shortestMs = Number.POSITIVE_INFINITY;
     for (let i = 0; i < ROUND_TRIPS && !this.#stopped.signal.aborted; i += 1) {
-      const sample = await this.#roundTrip();
+      const sample = await this.#roundTrip(this.#stopped.signal);
       if (sample === null) break;
       if (sample.durationMs < shortestMs) {
         shortestMs = sample.durationMs;
@@ -68,11 +77,11 @@ export class ServerClock {
   }
 
   /** Null when it failed: the uploads, which meet the same network, report that. */
-  async #roundTrip(): Promise<{ durationMs: number; offsetMs: number } | null> {
+  async #roundTrip(signal: AbortSignal): Promise<{ durationMs: number; offsetMs: number } | null> {
     const { clock, fetchServerTimeMs } = this.#parts;
     const sentMs = clock.nowMs();
     try {
-      const serverMs = await fetchServerTimeMs(this.#stopped.signal);
+      const serverMs = await fetchServerTimeMs(signal);
       const receivedMs = clock.nowMs();
       const durationMs = receivedMs - sentMs;
       // The system's clock was set back meanwhile.

@@ -53,6 +53,16 @@ describe("ServerClock", () => {
     await serverClock.stop();
   });
 
+  test("is asked at once for what nothing was measured for, and only then", async () => {
+    const trips = [null, [20, 20], [10, 10]] as const;
+    const { serverClock, started } = clockWith(trips, 7_000);
+    const { signal } = new AbortController();
+    expect(await serverClock.measuredOffsetMs(signal)).toBeNull();
+    expect(await serverClock.measuredOffsetMs(signal)).toBe(7_000);
+    expect(await serverClock.measuredOffsetMs(signal)).toBe(7_000);
+    expect(started.count).toBe(2);
+  });
+
   test("keeps what it has when the network goes", async () => {
     const { serverClock } = clockWith([[4, 4], null], -500);
     serverClock.start();

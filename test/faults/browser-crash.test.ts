@@ -1,0 +1,130 @@
+import { expect, test } from "bun:test";
+import { openBarcodeTab } from "../support/barcode-page.ts";
+import { FaultBed } from "../support/fault-bed.ts";
+import { expectFaithfulMp4 } from "../support/faithful-mp4.ts";
+import { expectJoinedMp4 } from "../support/joined-mp4.ts";
+import { trackOf } from "../support/recordings-api.ts";
+import { until } from "../support/until.ts";
+import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
+import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
+
+/** Kills of the browser, of which every other one happens while the server cannot be reached. */
+const KILLS = campaign({ short: 2, long: 40 });
+
+/** Recorded before a kill, counted from the first acknowledgement or from the cut of the path. */
+const RECORDED_MS_MIN = 2_000;
+const RECORDED_MS_MAX = campaign({ short: 4_000, long: 20_000 });
+
+/** What a kill may take along beside the slice that the recorder had not handed over. */
+const LOST_MS_MAX = 250;
+
+const TIMESLICE_MS = 1_000;
+
+const UPLOAD_TIMEOUT_MS = 60_000;
+
+test(
+  "a browser that is killed loses one slice, and its next start uploads the rest",
+  async () => {
+    const random = new SeededRandom(campaignSeed());
+    reportCampaign(`browser crash campaign: FAULT_SEED=${random.seed}`);
+    // The page is within reach all the time; the path to the recordings' server is not.
+    await using bed = await FaultBed.open("cross-origin");
+    const { api, ledger } = bed;
+    const figures = { chunks: 0, waited: 0, worstLostMs: 0, worstSliceMs: 0 };
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      const isOffline = kill % 2 === 1;
+      ledger.clear();
+      const name = { recordingId: await api.start(), participantId: "ann", trackId: "camera" };
+      const judge = bed.judge(name.recordingId);
+      await using doomed = await bed.startBrowser();
+      await bed.openCall(doomed, { ...name, pictures: { firstNumber: 0 } });
+      if (isOffline) bed.path.cut();
+      await Bun.sleep(random.int(RECORDED_MS_MIN, RECORDED_MS_MAX));
+      const killedAtMs = await doomed.kill();
+      const waited = await judge.undelivered(killedAtMs);
+      bed.path.restore();
+
+      await using next = await bed.startBrowser();
+      const { barcode } = await openBarcodeTab(next.context, bed.pageUrl);
+      await barcode.loadLibrary(bed.libraryUrl);
+      await until(
+        async () => {
+          const [segment] = trackOf(await api.show(name.recordingId), name).segments;
+          return segment?.ended === true && segment.missing.length === 0 ? true : undefined;
+        },
+        { what: "the segment is complete on the server", timeoutMs: UPLOAD_TIMEOUT_MS },
+      );
+      await ledger.hashed(ledger.runs);
+      const segments = await judge.expectExact();
+      const [[run, segment] = []] = [...segments];
+      if (run === undefined || segment === undefined) throw new Error("There is no segment");
+      const lost = await judge.undelivered(Infinity);
+      const lostMs = killedAtMs - (run.chunks[segment.chunks - 1]?.atMs ?? 0);
+      const sliceMs = longestSliceMs([run.startedAtMs, ...run.chunks.map(({ atMs }) => atMs)]);
+      figures.chunks += segment.chunks;
+      figures.waited += waited.length;
+      figures.worstLostMs = Math.max(figures.worstLostMs, lostMs);
+      figures.worstSliceMs = Math.max(figures.worstSliceMs, sliceMs);
+      // What was handed over a quarter of a second before the kill was on the disk.
+      expect(lost.filter(({ atMs }) => atMs < killedAtMs - LOST_MS_MAX)).toEqual([]);
+      // A busy machine's recorder hands its slices over later than by its clock.
+      expect(lostMs).toBeLessThanOrEqual(Math.max(TIMESLICE_MS, sliceMs) + LOST_MS_MAX);
+      if (isOffline) expect(waited.length).toBeGreaterThan(0);
+
+      await api.stop(name.recordingId);
+      const track = trackOf(await api.ready(name.recordingId), name);
+      expect(track).toMatchObject({ verdict: "complete", reason: null });
+      await expectJoinedMp4(api, name, track, segments, bed.directory);
+    }
+    reportCampaign(
+      `${KILLS} kills of the browser, every other one offline: ${figures.chunks} chunks delivered, ${figures.waited} of them by the next start; ${Math.round(figures.worstLostMs)} ms before a kill lost at most, with slices of up to ${Math.round(figures.worstSliceMs)} ms`,
+    );
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
+test(
+  "a server that is killed again and again while a browser records gets every chunk",
+  async () => {
+    const kills = campaign({ short: 2, long: 30 });
+    await using bed = await FaultBed.open("same-origin");
+    await using browser = await bed.startBrowser();
+    const name = { recordingId: await bed.api.start(), participantId: "ann", trackId: "camera" };
+    const { barcode } = await bed.openCall(browser, { ...name, pictures: { firstNumber: 0 } });
+    const judge = bed.judge(name.recordingId);
+    for (let kill = 0; kill < kills; kill += 1) {
+      const { acknowledgedChunks } = await barcode.report("camera");
+      await until(
+        async () =>
+          (await barcode.report("camera")).acknowledgedChunks > acknowledgedChunks || undefined,
+        { what: "a chunk is acknowledged", timeoutMs: UPLOAD_TIMEOUT_MS },
+      );
+      await bed.killServer();
+      await until(async () => (await barcode.report("camera")).pendingChunks >= 2 || undefined, {
+        what: "chunks wait for the server",
+        timeoutMs: UPLOAD_TIMEOUT_MS,
+      });
+      await bed.startServerAgain();
+    }
+    await barcode.stopRecorder("camera");
+    await bed.ledger.hashed();
+    expect(await judge.undelivered(Infinity)).toEqual([]);
+    await judge.expectExact();
+    const { recordedChunks } = await barcode.report("camera");
+    reportCampaign(
+      `${kills} kills of the server under a browser that records: ${recordedChunks} chunks, 0 lost`,
+    );
+
+    await bed.api.stop(name.recordingId);
+    const track = trackOf(await bed.api.ready(name.recordingId), name);
+    expect(track).toMatchObject({ verdict: "complete", reason: null });
+    await expectFaithfulMp4(bed.api, name, track, bed.directory);
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
+/** Longest time between two neighbours. */
+function longestSliceMs(timesMs: readonly number[]): number {
+  return Math.max(...timesMs.slice(1).map((timeMs, i) => timeMs - (timesMs[i] ?? 0)));
+}

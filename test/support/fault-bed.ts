@@ -7,7 +7,11 @@ import { RecorderLedger } from "./recorder-ledger.ts";
 import { RecordingsApi, type TrackName } from "./recordings-api.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
-import { startServer, type TrackCaptureServer } from "./track-capture-server.ts";
+import {
+  type ServerOptions,
+  startServer,
+  type TrackCaptureServer,
+} from "./track-capture-server.ts";
 import { until } from "./until.ts";
 
 /** Of the numbered pictures. */
@@ -41,12 +45,12 @@ export class FaultBed implements AsyncDisposable {
   readonly pageUrl: string;
   readonly libraryUrl: string;
   readonly #parts: AsyncDisposableStack;
-  readonly #serverOptions: Parameters<typeof startServer>[0];
+  readonly #serverOptions: ServerOptions;
   #server: TrackCaptureServer;
 
   private constructor(parts: {
     readonly stack: AsyncDisposableStack;
-    readonly serverOptions: Parameters<typeof startServer>[0];
+    readonly serverOptions: ServerOptions;
     readonly server: TrackCaptureServer;
     readonly directory: string;
     readonly path: TcpProxy;
@@ -62,13 +66,19 @@ export class FaultBed implements AsyncDisposable {
     this.libraryUrl = `${parts.pageOrigin}/client/recorder.js`;
   }
 
-  /** Starts the server, the app's server and the path. Browsers are started by the test. */
-  static async open(deployment: Deployment): Promise<FaultBed> {
+  /**
+   * Starts the server, with its recordings in a directory of the bed unless told otherwise, the
+   * app's server and the path. Browsers are started by the test.
+   */
+  static async open(
+    deployment: Deployment,
+    { recordingsDirectory, env }: ServerOptions = {},
+  ): Promise<FaultBed> {
     await using stack = new AsyncDisposableStack();
     const { path: directory } = stack.use(await temporaryDirectory());
     const serverOptions = {
-      recordingsDirectory: `${directory}/recordings`,
-      env: { PORT: String(await freePort()) },
+      recordingsDirectory: recordingsDirectory ?? `${directory}/recordings`,
+      env: { PORT: String(await freePort()), ...env },
     };
     const server = stack.use(await startServer(serverOptions));
     const app = stack.use(startAppServer(server.url));

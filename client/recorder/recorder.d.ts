@@ -121,6 +121,7 @@ export interface UploadRetry {
  * - `low`: most of what the browser grants this origin is used (80 % by default).
  * - `critical`: nearly all of it is (90 % by default). The recording goes on with half the video bit
  *   rate, and with a quarter when it grows on.
+ *   Chromium tells 10 GiB above what is used instead of its quota: there `memory` can be the first.
  * - `memory`: chunks that come now are kept in memory only, since there is no storage, or it is full
  *   or fails. They are lost with the page, and bounded by `memorySpoolBytesMax`.
  */

@@ -6,10 +6,13 @@ import type {
   StorageThresholds,
 } from "../recorder.d.ts";
 
-/** The browser is asked again after this share of the quota was written since the last time. */
-const ASK_AGAIN_SHARE = 0.02;
+/** The browser is asked again when half of the way to the next threshold was written, ... */
+const ASK_AGAIN_SHARE = 0.5;
 
-/** ... but at the latest after so many bytes, ... */
+/** ... but not before so many bytes, ... */
+const ASK_AGAIN_BYTES_MIN = 262_144;
+
+/** ... at the latest after so many, ... */
 const ASK_AGAIN_BYTES_MAX = 16_777_216;
 
 /** ... and while something is wrong, after this time, too: room may come back. */
@@ -48,7 +51,8 @@ export interface StorageWatchEvents {
 /**
  * Knows how much room a run's chunks have, and what to do when it gets scarce: say so early, record
  * with fewer bytes when it is nearly used up, go on in memory when it is, and stop when that is full
- * too. Nothing is ever dropped.
+ * too. Nothing is ever dropped. Chromium 156 does not tell its real quota, but 10 GiB above what is
+ * used: there a write that fails is the first sign, and memory the time that is left to act.
  */
 export class StorageWatch {
   readonly #parts: StorageWatchParts;
@@ -81,10 +85,14 @@ export class StorageWatch {
   /** So many bytes were put on the disk. */
   wroteToDisk(bytes: number): void {
     this.#bytesSinceAsked += bytes;
-    const quotaBytes = this.#figures?.quotaBytes ?? Number.POSITIVE_INFINITY;
-    if (this.#bytesSinceAsked >= Math.min(ASK_AGAIN_BYTES_MAX, quotaBytes * ASK_AGAIN_SHARE)) {
-      void this.#ask();
-    }
+    const { usedBytes, quotaBytes } = this.#figures ?? { usedBytes: 0, quotaBytes: 0 };
+    const { low, critical } = this.#parts.thresholds;
+    const next = usedBytes < low * quotaBytes ? low : critical;
+    const askAfterBytes = Math.min(
+      ASK_AGAIN_BYTES_MAX,
+      Math.max(ASK_AGAIN_BYTES_MIN, (next * quotaBytes - usedBytes) * ASK_AGAIN_SHARE),
+    );
+    if (this.#bytesSinceAsked >= askAfterBytes) void this.#ask();
   }
 
   /** What is in memory has changed. */

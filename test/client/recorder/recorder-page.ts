@@ -91,6 +91,19 @@ class RecorderPage {
     isSilent = silent;
   }
 
+  /** Has the running recorder give so many bytes that cannot be compressed. */
+  giveNoise(bytes: number): void {
+    const blocks: Uint8Array<ArrayBuffer>[] = [];
+    // More at once is refused.
+    for (let left = bytes; left > 0; left -= 65_536) {
+      blocks.push(crypto.getRandomValues(new Uint8Array(Math.min(left, 65_536))));
+    }
+    const { state } = this.mediaRecorder();
+    if (state !== "recording") return;
+    const data = new Blob(blocks);
+    this.mediaRecorder().dispatchEvent(new BlobEvent("dataavailable", { data }));
+  }
+
   /** Bytes that the recorders of this page gave, one after the other. */
   async givenBytes(): Promise<number[]> {
     return [...new Uint8Array(await new Blob(given.flat()).arrayBuffer())];

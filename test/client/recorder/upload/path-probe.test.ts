@@ -1,60 +1,100 @@
-import { expect, test } from "bun:test";
-import { PROBE_SLOW_MS, PathProbe } from "../../../../client/recorder/upload/path-probe.ts";
+import { describe, expect, test } from "bun:test";
+import {
+  PathProbe,
+  PROBE_INTERVAL_MS_MAX,
+  PROBE_SLOW_MS,
+} from "../../../../client/recorder/upload/path-probe.ts";
 import { ManualClock } from "../../../support/manual-clock.ts";
 
-/** A probe whose requests the test answers. */
-function startProbe() {
+/** Lets everything that is ready run. */
+const settled = () =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+
+/** A probe whose requests the test answers, the oldest first. */
+function probeWith() {
   const clock = new ManualClock();
-  const requests: {
-    readonly signal: AbortSignal;
-    readonly answer: (isThere: boolean) => void;
-  }[] = [];
-  const outcome = { backs: 0 };
+  const requests: { readonly signal: AbortSignal; readonly answer: (isThere: boolean) => void }[] =
+    [];
+  const seen = { sent: 0, back: 0 };
   const probe = new PathProbe({
     clock,
-    random: () => 0.5,
+    random: () => 1,
     reach: (signal) =>
       new Promise((resolve) => {
+        seen.sent += 1;
         requests.push({ signal, answer: resolve });
-        signal.addEventListener("abort", () => resolve(false));
       }),
     onBack: () => {
-      outcome.backs += 1;
+      seen.back += 1;
     },
   });
-  probe.start();
-  return { clock, requests, outcome };
+  const answer = async (i: number, isThere: boolean) => {
+    requests[i]?.answer(isThere);
+    await settled();
+  };
+  const waiting = () => requests.filter(({ signal }) => !signal.aborted).length;
+  return { clock, probe, seen, answer, waiting };
 }
 
-/** Lets what was answered be heard. */
-const settle = () => Bun.sleep(0);
+describe("PathProbe", () => {
+  test("says that the path is back at the first answer after a failure, and ends", async () => {
+    const { clock, probe, seen, answer } = probeWith();
+    probe.start();
+    await answer(0, false);
+    clock.advance(PROBE_INTERVAL_MS_MAX);
+    await answer(1, true);
+    expect(seen.back).toBe(1);
+    const { sent } = seen;
+    clock.advance(60_000);
+    expect(seen.sent).toBe(sent);
+    expect(clock.pendingTimers).toBe(0);
+  });
 
-test("a path whose first probe is answered at once was never down", async () => {
-  const { requests, outcome } = startProbe();
-  requests[0]?.answer(true);
-  await settle();
-  expect(outcome.backs).toBe(0);
-});
+  test("says nothing of a path that was never down", async () => {
+    const { clock, probe, seen, answer } = probeWith();
+    probe.start();
+    clock.advance(PROBE_SLOW_MS / 2);
+    await answer(0, true);
+    expect(seen.back).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
 
-test("a probe that fails shows that the path was down", async () => {
-  const { clock, requests, outcome } = startProbe();
-  requests[0]?.answer(false);
-  await settle();
-  clock.advance(500);
-  requests[1]?.answer(true);
-  await settle();
-  expect(outcome.backs).toBe(1);
-});
+  test("goes on probing while a request hangs, with few at once, and takes any answer", async () => {
+    const { clock, probe, seen, answer, waiting } = probeWith();
+    probe.start();
+    clock.advance(30_000);
+    expect(seen.sent).toBeGreaterThan(30_000 / PROBE_INTERVAL_MS_MAX - 1);
+    expect(waiting()).toBe(4);
+    // Not the newest: a slow path answers an older one first.
+    await answer(seen.sent - 3, true);
+    expect(seen.back).toBe(1);
+    expect(waiting()).toBe(1);
+  });
 
-test("so do probes that hang on a connection that is dead, answered or not", async () => {
-  const { clock, requests, outcome } = startProbe();
-  clock.advance(10 * PROBE_SLOW_MS);
-  const hanging = requests.filter(({ signal }) => !signal.aborted);
-  expect(requests.length).toBeGreaterThan(hanging.length);
-  const before = requests.length;
-  while (requests.length === before) clock.advance(100);
-  requests.at(-1)?.answer(true);
-  await settle();
-  expect(outcome.backs).toBe(1);
-  expect(requests.filter(({ signal }) => !signal.aborted).length).toBe(1);
+  test("takes silence for a failure: on a dead connection a probe never fails", async () => {
+    const { clock, probe, seen, answer, waiting } = probeWith();
+    probe.start();
+    clock.advance(30_000);
+    const { sent } = seen;
+    while (seen.sent === sent) clock.advance(100);
+    // The first one on a new connection is answered at once.
+    await answer(seen.sent - 1, true);
+    expect(seen.back).toBe(1);
+    expect(waiting()).toBe(1);
+  });
+
+  test("can be ended and begun anew", async () => {
+    const { clock, probe, seen, answer } = probeWith();
+    probe.start();
+    await answer(0, false);
+    probe.stop();
+    expect(clock.pendingTimers).toBe(0);
+    probe.start();
+    probe.start();
+    expect(seen.sent).toBe(2);
+    await answer(1, true);
+    expect(seen.back).toBe(0);
+  });
 });

@@ -1,24 +1,59 @@
-import { expect, test } from "bun:test";
-import { TransferEstimate } from "../../../../client/recorder/upload/transfer-estimate.ts";
+import { describe, expect, test } from "bun:test";
+import {
+  TIMEOUT_MS_MAX,
+  TIMEOUT_MS_MIN,
+  TransferEstimate,
+} from "../../../../client/recorder/upload/transfer-estimate.ts";
 
-const BYTES = 1_000;
+const CHUNK_BYTES = 131_072;
 
-test("each request in a row that took too long is granted twice the time of the one before", () => {
-  const estimate = new TransferEstimate();
-  const firstMs = estimate.timeoutMs(BYTES);
-  estimate.timedOut(0, firstMs);
-  expect(estimate.timeoutMs(BYTES)).toBe(2 * firstMs);
-  estimate.timedOut(firstMs, 3 * firstMs);
-  expect(estimate.timeoutMs(BYTES)).toBe(4 * firstMs);
-  estimate.answered(BYTES, 1);
-  expect(estimate.timeoutMs(BYTES)).toBe(firstMs);
-});
+describe("TransferEstimate", () => {
+  test("gives a fast path's request up after seconds", () => {
+    const estimate = new TransferEstimate();
+    estimate.answered(CHUNK_BYTES, 40);
+    expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MIN);
+    expect(estimate.timeoutMs(CHUNK_BYTES)).toBe(TIMEOUT_MS_MIN);
+    expect(estimate.timeoutMs(1_048_576)).toBeLessThan(5_000);
+  });
 
-test("requests that took too long side by side count as one", () => {
-  const estimate = new TransferEstimate();
-  const firstMs = estimate.timeoutMs(BYTES);
-  estimate.timedOut(0, firstMs);
-  estimate.timedOut(10, firstMs + 10);
-  estimate.timedOut(20, firstMs + 20);
-  expect(estimate.timeoutMs(BYTES)).toBe(2 * firstMs);
+  test("waits for a first request as for the slowest uplink", () => {
+    const estimate = new TransferEstimate();
+    // 128 kbit/s.
+    expect(estimate.timeoutMs(CHUNK_BYTES)).toBeGreaterThan(CHUNK_BYTES / 16);
+    expect(estimate.timeoutMs(8_388_608)).toBeGreaterThan(8_388_608 / 16);
+  });
+
+  test("grants twice the time after each request that took too long, up to a limit", () => {
+    const estimate = new TransferEstimate();
+    estimate.answered(CHUNK_BYTES, 40);
+    estimate.timedOut(0, 100);
+    estimate.timedOut(100, 200);
+    expect(estimate.timeoutMs(0)).toBe(4 * TIMEOUT_MS_MIN);
+    for (let i = 3; i < 50; i += 1) estimate.timedOut(i * 100, i * 100 + 100);
+    expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MAX);
+    estimate.answered(0, 100);
+    expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MIN);
+  });
+
+  test("counts requests that took too long side by side as one", () => {
+    const estimate = new TransferEstimate();
+    estimate.answered(CHUNK_BYTES, 40);
+    estimate.timedOut(0, 100);
+    estimate.timedOut(10, 110);
+    estimate.timedOut(20, 120);
+    expect(estimate.timeoutMs(0)).toBe(2 * TIMEOUT_MS_MIN);
+  });
+
+  test("learns a path that becomes slow, and makes its batches small", () => {
+    const estimate = new TransferEstimate();
+    expect(estimate.batchBytes(1_048_576)).toBe(1_048_576);
+    estimate.answered(1_048_576, 100);
+    expect(estimate.batchBytes(1_048_576)).toBe(1_048_576);
+    for (let i = 0; i < 20; i += 1) estimate.answered(CHUNK_BYTES, 4_000);
+    const bytes = estimate.batchBytes(1_048_576);
+    expect(bytes).toBeLessThan(60_000);
+    expect(bytes).toBeGreaterThan(40_000);
+    expect(estimate.timeoutMs(CHUNK_BYTES)).toBeGreaterThan(12_000);
+    expect(estimate.timeoutMs(CHUNK_BYTES)).toBeLessThan(16_000);
+  });
 });

@@ -28,6 +28,10 @@ test(
 
     const recoveriesMs: number[] = [];
     for (const silentMs of SILENT_MS) {
+      await until(async () => (await barcode.report("camera")).pendingChunks <= 1 || undefined, {
+        what: "hardly anything waits",
+        timeoutMs: GIVE_UP_MS,
+      });
       bed.path.silence();
       const before = await durableChunks();
       await Bun.sleep(silentMs);

@@ -22,6 +22,7 @@ export class LeftUploadsView {
   readonly #safety = requireElement("left-safety", HTMLElement);
   readonly #headline = requireElement("left-headline", HTMLElement);
   readonly #sentence = requireElement("left-sentence", HTMLElement);
+  readonly #bar = requireElement("left-bar", HTMLElement);
   readonly #fill = requireElement("left-fill", HTMLElement);
   readonly #list = requireElement("left-list", HTMLElement);
   readonly #dismiss = requireElement("left-dismiss", HTMLButtonElement);
@@ -85,6 +86,7 @@ export class LeftUploadsView {
     setText(this.#headline, words.headline);
     setText(this.#sentence, words.sentence);
     this.#dismiss.hidden = !this.#isFinished;
+    this.#bar.hidden = this.#isFinished;
     const all = progress.acknowledged.bytes + progress.pending.bytes;
     this.#fill.style.width = `${all === 0 ? 100 : (progress.acknowledged.bytes / all) * 100}%`;
     // Drawn anew only when something changes, or a button would lose the keyboard.

@@ -164,7 +164,7 @@ describe("ClientRecorder's upload", () => {
       ["worker-src 'none'", 0],
     ] as const) {
       await using opened = await browser.openPage({
-        ...(policy === undefined ? {} : { contentSecurityPolicy: policy }),
+        contentSecurityPolicy: policy,
       });
       const { page, logged } = opened;
       await page.evaluate(async (recordingId) => {

@@ -28,7 +28,7 @@ export interface PageRequest {
   readonly beside?: OpenedPage;
   /** Runs before the page's own code. */
   readonly initScript?: string;
-  readonly contentSecurityPolicy?: string;
+  readonly contentSecurityPolicy?: string | undefined;
 }
 
 /** A browser for pages that record. */
@@ -125,11 +125,7 @@ export async function expectAllDelivered({ page, server }: OpenedPage): Promise<
   const expected = given
     .map(({ sizes, sha256 }) => ({ sizes: sizes[0] === 0 ? sizes.slice(1) : sizes, sha256 }))
     .filter(({ sizes }) => sizes.length > 0);
-  // What is in memory only is sent before what waits on the disk, so segments come in any order.
-  const byHash = (a: GivenSegment, b: GivenSegment): number => a.sha256.localeCompare(b.sha256);
-  expect(segments.map((segment) => summaryOf(server, segment)).toSorted(byHash)).toEqual(
-    expected.toSorted(byHash),
-  );
+  expect(byHash(segments.map((segment) => summaryOf(server, segment)))).toEqual(byHash(expected));
   for (const { chunkCount, chunks, sha256 } of segments) {
     expect(chunkCount).toBe(chunks.size);
     for (const [sequence, payload] of chunks) {
@@ -138,4 +134,9 @@ export async function expectAllDelivered({ page, server }: OpenedPage): Promise<
     }
   }
   return segments;
+}
+
+/** What is in memory only is sent before what waits on the disk, so segments come in any order. */
+function byHash(segments: readonly GivenSegment[]): readonly GivenSegment[] {
+  return segments.toSorted((a, b) => a.sha256.localeCompare(b.sha256));
 }

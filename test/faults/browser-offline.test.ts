@@ -13,10 +13,8 @@ const OFFLINE_MS = campaign({ short: 12_000, long: 600_000 });
 /** Reloads of the page, evenly over that time. */
 const RELOADS = campaign({ short: 1, long: 5 });
 
+/** What was recorded so shortly before a reload may be lost with it. */
 const TIMESLICE_MS = 1_000;
-
-/** What was handed over so shortly before a reload need not have been kept: it is of its slice. */
-const KEEPING_MS_MAX = 250;
 
 /**
  * A backlog must be gone in a quarter of the time that it took to record. A short one is gone in
@@ -150,5 +148,5 @@ interface Reload {
 
 /** Whether the page that was handed a chunk at `atMs` was about to go. */
 function isOfLastSlice(atMs: number, reloads: readonly Reload[]): boolean {
-  return reloads.some(({ fromMs, toMs }) => atMs >= fromMs - KEEPING_MS_MAX && atMs <= toMs);
+  return reloads.some(({ fromMs, toMs }) => atMs >= fromMs - TIMESLICE_MS && atMs <= toMs);
 }

@@ -165,7 +165,7 @@ export class IngestApi {
     } catch (cause) {
       if (signal.aborted) return { kind: "aborted" };
       if (deadline.signal.aborted) {
-        this.#estimate.timedOut();
+        this.#estimate.timedOut(sentMs, clock.nowMs());
         return retry(`No answer within ${Math.round(timeoutMs)} ms.`, null);
       }
       return retry(cause instanceof Error ? cause.message : String(cause), null);

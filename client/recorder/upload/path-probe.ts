@@ -6,7 +6,7 @@ export const PROBE_INTERVAL_MS_MAX = 1_500;
 /** Between the first two; then twice as long each time. */
 const FIRST_INTERVAL_MS = 250;
 
-/** An answer that took longer shows that the path was down meanwhile. */
+/** A probe that waited longer for its answer shows that the path was down meanwhile. */
 export const PROBE_SLOW_MS = 1_000;
 
 /**
@@ -32,7 +32,8 @@ export interface PathProbeParts {
  */
 export class PathProbe {
   readonly #parts: PathProbeParts;
-  readonly #underWay = new Set<AbortController>();
+  /** With when each was sent, the oldest first. */
+  readonly #underWay = new Map<AbortController, number>();
   #cancelTimer: () => void = () => undefined;
   #isRunning = false;
   #wasDown = false;
@@ -54,7 +55,7 @@ export class PathProbe {
   stop(): void {
     this.#isRunning = false;
     this.#cancelTimer();
-    for (const controller of this.#underWay) controller.abort();
+    for (const controller of this.#underWay.keys()) controller.abort();
     this.#underWay.clear();
   }
 
@@ -62,14 +63,15 @@ export class PathProbe {
     const { clock, random } = this.#parts;
     // The oldest waits on a connection that is dead most likely.
     if (this.#underWay.size >= PROBES_MAX) {
-      for (const oldest of this.#underWay) {
+      for (const oldest of this.#underWay.keys()) {
         oldest.abort();
         this.#underWay.delete(oldest);
+        this.#wasDown = true;
         break;
       }
     }
     const controller = new AbortController();
-    this.#underWay.add(controller);
+    this.#underWay.set(controller, clock.nowMs());
     void this.#await(controller);
     // With jitter, so that the clients of a server that is away do not all come at once.
     const delayMs = this.#intervalMs * (0.5 + random() / 2);
@@ -79,15 +81,16 @@ export class PathProbe {
 
   async #await(controller: AbortController): Promise<void> {
     const { clock, reach, onBack } = this.#parts;
-    const sentMs = clock.nowMs();
     const isThere = await reach(controller.signal);
+    // Older ones may still wait on a connection that is dead.
+    const [oldestMs = clock.nowMs()] = this.#underWay.values();
     this.#underWay.delete(controller);
     if (!this.#isRunning || controller.signal.aborted) return;
     if (!isThere) {
       this.#wasDown = true;
       return;
     }
-    const wasDown = this.#wasDown || clock.nowMs() - sentMs > PROBE_SLOW_MS;
+    const wasDown = this.#wasDown || clock.nowMs() - oldestMs > PROBE_SLOW_MS;
     this.stop();
     if (wasDown) onBack();
   }

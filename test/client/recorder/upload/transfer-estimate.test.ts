@@ -26,10 +26,14 @@ describe("TransferEstimate", () => {
   test("grants twice the time after each request that took too long, up to a limit", () => {
     const estimate = new TransferEstimate();
     estimate.answered(CHUNK_BYTES, 40);
-    estimate.timedOut();
-    estimate.timedOut();
+    estimate.timedOut(1_000, 5_000);
+    // They were under way together.
+    estimate.timedOut(1_500, 5_500);
+    estimate.timedOut(2_000, 6_000);
+    expect(estimate.timeoutMs(0)).toBe(2 * TIMEOUT_MS_MIN);
+    estimate.timedOut(6_000, 14_000);
     expect(estimate.timeoutMs(0)).toBe(4 * TIMEOUT_MS_MIN);
-    for (let i = 0; i < 50; i += 1) estimate.timedOut();
+    for (let i = 1; i < 50; i += 1) estimate.timedOut(i * 20_000, i * 20_000 + 1);
     expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MAX);
     estimate.answered(0, 100);
     expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MIN);

@@ -164,7 +164,7 @@ export interface RecorderStall {
 /** The recorder's events, by name, with what a listener gets. */
 export interface RecorderEvents {
   readonly statechange: StateChange;
-  /** After each recorded chunk and each acknowledgement. */
+  /** After each recorded chunk, when it is kept, and after each acknowledgement. */
   readonly progress: RecorderProgress;
   readonly segment: SegmentChange;
   readonly retry: UploadRetry;

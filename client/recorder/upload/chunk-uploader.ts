@@ -69,6 +69,8 @@ export class ChunkUploader {
   readonly events = new EventEmitter<ChunkUploaderEvents>();
   readonly #segments = new Map<string, OpenSegment>();
   readonly #underWay = new Set<Promise<void>>();
+  /** Chunks that the spool is taking. */
+  readonly #keeping = new Set<Promise<void>>();
   readonly #attempts = new Set<AbortController>();
   readonly #probe: PathProbe;
   readonly #finished: Promise<RecorderError | null>;
@@ -105,7 +107,10 @@ export class ChunkUploader {
     };
     segment.outstanding += 1;
     this.#segments.set(chunk.segmentId, segment);
-    this.#keep(chunk).catch((cause: unknown) => this.#failBySpool(cause));
+    const kept: Promise<void> = this.#keep(chunk)
+      .catch((cause: unknown) => this.#failBySpool(cause))
+      .finally(() => this.#keeping.delete(kept));
+    this.#keeping.add(kept);
   }
 
   /** Takes over a segment that is in the spool already, with so many chunks, and with its total. */
@@ -131,12 +136,14 @@ export class ChunkUploader {
   /**
    * To be called after the last `endSegment`. Resolves when nothing is left that can be delivered:
    * with null when every chunk is acknowledged and every segment ended, else with the first error
-   * that was final.
+   * that was final. Nothing is put into the spool after that.
    */
-  finish(): Promise<RecorderError | null> {
+  async finish(): Promise<RecorderError | null> {
     this.#isFinishing = true;
     this.#look();
-    return this.#finished;
+    const error = await this.#finished;
+    await Promise.all(this.#keeping);
+    return error;
   }
 
   /** Ends a wait between two attempts at once, for example when the network is back. */
@@ -226,6 +233,8 @@ export class ChunkUploader {
       this.events.emit("ended", { segmentId, chunkCount });
       return;
     }
+    // Whoever finds the segment later need not ask again, when nothing but its end is left.
+    if (outcome.kind === "refused") await spool.closeSegment(segmentId);
     this.#segments.set(segmentId, segment);
     this.#onFailure(outcome);
   }

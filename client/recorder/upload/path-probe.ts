@@ -6,7 +6,7 @@ export const PROBE_INTERVAL_MS_MAX = 1_500;
 /** Between the first two; then twice as long each time. */
 const FIRST_INTERVAL_MS = 250;
 
-/** A probe that waits longer for its answer shows that the path was down meanwhile. */
+/** A probe that waited longer for its answer shows that the path was down meanwhile. */
 export const PROBE_SLOW_MS = 1_000;
 
 /**
@@ -32,7 +32,7 @@ export interface PathProbeParts {
  */
 export class PathProbe {
   readonly #parts: PathProbeParts;
-  /** Probes without an answer, oldest first, and when each was sent. */
+  /** With when each was sent, the oldest first. */
   readonly #underWay = new Map<AbortController, number>();
   #cancelTimer: () => void = () => undefined;
   #isRunning = false;
@@ -63,10 +63,10 @@ export class PathProbe {
     const { clock, random } = this.#parts;
     // The oldest waits on a connection that is dead most likely.
     if (this.#underWay.size >= PROBES_MAX) {
-      for (const [oldest, sentMs] of this.#underWay) {
-        this.#wasDown ||= clock.nowMs() - sentMs > PROBE_SLOW_MS;
+      for (const oldest of this.#underWay.keys()) {
         oldest.abort();
         this.#underWay.delete(oldest);
+        this.#wasDown = true;
         break;
       }
     }
@@ -81,17 +81,16 @@ export class PathProbe {
 
   async #await(controller: AbortController): Promise<void> {
     const { clock, reach, onBack } = this.#parts;
-    const sentMs = clock.nowMs();
     const isThere = await reach(controller.signal);
+    // Older ones may still wait on a connection that is dead.
+    const [oldestMs = clock.nowMs()] = this.#underWay.values();
     this.#underWay.delete(controller);
     if (!this.#isRunning || controller.signal.aborted) return;
     if (!isThere) {
       this.#wasDown = true;
       return;
     }
-    // Who was asked before and is silent counts too: on a dead connection a probe never fails.
-    const isSlow = (atMs: number): boolean => clock.nowMs() - atMs > PROBE_SLOW_MS;
-    const wasDown = this.#wasDown || [sentMs, ...this.#underWay.values()].some(isSlow);
+    const wasDown = this.#wasDown || clock.nowMs() - oldestMs > PROBE_SLOW_MS;
     this.stop();
     if (wasDown) onBack();
   }

@@ -1,11 +1,14 @@
-/** No request is given up before. A server's busy disk may need a while. */
-export const TIMEOUT_MS_MIN = 4_000;
+/**
+ * No request is given up before. A server's busy disk may need a while, but a request on a connection
+ * that died must be sent anew within five seconds.
+ */
+export const TIMEOUT_MS_MIN = 3_000;
 
 /** A request that ever more patience did not help is given up at the latest after this. */
 export const TIMEOUT_MS_MAX = 600_000;
 
 /** Beside the time for its bytes, a request has this long. */
-const PATIENCE_MS = 2_500;
+const PATIENCE_MS = 2_000;
 
 /** How much slower than the last ones a request may be. */
 const SLOWNESS_MAX = 3;
@@ -31,7 +34,7 @@ export class TransferEstimate {
   #bytesPerMs: number | null = null;
   /** In a row. */
   #timeouts = 0;
-  #timedOutAtMs = -Infinity;
+  #timedOutAtMs = Number.NEGATIVE_INFINITY;
 
   /** How long a request with so many bytes may take, in milliseconds. */
   timeoutMs(bytes: number): number {
@@ -56,10 +59,10 @@ export class TransferEstimate {
     this.#bytesPerMs = before + (latest - before) * LATEST_WEIGHT;
   }
 
-  /** A request was given up. Those that were under way when one before was are no failures more. */
+  /** A request was given up. Several that were under way at the same time count once. */
   timedOut(sentMs: number, nowMs: number): void {
     if (sentMs < this.#timedOutAtMs) return;
-    this.#timeouts += 1;
     this.#timedOutAtMs = nowMs;
+    this.#timeouts += 1;
   }
 }

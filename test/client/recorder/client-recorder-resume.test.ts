@@ -272,6 +272,35 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
     expect(await orphans(opened)).toBe(0);
   });
 
+  test("a segment of which nothing is left is asked about once more at most", async () => {
+    await using opened = await browser.openPage();
+    const { page, server } = opened;
+    server.failWhen(({ sequences }) =>
+      sequences.length === 0 ? { answer: () => problem(503, "overloaded") } : undefined,
+    );
+    await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200 });
+      recorderPage.openStream({ picture: true, sound: true });
+      await recorder.startRecording(recorderPage.stream, recordingId);
+      await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
+      const ended = new Promise<void>((resolve) => {
+        recorder.on("retry", () => resolve());
+      });
+      // Its outcome is the next page's.
+      void recorder.stopRecording();
+      await ended;
+    }, RECORDING_ID);
+    server.failWhen(() => ({ answer: () => problem(410, "recording-closed") }));
+    await opened.open();
+    expect(await resumed(opened)).toMatchObject({
+      code: "recording-closed",
+      segments: [{ chunks: 0, bytes: 0, state: "refused" }],
+    });
+    await opened.open();
+    expect(await orphans(opened)).toBe(0);
+  });
+
   test("what was recorded with the app's own fetch waits until the app gives it again", async () => {
     await using opened = await browser.openPage();
     const { page, server } = opened;

@@ -26,22 +26,17 @@ describe("TransferEstimate", () => {
   test("grants twice the time after each request that took too long, up to a limit", () => {
     const estimate = new TransferEstimate();
     estimate.answered(CHUNK_BYTES, 40);
-    estimate.timedOut(0, 100);
-    estimate.timedOut(100, 200);
+    estimate.timedOut(1_000, 5_000);
+    // They were under way together.
+    estimate.timedOut(1_500, 5_500);
+    estimate.timedOut(2_000, 6_000);
+    expect(estimate.timeoutMs(0)).toBe(2 * TIMEOUT_MS_MIN);
+    estimate.timedOut(6_000, 14_000);
     expect(estimate.timeoutMs(0)).toBe(4 * TIMEOUT_MS_MIN);
-    for (let i = 3; i < 50; i += 1) estimate.timedOut(i * 100, i * 100 + 100);
+    for (let i = 1; i < 50; i += 1) estimate.timedOut(i * 20_000, i * 20_000 + 1);
     expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MAX);
     estimate.answered(0, 100);
     expect(estimate.timeoutMs(0)).toBe(TIMEOUT_MS_MIN);
-  });
-
-  test("counts requests that took too long side by side as one", () => {
-    const estimate = new TransferEstimate();
-    estimate.answered(CHUNK_BYTES, 40);
-    estimate.timedOut(0, 100);
-    estimate.timedOut(10, 110);
-    estimate.timedOut(20, 120);
-    expect(estimate.timeoutMs(0)).toBe(2 * TIMEOUT_MS_MIN);
   });
 
   test("learns a path that becomes slow, and makes its batches small", () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { openBarcodeTab, type BarcodePage } from "../support/barcode-page.ts";
 import { FaultBed } from "../support/fault-bed.ts";
+import { expectJoinedMp4 } from "../support/joined-mp4.ts";
 import { trackOf } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
@@ -79,6 +80,48 @@ test(
     const chunks = ledger.runs.reduce((sum, run) => sum + run.chunks.length, 0);
     reportCampaign(
       `4 tabs of one origin: ${chunks} chunks of two participants, ${left.pendingChunks} left by a closed tab and uploaded by the next page, ${lost.length} lost with it`,
+    );
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
+test(
+  "what a tab left that crashed is uploaded by the next page",
+  async () => {
+    await using bed = await FaultBed.open("cross-origin");
+    const { api, path, ledger } = bed;
+    await using browser = await bed.startBrowser();
+    const name = { recordingId: await api.start(), participantId: "ann", trackId: "camera" };
+    const judge = bed.judge(name.recordingId);
+    const doomed = await bed.openCall(browser, { ...name, pictures: { firstNumber: 0 } });
+    path.cut();
+    await somethingWaits(doomed);
+    const session = await browser.context.newCDPSession(doomed.page);
+    const crashedAtMs = Date.now();
+    const crashed = doomed.page.waitForEvent("crash");
+    // Who would answer is gone: this settles only when the browser ends.
+    session.send("Page.crash").catch(() => undefined);
+    await crashed;
+    const waited = await judge.undelivered(crashedAtMs);
+
+    const next = await openBarcodeTab(browser.context, bed.pageUrl);
+    await next.barcode.loadLibrary(bed.libraryUrl);
+    path.restore();
+    await until(
+      async () => trackOf(await api.show(name.recordingId), name).segments[0]?.ended || undefined,
+      { what: "the segment is complete on the server", timeoutMs: TIMEOUT_MS },
+    );
+    await ledger.hashed(ledger.runs);
+    const lost = await judge.undelivered(Infinity);
+    expect(lost.filter(({ atMs }) => atMs < crashedAtMs - TIMESLICE_MS)).toEqual([]);
+    const segments = await judge.expectExact();
+
+    await api.stop(name.recordingId);
+    const track = trackOf(await api.ready(name.recordingId), name);
+    expect(track).toMatchObject({ verdict: "complete", reason: null });
+    await expectJoinedMp4(api, name, track, segments, bed.directory);
+    reportCampaign(
+      `A tab crashed: ${waited.length} chunks waited in it, ${lost.length} lost, the others uploaded by the next page`,
     );
   },
   CAMPAIGN_TIMEOUT_MS,

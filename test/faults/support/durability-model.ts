@@ -65,22 +65,25 @@ export class DurabilityModel {
     this.#payloads = payloads;
   }
 
+  /** Takes names as they are there after a sync of their directory that failed, or never came. */
+  distrustNames(paths: readonly string[]): void {
+    for (const path of paths) {
+      if (existsSync(path)) this.#entries.set(path, { madeAt: -1, isDurable: false });
+    }
+  }
+
   /**
-   * Takes a file as it lies there, without knowing what an earlier server synced: neither its bytes
-   * nor its name count as durable.
+   * Takes a file's bytes as they are there.
    *
-   * @param afterFailedSync whether a sync of its bytes failed, so that only writing them anew helps
+   * @param afterFailedSync whether a sync of them failed: then only writing them anew helps; otherwise
+   * they were never synced
    */
-  async distrust(path: string, { afterFailedSync }: { afterFailedSync: boolean }): Promise<void> {
+  async distrustBytes(path: string, afterFailedSync: boolean): Promise<void> {
     const file = Bun.file(path);
-    if (await file.exists()) {
-      const bytes = Buffer.from(await file.bytes());
-      const state = afterFailedSync ? "failed" : "volatile";
-      this.#writes.set(path, [{ bytes, offsetBytes: 0, endedAt: -1, state }]);
-    }
-    for (let at = path; at.length > this.#rootDirectory.length; at = dirname(at)) {
-      if (existsSync(at)) this.#entries.set(at, { madeAt: -1, isDurable: false });
-    }
+    if (!(await file.exists())) return;
+    const bytes = Buffer.from(await file.bytes());
+    const state = afterFailedSync ? "failed" : "volatile";
+    this.#writes.set(path, [{ bytes, offsetBytes: 0, endedAt: -1, state }]);
   }
 
   /** Takes in all that one server did, and checks each of its answers at the moment it was sent. */

@@ -93,6 +93,27 @@ const FAULTS: readonly DiskFault[] = [
     onExisting: false,
   },
   {
+    name: "the sync of a chunk file's directory",
+    calls: SYNCS,
+    paths: ({ segments }) => [segments],
+    onExisting: false,
+    doubtfulNames: ({ chunkFile }) => [chunkFile],
+  },
+  {
+    name: "the sync of a recording's new directory",
+    calls: SYNCS,
+    paths: ({ recording }) => [recording],
+    onExisting: false,
+    doubtfulNames: ({ segments }) => [segments],
+  },
+  {
+    name: "the sync of the directory of all recordings",
+    calls: SYNCS,
+    paths: ({ root }) => [root],
+    onExisting: false,
+    doubtfulNames: ({ recording }) => [recording],
+  },
+  {
     name: "the creation of a recording's directory",
     calls: "mkdir,mkdirat",
     paths: ({ recording, segments }) => [recording, segments],

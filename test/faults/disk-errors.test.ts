@@ -1,13 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { recordingIdSchema, segmentIdSchema } from "../../src/contract/ids.ts";
-import { RecordingsLayout, TEMPORARY_SUFFIX } from "../../src/storage/layout.ts";
 import { RecordingsApi, UnexpectedAnswerError } from "../support/recordings-api.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../support/temporary-directory.ts";
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
 import { campaign, CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
 import { AcknowledgementLedger } from "./support/acknowledgement-ledger.ts";
 import { DurabilityModel } from "./support/durability-model.ts";
+import {
+  OPEN_CALLS,
+  placesOf,
+  RENAME_CALLS,
+  type SegmentPlaces,
+  SYNC_CALLS,
+  WRITE_CALLS,
+} from "./support/file-calls.ts";
 import { type SegmentUpload, uploadPersistently } from "./support/persistent-uploader.ts";
 import { randomSegment } from "./support/random-segment.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
@@ -15,100 +21,88 @@ import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 import { attachFault, attachTrace } from "./support/traced-server.ts";
 
 const CHUNK_BYTES = 200;
-const WRITES = "write,pwrite64,writev,pwritev,pwritev2";
-const SYNCS = "fdatasync,fsync,syncfs,sync_file_range";
-
-/** Where a segment lies. */
-interface Places {
-  readonly root: string;
-  readonly recording: string;
-  readonly segments: string;
-  readonly chunkFile: string;
-  readonly newChunkFile: string;
-}
-
 /** Calls that fail while a segment's chunk is uploaded. */
 interface DiskFault {
   readonly name: string;
   readonly calls: string;
-  readonly paths: (places: Places) => string[];
+  readonly paths: (places: SegmentPlaces) => string[];
   /** Whether the segment's first chunks are there before. */
   readonly onExisting: boolean;
   /** Whether it is the bytes of chunks whose sync fails. */
   readonly failsSync?: boolean;
   /** Names that were made, but whose directory could not be synced. */
-  readonly doubtfulNames?: (places: Places) => string[];
+  readonly doubtfulNames?: (places: SegmentPlaces) => string[];
 }
 
 const FAULTS: readonly DiskFault[] = [
   {
     name: "the write of a chunk",
-    calls: WRITES,
+    calls: WRITE_CALLS,
     paths: ({ chunkFile }) => [chunkFile],
     onExisting: true,
   },
   {
     name: "the sync of a chunk",
-    calls: SYNCS,
+    calls: SYNC_CALLS,
     paths: ({ chunkFile }) => [chunkFile],
     onExisting: true,
     failsSync: true,
   },
   {
     name: "the write of a chunk and the cut after it",
-    calls: `${WRITES},ftruncate,truncate`,
+    calls: `${WRITE_CALLS},ftruncate,truncate`,
     paths: ({ chunkFile }) => [chunkFile],
     onExisting: true,
   },
   {
     name: "the sync of a chunk and the cut after it",
-    calls: `${SYNCS},ftruncate,truncate`,
+    calls: `${SYNC_CALLS},ftruncate,truncate`,
     paths: ({ chunkFile }) => [chunkFile],
     onExisting: true,
     failsSync: true,
   },
   {
     name: "the creation of a chunk file",
-    calls: "open,openat,creat",
+    calls: OPEN_CALLS,
     paths: ({ chunkFile, newChunkFile }) => [chunkFile, newChunkFile],
     onExisting: false,
   },
   {
     name: "the first write into a chunk file",
-    calls: WRITES,
+    calls: WRITE_CALLS,
     paths: ({ chunkFile, newChunkFile }) => [chunkFile, newChunkFile],
     onExisting: false,
   },
   {
     name: "the first sync of a chunk file",
-    calls: SYNCS,
+    calls: SYNC_CALLS,
     paths: ({ chunkFile, newChunkFile }) => [chunkFile, newChunkFile],
     onExisting: false,
     failsSync: true,
   },
   {
     name: "the rename of a chunk file",
-    calls: "rename,renameat,renameat2",
+    calls: RENAME_CALLS,
     paths: ({ chunkFile, newChunkFile }) => [chunkFile, newChunkFile],
     onExisting: false,
   },
   {
     name: "the sync of a chunk file's directory",
-    calls: SYNCS,
+    calls: SYNC_CALLS,
     paths: ({ segments }) => [segments],
     onExisting: false,
     doubtfulNames: ({ chunkFile }) => [chunkFile],
   },
   {
     name: "the sync of a recording's new directory",
-    calls: SYNCS,
+    calls: SYNC_CALLS,
     paths: ({ recording }) => [recording],
     onExisting: false,
     doubtfulNames: ({ segments }) => [segments],
   },
   {
     name: "the sync of the directory of all recordings",
-    calls: SYNCS,
+    calls: SYNC_CALLS,
     paths: ({ root }) => [root],
     onExisting: false,
     doubtfulNames: ({ recording }) => [recording],
@@ -142,19 +136,6 @@ const refusalOf = async (request: Promise<void>): Promise<UnexpectedAnswerError>
   throw new Error("The request was not refused");
 };
 
-const placesOf = ({ recordingId, segmentId }: SegmentUpload): Places => {
-  const layout = new RecordingsLayout(server.recordingsDirectory);
-  const id = recordingIdSchema.parse(recordingId);
-  const chunkFile = layout.segmentPath(id, segmentIdSchema.parse(segmentId));
-  return {
-    root: layout.rootDirectory,
-    recording: layout.recordingDirectory(id),
-    segments: layout.segmentsDirectory(id),
-    chunkFile,
-    newChunkFile: `${chunkFile}${TEMPORARY_SUFFIX}`,
-  };
-};
-
 beforeAll(async () => {
   directory = await temporaryDirectory();
   server = await startServer({ recordingsDirectory: join(directory.path, "recordings") });
@@ -176,7 +157,7 @@ describe("EIO", () => {
       const bystander = randomSegment(await api.start(), random, sizes);
       await send(bystander, 0);
       if (onExisting) await send(upload, 0);
-      const places = placesOf(upload);
+      const places = placesOf(server.recordingsDirectory, upload);
       const sequence = onExisting ? 1 : 0;
 
       const fault = await attachFault(server.pid, directory.path, {
@@ -217,7 +198,6 @@ describe("EIO", () => {
       const sizes = { chunks: campaign({ short: 200, long: 4_000 }), chunkBytes: CHUNK_BYTES };
       const uploads = Array.from({ length: 8 }, () => randomSegment(recordingId, random, sizes));
       let refusals = 0;
-      let isOver = false;
       const uploading = Promise.all(
         uploads.map((upload) =>
           uploadPersistently(upload, {
@@ -229,17 +209,27 @@ describe("EIO", () => {
             onRefused: () => (refusals += 1),
           }),
         ),
-      ).finally(() => (isOver = true));
+      );
       const before = ledger.count;
+      const total = uploads.length * sizes.chunks;
       let faults = 0;
       const harming = (async () => {
-        for (let round = 0; round < rounds && !isOver; round += 1) {
+        for (let round = 0; round < rounds && ledger.count - before < total; round += 1) {
           const fault = await attachFault(server.pid, directory.path, {
-            calls: random.pick([WRITES, SYNCS, `${WRITES},${SYNCS}`, "ftruncate", "openat"]),
+            calls: random.pick([
+              WRITE_CALLS,
+              SYNC_CALLS,
+              `${WRITE_CALLS},${SYNC_CALLS}`,
+              "ftruncate",
+              "openat",
+            ]),
             // Each thread counts for itself.
             outcome: `error=EIO:when=${random.int(1, 3)}+${random.int(1, 3)}`,
             paths: uploads.flatMap((upload) => {
-              const { chunkFile, newChunkFile, segments } = placesOf(upload);
+              const { chunkFile, newChunkFile, segments } = placesOf(
+                server.recordingsDirectory,
+                upload,
+              );
               return random.chance(0.5) ? [chunkFile, newChunkFile, segments] : [];
             }),
           });
@@ -250,7 +240,7 @@ describe("EIO", () => {
       await Promise.all([uploading, harming]);
       await server.kill();
       expect(await ledger.check(server.recordingsDirectory)).toEqual([]);
-      expect(ledger.count - before).toBe(uploads.length * sizes.chunks);
+      expect(ledger.count - before).toBe(total);
       expect(faults).toBeGreaterThan(0);
       reportCampaign(
         `${faults} system calls failed with EIO (FAULT_SEED=${random.seed}): ${refusals} requests ` +

@@ -18,6 +18,9 @@ const STRING_BYTES_MAX = 1024 * 1024;
 /** strace writes its last lines after the server's end. */
 const TRACE_END_TIMEOUT_MS = 20_000;
 
+/** On a busy machine. */
+const ATTACH_TIMEOUT_MS = 20_000;
+
 /** A server whose system calls are logged from its first one on. */
 export interface TracedServer extends AsyncDisposable {
   readonly server: TrackCaptureServer;
@@ -106,16 +109,18 @@ async function attach(
   logPath: string,
   options: readonly string[],
 ): Promise<AttachedStrace> {
+  const wordsPath = `${logPath}.words`;
   const strace = Bun.spawn(["strace", ...options, "-p", String(pid)], {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "ignore", Bun.file(wordsPath)],
   });
-  const decoder = new TextDecoder();
-  let said = "";
-  for await (const bytes of strace.stderr) {
-    said += decoder.decode(bytes, { stream: true });
-    if (/attached/.test(said)) break;
-  }
-  if (!/attached/.test(said)) throw new Error(`strace did not attach: ${said}`);
+  await until(
+    async () => {
+      const words = await Bun.file(wordsPath).text();
+      if (strace.exitCode !== null) throw new Error(`strace did not attach: ${words}`);
+      return words.includes(" attached") ? words : undefined;
+    },
+    { what: "strace is attached to the server", timeoutMs: ATTACH_TIMEOUT_MS },
+  );
   return {
     detach: async () => {
       strace.kill("SIGTERM");

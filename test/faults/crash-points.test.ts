@@ -102,6 +102,20 @@ const UPLOAD_POINTS: readonly (KillPoint & { readonly acknowledgedBefore: number
     paths: ({ chunkFile, newChunkFile }) => [chunkFile, newChunkFile],
     acknowledgedBefore: 0,
   },
+  {
+    name: "between the rename of a chunk file and the sync of its directory",
+    calls: SYNC_CALLS,
+    paths: ({ segments }) => [segments],
+    doubtfulNames: ({ chunkFile }) => [chunkFile],
+    acknowledgedBefore: 0,
+  },
+  {
+    name: "before the sync of the directory that a recording's directory is in",
+    calls: SYNC_CALLS,
+    paths: ({ root }) => [root],
+    doubtfulNames: ({ recording, segments }) => [recording, segments],
+    acknowledgedBefore: 0,
+  },
 ];
 
 test.each(UPLOAD_POINTS)(

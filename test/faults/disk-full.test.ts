@@ -152,3 +152,34 @@ async function expectSource(
   const source = await (await fetch(api.trackUrl(upload, "source"))).bytes();
   expect(Buffer.compare(source, Buffer.concat(upload.chunks))).toBe(0);
 }
+
+test.skipIf(obstacle !== undefined)(
+  "a full disk refuses new recordings, new tracks and stops with 507 as it does chunks",
+  async () => {
+    const random = new SeededRandom(campaignSeed());
+    await using disk = await smallDisk(DISK_BYTES);
+    await using server = await startServer({ recordingsDirectory: join(disk.path, "recordings") });
+    const api = new RecordingsApi(server.url);
+    const recordingId = await api.start();
+    const sizes = { chunks: 1, chunkBytes: CHUNK_BYTES };
+    const [known, other] = [
+      randomSegment(recordingId, random, sizes),
+      randomSegment(recordingId, random, sizes),
+    ];
+    await api.upload({ ...known, sequence: 0 });
+    await disk.fill();
+    const requests: (() => Promise<unknown>)[] = [
+      () => api.start(),
+      () => api.upload({ ...other, sequence: 0 }),
+      () => api.stop(recordingId),
+    ];
+    for (const request of requests) {
+      const refusal = await request().catch((error: unknown) => error);
+      expect(refusal).toBeInstanceOf(UnexpectedAnswerError);
+      expect(refusal).toMatchObject({ status: 507, retryAfter: expect.stringMatching(/^\d+$/) });
+    }
+    await disk.free();
+    for (const request of requests) await request();
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { AppError } from "../../src/recording/errors.ts";
 import { campaign, CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
 import { EngineBed } from "./support/engine-bed.ts";
@@ -147,6 +147,11 @@ async function expectEnd(
   expect(answer).toEqual(refusal === undefined ? { segmentId, ...model.status() } : { refusal });
 }
 
+/** Chunks as they are easy to compare and to print. */
+function plain(chunks: readonly { readonly sequence: number; readonly payload: Uint8Array }[]) {
+  return chunks.map(({ sequence, payload }) => [sequence, Buffer.from(payload).toString("latin1")]);
+}
+
 /** The store and the engine hold of every segment what the model does, byte for byte. */
 async function expectLikeModels(bed: EngineBed, models: readonly SegmentModel[]): Promise<void> {
   for (const [segment, model] of models.entries()) {
@@ -157,8 +162,6 @@ async function expectLikeModels(bed: EngineBed, models: readonly SegmentModel[])
     );
     const stored = await bed.stored(segment);
     expect(stored === undefined).toBe(!model.exists);
-    const plain = (chunks: readonly { sequence: number; payload: Uint8Array }[]) =>
-      chunks.map(({ sequence, payload }) => [sequence, Buffer.from(payload).toString("latin1")]);
     expect(plain(stored ?? [])).toEqual(plain(model.payloads()));
   }
 }

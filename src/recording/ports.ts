@@ -125,6 +125,8 @@ export interface ChunkStore {
   read(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentReader | undefined>;
   /** IDs of all segments of a recording, in no order. */
   list(recordingId: RecordingId): Promise<SegmentId[]>;
+  /** Removes segments of a recording whose making a crash cut short. Gives how many there were. */
+  removeUnfinished(recordingId: RecordingId): Promise<number>;
   /** Removes all that is kept of a recording: chunks and media. */
   deleteRecording(recordingId: RecordingId): Promise<void>;
 }

@@ -235,8 +235,8 @@ export interface Catalog {
   deletedNotPurged(): Promise<RecordingId[]>;
   /** The files of a deleted recording are gone; its tracks and jobs go too. */
   markPurged(recordingId: RecordingId): Promise<void>;
-  /** Adds a track; does nothing when it is there. */
-  addTrack(key: TrackKey): Promise<void>;
+  /** Adds tracks, all of them or none; those that are there stay as they are. */
+  addTracks(keys: readonly TrackKey[]): Promise<void>;
   /** Tracks of a recording, in the order in which they were added. */
   tracks(recordingId: RecordingId): Promise<TrackRecord[]>;
   saveTrackResult(key: TrackKey, result: TrackResult): Promise<void>;

@@ -103,12 +103,8 @@ export class RecordingEngine {
 
   /** Recovers what a crash or a stop left: call it once, before anything else. */
   async start(): Promise<RecoveryReport> {
-    const { catalog, store } = this.#parts;
-    const deleted = await catalog.deletedNotPurged();
-    for (const recordingId of deleted) {
-      await store.deleteRecording(recordingId);
-      await catalog.markPurged(recordingId);
-    }
+    const { catalog } = this.#parts;
+    const purged = await this.#finishDeletions();
     const records = await catalog.recordingsInState(["recording", "finalizing"]);
     let segments = 0;
     let unreadable = 0;
@@ -117,7 +113,7 @@ export class RecordingEngine {
       segments += active.writers.size;
       unreadable += active.unreadable.size;
     });
-    return { recordings: records.length, segments, unreadable, purged: deleted.length };
+    return { recordings: records.length, segments, unreadable, purged };
   }
 
   /** Refuses new work, waits for what is under way and closes every file. */
@@ -325,6 +321,22 @@ export class RecordingEngine {
     await store.deleteRecording(recordingId);
     await catalog.markPurged(recordingId);
     log.info({ recordingId }, "recording deleted");
+  }
+
+  /** Files that cannot be removed now are tried again at the next start. */
+  async #finishDeletions(): Promise<number> {
+    const { catalog, store, log } = this.#parts;
+    let purged = 0;
+    for (const recordingId of await catalog.deletedNotPurged()) {
+      try {
+        await store.deleteRecording(recordingId);
+        await catalog.markPurged(recordingId);
+        purged += 1;
+      } catch (error) {
+        log.error({ err: error, recordingId }, "a deleted recording's files cannot be removed");
+      }
+    }
+    return purged;
   }
 
   /** The recording's state in memory, for a chunk: neither deleted nor past its late uploads. */

@@ -1,15 +1,26 @@
 import type { FileHandle } from "node:fs/promises";
 import type { SegmentDescription } from "../recording/ports.ts";
 import { ChunkFileContents } from "./chunk-file-contents.ts";
+import { FRAME_HEADER_BYTES, sha256Of } from "./chunk-frame.ts";
 import {
   type FoundFrame,
   findLastFrame,
   findNextFrame,
   frameAt,
+  frameIn,
   payloadOf,
 } from "./frame-search.ts";
-import { type IndexEntry, type IndexPage, decodeIndexPage } from "./index-frame.ts";
+import {
+  INDEX_ENTRY_BYTES,
+  type IndexEntry,
+  type IndexPage,
+  decodeIndexPage,
+} from "./index-frame.ts";
+import { readAt } from "./read-at.ts";
 import { DESCRIPTION_BYTES_MAX, decodeDescription, decodeEnd } from "./segment-frame.ts";
+
+/** Holds an index frame of some more chunks than are mostly indexed at once (chunk-file.ts). */
+const INDEX_FRAME_BYTES = FRAME_HEADER_BYTES + 100 * INDEX_ENTRY_BYTES;
 
 /** A chunk file as it was found. */
 export interface ChunkFileScan {
@@ -100,21 +111,45 @@ async function readOpening(handle: FileHandle, endBytes: number): Promise<Openin
   return undefined;
 }
 
+/** An index frame that was read. */
+interface ReadIndex {
+  readonly frame: FoundFrame;
+  readonly page: IndexPage;
+}
+
 /** All index frames from the newest to the first; none when any of them is damaged. */
 async function readIndexChain(
   handle: FileHandle,
   newestOffsetBytes: number,
   tag: Uint8Array,
-): Promise<{ readonly frame: FoundFrame; readonly page: IndexPage }[]> {
-  const chain: { readonly frame: FoundFrame; readonly page: IndexPage }[] = [];
+): Promise<ReadIndex[]> {
+  const chain: ReadIndex[] = [];
   for (let offset = newestOffsetBytes; offset > 0;) {
-    const frame = await frameAt(handle, offset, tag);
-    const payload = frame?.header.kind === "index" ? await payloadOf(handle, frame) : undefined;
-    if (frame === undefined || payload === undefined) return [];
-    chain.push({ frame, page: decodeIndexPage(payload) });
-    offset = frame.header.indexOffsetBytes;
+    const index = await indexFrameAt(handle, offset, tag);
+    if (index === undefined) return [];
+    chain.push(index);
+    offset = index.frame.header.indexOffsetBytes;
   }
   return chain;
+}
+
+/** Undefined when there is no undamaged index frame at `offsetBytes`. */
+async function indexFrameAt(
+  handle: FileHandle,
+  offsetBytes: number,
+  tag: Uint8Array,
+): Promise<ReadIndex | undefined> {
+  // One read for header and payload, since the payload is mostly no longer than this.
+  const bytes = await readAt(handle, offsetBytes, INDEX_FRAME_BYTES);
+  const frame = frameIn(bytes, offsetBytes, tag);
+  if (frame?.header.kind !== "index") return undefined;
+  const { byteLength, sha256 } = frame.header;
+  const payload =
+    frame.endBytes <= offsetBytes + bytes.length
+      ? bytes.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + byteLength)
+      : await readAt(handle, offsetBytes + FRAME_HEADER_BYTES, byteLength);
+  if (Buffer.compare(sha256Of(payload), sha256) !== 0) return undefined;
+  return { frame, page: decodeIndexPage(payload) };
 }
 
 /** What a walk over frames goes through, and takes in. */

@@ -28,7 +28,7 @@ export async function frameAt(
   offsetBytes: number,
   tag: Uint8Array | undefined,
 ): Promise<FoundFrame | undefined> {
-  return found(await readAt(handle, offsetBytes, FRAME_HEADER_BYTES), offsetBytes, tag);
+  return frameIn(await readAt(handle, offsetBytes, FRAME_HEADER_BYTES), offsetBytes, tag);
 }
 
 /** A frame's payload; undefined when it does not fit its hash or is cut off. */
@@ -52,7 +52,7 @@ export async function findNextFrame(
   for (let block = fromBytes; block < endBytes; block += BLOCK_BYTES_MAX) {
     const bytes = await readBlock(handle, block, Math.min(block + BLOCK_BYTES_MAX, endBytes));
     for (let at = bytes.indexOf(signature); at >= 0; at = bytes.indexOf(signature, at + 1)) {
-      const frame = found(bytes.subarray(at), block + at, tag);
+      const frame = frameIn(bytes.subarray(at), block + at, tag);
       if (frame !== undefined) return frame;
     }
   }
@@ -72,7 +72,7 @@ export async function findLastFrame(
     const block = Math.max(fromBytes, end - blockBytes);
     const bytes = await readBlock(handle, block, end);
     for (let at = bytes.lastIndexOf(signature); at >= 0;) {
-      const frame = found(bytes.subarray(at), block + at, tag);
+      const frame = frameIn(bytes.subarray(at), block + at, tag);
       if (frame !== undefined) return frame;
       at = at === 0 ? -1 : bytes.lastIndexOf(signature, at - 1);
     }
@@ -87,7 +87,8 @@ function readBlock(handle: FileHandle, fromBytes: number, toBytes: number): Prom
   return readAt(handle, fromBytes, toBytes - fromBytes + FRAME_HEADER_BYTES - 1);
 }
 
-function found(
+/** The header with which `bytes` begins, which were read at `offsetBytes`; undefined when there is none. */
+export function frameIn(
   bytes: Uint8Array,
   offsetBytes: number,
   tag: Uint8Array | undefined,

@@ -25,18 +25,21 @@ export interface IndexPage {
 }
 
 const HEAD_BYTES = 16;
-const ENTRY_BYTES = 16;
+
+/** Bytes of an index frame's payload for each chunk. */
+export const INDEX_ENTRY_BYTES = 16;
+
 const NO_CHUNK_COUNT = -1;
 
 /** Encodes the payload of an index frame. */
 export function encodeIndexPage({ entries, chunkCount, lastChunkAtMs }: IndexPage): Uint8Array {
-  const bytes = new Uint8Array(HEAD_BYTES + entries.length * ENTRY_BYTES);
+  const bytes = new Uint8Array(HEAD_BYTES + entries.length * INDEX_ENTRY_BYTES);
   const view = new DataView(bytes.buffer);
   view.setInt32(0, chunkCount ?? NO_CHUNK_COUNT, true);
   view.setUint32(4, entries.length, true);
   view.setFloat64(8, lastChunkAtMs, true);
   for (const [i, { sequence, byteLength, offsetBytes }] of entries.entries()) {
-    const at = HEAD_BYTES + i * ENTRY_BYTES;
+    const at = HEAD_BYTES + i * INDEX_ENTRY_BYTES;
     view.setUint32(at, sequence, true);
     view.setUint32(at + 4, byteLength, true);
     view.setFloat64(at + 8, offsetBytes, true);
@@ -49,7 +52,7 @@ export function decodeIndexPage(payload: Uint8Array): IndexPage {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const chunkCount = view.getInt32(0, true);
   const entries = Array.from({ length: view.getUint32(4, true) }, (_, i): IndexEntry => {
-    const at = HEAD_BYTES + i * ENTRY_BYTES;
+    const at = HEAD_BYTES + i * INDEX_ENTRY_BYTES;
     return {
       sequence: view.getUint32(at, true),
       byteLength: view.getUint32(at + 4, true),

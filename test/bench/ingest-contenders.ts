@@ -51,7 +51,7 @@ async function cpuMsOf(pid: number): Promise<number> {
 }
 
 /** Runs a loop for each connection until the time is over; gives how long every turn took. */
-async function drive(
+export async function drive(
   { connections, durationMs, periodMs }: Load,
   turn: (connection: number, index: number) => Promise<void>,
 ): Promise<{ latenciesMs: number[]; elapsedMs: number }> {

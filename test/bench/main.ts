@@ -1,8 +1,9 @@
-// `bun run bench [ingest] [ack] [finalize] [memory] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [memory] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
 import { benchFinalize } from "./finalize-bench.ts";
 import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
+import { benchSync } from "./sync-bench.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,9 +19,10 @@ const { values, positionals } = parseArgs({
 const runs = Number(values.runs);
 const durationMs = Number(values.seconds) * 1_000;
 const asked = new Set(
-  positionals.length === 0 ? ["ingest", "ack", "finalize", "memory"] : positionals,
+  positionals.length === 0 ? ["sync", "ingest", "ack", "finalize", "memory"] : positionals,
 );
 
+if (asked.has("sync")) await benchSync({ runs, durationMs: durationMs / 3 });
 if (asked.has("ingest")) {
   for (const connections of [50, 500]) await benchIngest({ runs, durationMs }, connections);
 }

@@ -12,7 +12,8 @@ import { ChunkFileReader } from "./chunk-file-reader.ts";
 import { scanChunkFile } from "./chunk-file-scan.ts";
 import { TAG_BYTES, encodeFrameHeader } from "./chunk-frame.ts";
 import { type DataSync, separateSync } from "./data-sync.ts";
-import { makeDirectory, syncDirectory } from "./durable-files.ts";
+import { DurableDirectories } from "./durable-directories.ts";
+import { syncDirectory } from "./durable-files.ts";
 import { type RecordingsLayout, TEMPORARY_SUFFIX } from "./layout.ts";
 import { encodeDescription } from "./segment-frame.ts";
 import { storageFault, systemErrorCode } from "./storage-fault.ts";
@@ -22,6 +23,7 @@ export class FileChunkStore implements ChunkStore {
   readonly #layout: RecordingsLayout;
   readonly #onFound: (finding: string, path: string, bytes: number) => void;
   readonly #dataSync: DataSync;
+  readonly #directories: DurableDirectories;
   /** Open logs by path: readers stop where their durable part ends. */
   readonly #logs = new Map<string, ChunkFile>();
   /** Files behind whose durable part a failure left bytes that could not be cut off. */
@@ -40,14 +42,16 @@ export class FileChunkStore implements ChunkStore {
     this.#layout = layout;
     this.#onFound = onFound;
     this.#dataSync = dataSync;
+    this.#directories = new DurableDirectories(layout.rootDirectory);
   }
 
   async create(description: SegmentDescription): Promise<SegmentLog> {
     const { recordingId, segmentId } = description;
+    const directory = this.#layout.segmentsDirectory(recordingId);
     const path = this.#layout.segmentPath(recordingId, segmentId);
     const temporaryPath = `${path}${TEMPORARY_SUFFIX}`;
     try {
-      await makeDirectory(this.#layout.segmentsDirectory(recordingId));
+      await this.#directories.make(directory);
       const handle = await open(temporaryPath, "w");
       try {
         await handle.writeFile(encodeOpening(description));
@@ -56,7 +60,7 @@ export class FileChunkStore implements ChunkStore {
         await handle.close();
       }
       await rename(temporaryPath, path);
-      await syncDirectory(this.#layout.segmentsDirectory(recordingId));
+      await this.#directories.sync(directory);
     } catch (error) {
       throw storageFault(error, `create segment ${segmentId}`);
     }
@@ -82,9 +86,10 @@ export class FileChunkStore implements ChunkStore {
         await handle.truncate(scan.goodBytes);
       }
       if (scan.damagedBytes > 0) this.#onFound("damaged bytes", path, scan.damagedBytes);
-      // What an earlier process wrote may have reached only the page cache, and what was scanned is
-      // acknowledged from now on.
+      // What an earlier process wrote, and the file's name, may have reached only the page cache, and
+      // what was scanned is acknowledged from now on.
       await handle.datasync();
+      await this.#directories.trust(this.#layout.segmentsDirectory(recordingId));
       this.#untrustedTails.delete(path);
       const log: ChunkFile = new ChunkFile({
         path,
@@ -150,8 +155,10 @@ export class FileChunkStore implements ChunkStore {
   }
 
   async deleteRecording(recordingId: RecordingId): Promise<void> {
+    const directory = this.#layout.recordingDirectory(recordingId);
     try {
-      await rm(this.#layout.recordingDirectory(recordingId), { recursive: true, force: true });
+      this.#directories.forget(directory);
+      await rm(directory, { recursive: true, force: true });
       await syncDirectory(this.#layout.rootDirectory);
     } catch (error) {
       throw storageFault(error, `delete recording ${recordingId}`);

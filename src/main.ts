@@ -13,10 +13,13 @@ import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
 import { ArrivalNumbering } from "./recording/arrival-numbering.ts";
 import { AppError } from "./recording/errors.ts";
 import { RecordingEngine } from "./recording/recording-engine.ts";
+import { separateSync } from "./storage/data-sync.ts";
 import { DirectoryLock } from "./storage/directory-lock.ts";
 import { makeDirectory, writeFileDurably } from "./storage/durable-files.ts";
 import { FileChunkStore } from "./storage/file-chunk-store.ts";
+import { GroupSync } from "./storage/group-sync.ts";
 import { RecordingsLayout, TEMPORARY_SUFFIX } from "./storage/layout.ts";
+import { Syncfs } from "./storage/syncfs.ts";
 import { SystemClock } from "./system-clock.ts";
 
 /** A connection on which nothing moves for so long is closed; a busy disk may hold an answer. */
@@ -38,9 +41,14 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(async () => lock.release());
   const catalog = await SqliteCatalog.open(layout.catalogPath, clock);
   stops.push(() => catalog.close());
-  const store = new FileChunkStore(layout, (finding, path, bytes) => {
-    log.warn({ path, bytes }, finding);
-  });
+  const syncfs = await Syncfs.start(layout.rootDirectory);
+  stops.push(async () => syncfs?.stop());
+  log.info({ sync: syncfs === undefined ? "fdatasync" : "syncfs" }, "how uploads become durable");
+  const store = new FileChunkStore(
+    layout,
+    (finding, path, bytes) => log.warn({ path, bytes }, finding),
+    syncfs === undefined ? separateSync : new GroupSync(syncfs),
+  );
   const engine = new RecordingEngine({
     store,
     catalog,

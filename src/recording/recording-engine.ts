@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { ChunkUploadResult, SegmentStatus } from "../contract/chunks.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import { ActiveRecording } from "./active-recording.ts";
+import { boundedParallel } from "./bounded-parallel.ts";
 import {
   OverQuotaError,
   OverloadedError,
@@ -24,6 +25,7 @@ import type {
 import type { RecordingListener } from "./recording-listener.ts";
 import { type SegmentView, statusOf } from "./segment-view.ts";
 import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
+import { TrackRegistry } from "./track-registry.ts";
 
 /** Chunks of one segment, as a request brings them. */
 export interface AppendRequest extends SegmentKey {
@@ -45,6 +47,8 @@ export interface RecoveryReport {
   /** Recordings that go on, or whose finalization does. */
   readonly recordings: number;
   readonly segments: number;
+  /** Segments whose files cannot be read; the log names each. */
+  readonly unreadable: number;
   /** Deleted recordings whose files were still there. */
   readonly purged: number;
 }
@@ -66,6 +70,9 @@ interface ActiveEntry {
   touchedAtMs: number;
 }
 
+/** Recordings that are read at once at the start. */
+const PARALLEL_LOADS_MAX = 8;
+
 /** Recordings of stopped calls are let go of from memory after so long without a chunk. */
 const STOPPED_IDLE_MS = 5 * 60_000;
 
@@ -79,12 +86,14 @@ export class RecordingEngine {
   readonly #listeners: RecordingListener[] = [];
   readonly #active = new Map<RecordingId, ActiveEntry>();
   readonly #openFiles: OpenFiles;
+  readonly #tracks: TrackRegistry;
   readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
 
   constructor(parts: RecordingEngineParts) {
     this.#parts = parts;
     this.#pending = new PendingBytes(parts.limits);
+    this.#tracks = new TrackRegistry(parts.catalog);
     this.#openFiles = new OpenFiles(parts.limits.openSegmentsMax, (writer) => {
       void this.#track(writer.suspend()).catch((error: unknown) => {
         parts.log.warn({ err: error, ...writer.key }, "a chunk file could not be closed");
@@ -94,19 +103,17 @@ export class RecordingEngine {
 
   /** Recovers what a crash or a stop left: call it once, before anything else. */
   async start(): Promise<RecoveryReport> {
-    const { catalog, store } = this.#parts;
-    const deleted = await catalog.deletedNotPurged();
-    for (const recordingId of deleted) {
-      await store.deleteRecording(recordingId);
-      await catalog.markPurged(recordingId);
-    }
+    const { catalog } = this.#parts;
+    const purged = await this.#finishDeletions();
     const records = await catalog.recordingsInState(["recording", "finalizing"]);
     let segments = 0;
-    for (const { recordingId } of records) {
+    let unreadable = 0;
+    await boundedParallel(records, PARALLEL_LOADS_MAX, async ({ recordingId }) => {
       const active = await this.#load(recordingId);
       segments += active.writers.size;
-    }
-    return { recordings: records.length, segments, purged: deleted.length };
+      unreadable += active.unreadable.size;
+    });
+    return { recordings: records.length, segments, unreadable, purged };
   }
 
   /** Refuses new work, waits for what is under way and closes every file. */
@@ -316,6 +323,22 @@ export class RecordingEngine {
     log.info({ recordingId }, "recording deleted");
   }
 
+  /** Files that cannot be removed now are tried again at the next start. */
+  async #finishDeletions(): Promise<number> {
+    const { catalog, store, log } = this.#parts;
+    let purged = 0;
+    for (const recordingId of await catalog.deletedNotPurged()) {
+      try {
+        await store.deleteRecording(recordingId);
+        await catalog.markPurged(recordingId);
+        purged += 1;
+      } catch (error) {
+        log.error({ err: error, recordingId }, "a deleted recording's files cannot be removed");
+      }
+    }
+    return purged;
+  }
+
   /** The recording's state in memory, for a chunk: neither deleted nor past its late uploads. */
   async #loadOpen(recordingId: RecordingId): Promise<ActiveRecording> {
     const active = await this.#load(recordingId);
@@ -352,7 +375,7 @@ export class RecordingEngine {
       known.touchedAtMs = touchedAtMs;
       return known.loading;
     }
-    const loading = ActiveRecording.load(recordingId, this.#parts);
+    const loading = ActiveRecording.load(recordingId, { ...this.#parts, tracks: this.#tracks });
     this.#active.set(recordingId, { loading, touchedAtMs });
     return loading.then(
       async (active) => {

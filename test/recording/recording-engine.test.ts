@@ -11,7 +11,11 @@ import {
   trackIdSchema,
 } from "../../src/contract/ids.ts";
 import type { RecordingLimits } from "../../src/recording/limits.ts";
-import { type AppendRequest, RecordingEngine } from "../../src/recording/recording-engine.ts";
+import {
+  type AppendRequest,
+  RecordingEngine,
+  type RecoveryReport,
+} from "../../src/recording/recording-engine.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { textOf } from "../suites/chunk-store.ts";
@@ -39,6 +43,7 @@ describe("RecordingEngine", () => {
   let catalog: SqliteCatalog;
   let store: FileChunkStore;
   let engine: RecordingEngine;
+  let report: RecoveryReport;
   let changes: RecordingId[];
   let recordingId: RecordingId;
   let segmentId: SegmentId;
@@ -60,7 +65,7 @@ describe("RecordingEngine", () => {
       recordingChanged: (changed) => changes.push(changed),
       recordingDeleted: () => Promise.resolve(),
     });
-    await engine.start();
+    report = await engine.start();
   };
 
   const stop = async (): Promise<void> => {
@@ -205,6 +210,22 @@ describe("RecordingEngine", () => {
     expect(await storedText()).toBe("bc");
     const [view] = await engine.segments(recordingId);
     expect(view).toMatchObject({ participantId: "alice", trackId: "camera", segmentId });
+  });
+
+  test("starts in spite of a segment that cannot be read, and keeps the others going", async () => {
+    await engine.append(request(0, [HEADER]));
+    const broken = newSegmentId();
+    await engine.append(request(0, [HEADER], { segmentId: broken }));
+    await stop();
+    const path = new RecordingsLayout(directory.path).segmentPath(recordingId, broken);
+    await Bun.write(path, "no chunk file any more");
+    await start();
+    expect(report).toMatchObject({ recordings: 1, segments: 1, unreadable: 1 });
+    await engine.append(request(1, ["next"]));
+    await expect(engine.append(request(1, ["next"], { segmentId: broken }))).rejects.toMatchObject({
+      code: "storage-failed",
+    });
+    expect(await Bun.file(path).text()).toBe("no chunk file any more");
   });
 
   test("keeps more segments going than it may hold files open for", async () => {

@@ -64,24 +64,6 @@ describe("a chunk file", () => {
 
   afterEach(() => rm(directory, { recursive: true }));
 
-  test("cut at any byte is recovered to the frames before the cut, and goes on", async () => {
-    const whole = await readFile(path);
-    const frameEnds = [whole.length];
-    for (const byteLength of [3, 3, 4]) {
-      frameEnds.unshift((frameEnds[0] ?? 0) - FRAME_HEADER_BYTES - byteLength);
-    }
-    const words = ["zero", "one", "two"];
-    for (let cut = frameEnds[0] ?? 0; cut <= whole.length; cut += 1) {
-      await writeFile(path, whole.subarray(0, cut));
-      const there = words.slice(0, frameEnds.filter((end) => end <= cut).length - 1);
-      const log = await newStore().open(recordingId, segmentId);
-      expect(log?.state.sequences.count).toBe(there.length);
-      await log?.append([chunkOf(9, "!")]);
-      await log?.close();
-      expect(await readBack()).toBe(`${there.join("")}!`);
-    }
-  });
-
   test("with a tail of zeros, as a crash of the machine can leave it, loses only the tail", async () => {
     const { length } = await readFile(path);
     await truncate(path, length + 5_000);
@@ -90,19 +72,6 @@ describe("a chunk file", () => {
     await log?.close();
     expect(found).toEqual(["torn tail cut off"]);
     expect((await readFile(path)).length).toBe(length);
-  });
-
-  test("with any bit flipped never gives wrong bytes, and keeps the frames around it", async () => {
-    const whole = await readFile(path);
-    const start = whole.length - 10 - 3 * FRAME_HEADER_BYTES;
-    for (let byte = start; byte < whole.length; byte += 1) {
-      const flipped = Buffer.from(whole);
-      flipped.writeUInt8(flipped.readUInt8(byte) ^ (1 << (byte % 8)), byte);
-      await writeFile(path, flipped);
-      const text = await readBack();
-      // A payload that is not of the last write is found out when it is read, and named.
-      expect(["onetwo", "onetwo[0]", "zerotwo", "zerotwo[1]", "zeroone"]).toContain(text);
-    }
   });
 
   test("with a damaged chunk takes it again", async () => {

@@ -31,10 +31,14 @@ export interface TracedServer extends AsyncDisposable {
 /**
  * Starts the server under strace.
  *
- * @param logDirectory where the log goes, which one server uses */
+ * @param logDirectory where the log goes
+ * @param faults calls that fail now and then, as strace takes them: `syncfs:error=EIO:when=2+3`. Each
+ * thread counts its own calls
+ */
 export async function startTracedServer(
   logDirectory: string,
   options: ServerOptions,
+  faults: readonly string[] = [],
 ): Promise<TracedServer> {
   const logPath = join(logDirectory, `${Bun.randomUUIDv7()}.strace`);
   const strace = [
@@ -43,6 +47,7 @@ export async function startTracedServer(
     "-D",
     "--seccomp-bpf",
     ...traceOptions(logPath),
+    ...faults.flatMap((fault) => ["-e", `inject=${fault}`]),
   ];
   const server = await startServer({ ...options, launcher: strace });
   return {

@@ -77,7 +77,20 @@ const environmentSchema = z.object({
     1,
     64 * BYTES_MAX,
     512 * MIB,
-    "Bytes of all request bodies that may be in memory at once; beyond them clients are told to come again.",
+    "Bytes of all request bodies that may be in memory at once, each a fair share; beyond it clients are told to come again.",
+  ),
+  BODY_IDLE_MS_MAX: wholeNumber(
+    100,
+    TIMER_MS_MAX,
+    10 * SECOND_MS,
+    "How long a request body may stand still; then it is answered with 408 and the connection is closed.",
+  ),
+  // The client library gives up after 30 s, and 1 s more for every 16,000 bytes.
+  BODY_MS_BASE: wholeNumber(
+    100,
+    TIMER_MS_MAX,
+    20 * SECOND_MS,
+    "How long a request body may take, beside 1 s for every 16000 bytes that have arrived.",
   ),
   SEGMENT_PENDING_BYTES_MAX: wholeNumber(
     1,
@@ -89,7 +102,7 @@ const environmentSchema = z.object({
     1,
     64 * BYTES_MAX,
     512 * MIB,
-    "Bytes of all segments that may wait for the disk; beyond them clients are told to come again.",
+    "Bytes of all segments that may wait for the disk, each participant a fair share; beyond it clients are told to come again.",
   ),
   SEGMENT_GAPS_MAX: wholeNumber(0, 1_000_000, 1_024, "Gaps that one segment's sequence may have."),
   RECORDING_SEGMENTS_MAX: wholeNumber(

@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import type { FinalizeLimits } from "./finalize/finalize-limits.ts";
+import type { RequestBodyLimits } from "./http/body-reader.ts";
 import type { RecordingLimits } from "./recording/limits.ts";
 
 /** The bounds of the engine, as the environment sets them. */
@@ -29,5 +30,15 @@ export function finalizeLimits(config: Config): FinalizeLimits {
     runMsBase: config.FFMPEG_RUN_MS_BASE,
     runMsPerMib: config.FFMPEG_RUN_MS_PER_MIB,
     ffmpegMemoryBytesMax: config.FFMPEG_MEMORY_BYTES_MAX,
+  };
+}
+
+/** The bounds of request bodies, as the environment sets them. */
+export function requestBodyLimits(config: Config): RequestBodyLimits {
+  return {
+    requestBytesMax: config.REQUEST_BYTES_MAX,
+    totalRequestBytesMax: config.TOTAL_REQUEST_BYTES_MAX,
+    bodyIdleMsMax: config.BODY_IDLE_MS_MAX,
+    bodyMsBase: config.BODY_MS_BASE,
   };
 }

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import pino, { type Logger } from "pino";
 import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
-import { finalizeLimits, recordingLimits } from "./configured-limits.ts";
+import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
-import { createApp } from "./http/app.ts";
+import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { internalProblemResponse } from "./http/problems.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
@@ -18,9 +18,6 @@ import { makeDirectory, writeFileDurably } from "./storage/durable-files.ts";
 import { FileChunkStore } from "./storage/file-chunk-store.ts";
 import { RecordingsLayout, TEMPORARY_SUFFIX } from "./storage/layout.ts";
 import { SystemClock } from "./system-clock.ts";
-
-/** A connection on which nothing moves for so long is closed; a busy disk may hold an answer. */
-const IDLE_TIMEOUT_SECONDS = 120;
 
 /** What runs, to be ended in the reverse order of its start. */
 type Stop = () => Promise<void>;
@@ -83,10 +80,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     },
     assets: await buildClientAssets(),
     clock,
-    limits: {
-      requestBytesMax: config.REQUEST_BYTES_MAX,
-      totalRequestBytesMax: config.TOTAL_REQUEST_BYTES_MAX,
-    },
+    limits: requestBodyLimits(config),
     log,
   });
   listen(app, config, log, stops);

@@ -4,6 +4,7 @@ import { z } from "zod";
 export const problemCodeSchema = z.enum([
   "invalid-request",
   "unreadable-body",
+  "body-timeout",
   "unsupported-media-type",
   "not-found",
   "recording-not-found",

@@ -23,8 +23,8 @@ export function chunkRoutes({
   return new Elysia({ name: "chunk-routes" }).post(
     "/api/recordings/:recordingId/chunks",
     ({ params: { recordingId }, request }) =>
-      bodies.multipart(request, async (form) => {
-        const { fields, chunks } = await readChunkForm(form);
+      bodies.multipart(request, (form) => {
+        const { fields, chunks } = readChunkForm(form);
         const { participantId, trackId, segmentId, sequence, mimeType } = fields;
         return engine.append({
           recordingId,

@@ -100,7 +100,7 @@ function guideRoutesBelow(
             },
             (path) => `body.${path}`,
           );
-          await numbering.append({ ...key, chunks: await chunkPayloads(form) });
+          await numbering.append({ ...key, chunks: chunkPayloads(form) });
           return { success: true };
         }),
       { parse: "none", detail: DETAILS.uploadChunks },

@@ -4,6 +4,7 @@ import type { Problem, ProblemCode } from "../contract/problem.ts";
 import { AppError, RecordingNotFoundError } from "../recording/errors.ts";
 import { describeErrors } from "./parse-request.ts";
 import {
+  BodyTimeoutError,
   InvalidRequestError,
   RangeNotSatisfiableError,
   RouteNotFoundError,
@@ -24,6 +25,8 @@ export function statusOf(code: ProblemCode): number {
     case "track-not-found":
     case "media-not-ready":
       return 404;
+    case "body-timeout":
+      return 408;
     case "recording-in-progress":
     case "nothing-to-retry":
     case "chunk-conflict":
@@ -58,6 +61,8 @@ function titleOf(code: ProblemCode): string {
       return "The request does not fit the contract";
     case "unreadable-body":
       return "The request body cannot be read";
+    case "body-timeout":
+      return "The request body comes too slowly";
     case "unsupported-media-type":
       return "The content type is not supported here";
     case "not-found":
@@ -128,6 +133,10 @@ function headersOf(error: AppError): Record<string, string> {
   if ("retryAfterMs" in error && typeof error.retryAfterMs === "number") {
     // Whole seconds (RFC 9110, 10.2.3), never less than what was meant.
     return { "retry-after": String(Math.ceil(error.retryAfterMs / 1_000)) };
+  }
+  if (error instanceof BodyTimeoutError) {
+    // Else the rest of the body would still have to be waited for (RFC 9110, 15.5.9).
+    return { connection: "close" };
   }
   if (error instanceof RangeNotSatisfiableError) {
     return { "content-range": `bytes */${error.fileBytes}` };

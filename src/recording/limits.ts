@@ -4,7 +4,7 @@ export interface RecordingLimits {
   readonly chunkBytesMax: number;
   /** Bytes of one segment that may wait for the disk; more is refused with `overloaded`. */
   readonly segmentPendingBytesMax: number;
-  /** Bytes of all segments together that may wait for the disk. */
+  /** Bytes of all segments together that may wait for the disk, each participant a fair share. */
   readonly totalPendingBytesMax: number;
   /** Gaps in one segment's sequences; more is refused with `over-quota`. */
   readonly segmentGapsMax: number;

@@ -249,10 +249,7 @@ export class RecordingEngine {
     this.#refuseWhenStopping();
     const { clock } = this.#parts;
     const byteLength = request.chunks.reduce((sum, { payload }) => sum + payload.length, 0);
-    const release = this.#pending.reserve(
-      `${request.recordingId}/${request.segmentId}`,
-      byteLength,
-    );
+    const release = this.#pending.reserve(request, byteLength);
     try {
       const active = await this.#loadOpen(request.recordingId);
       const writer = this.#writerFor(active, request);

@@ -111,6 +111,12 @@ const environmentSchema = z.object({
     10_000,
     "Segments that one recording may have.",
   ),
+  FREE_SPACE_BYTES_MIN: wholeNumber(
+    0,
+    1024 * 1024 * 1024 * MIB,
+    1024 * MIB,
+    "Bytes that must be free where RECORDINGS_DIR is for a recording to start; those that run go on with less.",
+  ),
   OPEN_SEGMENTS_MAX: wholeNumber(1, 1_000_000, 512, "Chunk files that are held open at once."),
   LATE_UPLOAD_WINDOW_MS: wholeNumber(
     0,
@@ -181,7 +187,7 @@ const environmentSchema = z.object({
     0,
     TIMER_MS_MAX,
     10 * SECOND_MS,
-    "How long a server that was asked to end waits for requests in flight.",
+    "How long a server that was asked to end waits for requests in flight; new ones are answered with 503 meanwhile.",
   ),
 });
 

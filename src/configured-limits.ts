@@ -11,6 +11,7 @@ export function recordingLimits(config: Config): RecordingLimits {
     totalPendingBytesMax: config.TOTAL_PENDING_BYTES_MAX,
     segmentGapsMax: config.SEGMENT_GAPS_MAX,
     recordingSegmentsMax: config.RECORDING_SEGMENTS_MAX,
+    freeSpaceBytesMin: config.FREE_SPACE_BYTES_MIN,
     openSegmentsMax: config.OPEN_SEGMENTS_MAX,
     lateUploadWindowMs: config.LATE_UPLOAD_WINDOW_MS,
   };

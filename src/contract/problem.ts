@@ -20,6 +20,7 @@ export const problemCodeSchema = z.enum([
   "recording-closed",
   "over-quota",
   "overloaded",
+  "server-stopping",
   "storage-full",
   "storage-failed",
   "internal",

@@ -12,6 +12,7 @@ import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
 import { guideRoutes } from "./guide-routes.ts";
 import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
+import { type Intake, intakeGate } from "./intake.ts";
 import { mediaRoutes } from "./media-routes.ts";
 import { openapiRoutes } from "./openapi-routes.ts";
 import { problems } from "./problems.ts";
@@ -33,6 +34,7 @@ export interface AppParts {
   readonly readiness: ReadinessChecks;
   readonly assets: readonly ClientAsset[];
   readonly clock: Clock;
+  readonly intake: Intake;
   readonly limits: RequestBodyLimits;
   readonly log: Logger;
 }
@@ -77,6 +79,7 @@ export async function createApp(parts: AppParts) {
     .onRequest(({ set }) => {
       delete set.headers["vary"];
     })
+    .use(intakeGate(parts.intake))
     .use(accessLog(parts))
     .use(recordingRoutes({ ...parts, bodies }))
     .use(chunkRoutes({ ...parts, bodies }))

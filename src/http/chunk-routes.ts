@@ -53,7 +53,7 @@ export function chunkRoutes({
         answers: {
           200: { means: "The chunks are durable", body: jsonOutput(chunkUploadResultSchema) },
         },
-        problems: [400, 404, 409, 410, 413, 415, 422, 429, 503, 507],
+        problems: [400, 404, 408, 409, 410, 413, 415, 422, 429, 503, 507],
       }),
     },
   );

@@ -10,6 +10,8 @@ export interface RecordingLimits {
   readonly segmentGapsMax: number;
   /** Segments of one recording; more is refused with `over-quota`. */
   readonly recordingSegmentsMax: number;
+  /** With less room on the disk no recording is started; those that run go on. */
+  readonly freeSpaceBytesMin: number;
   /** Chunk files held open at once; the one that was idle longest is closed for the next. */
   readonly openSegmentsMax: number;
   /** How long after its stop a recording takes late chunks. */

@@ -17,6 +17,16 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
+/** The room that is left where recordings are kept. */
+export interface FreeSpace {
+  /**
+   * Bytes that can still be written.
+   *
+   * @throws StorageFailedError
+   */
+  freeBytes(): Promise<number>;
+}
+
 /** Names one track of one recording. */
 export interface TrackKey {
   readonly recordingId: RecordingId;

@@ -3,6 +3,7 @@ import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import { type Container, containerOfHeader } from "../recording/container.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
 import { FfmpegFailedError, MediaMismatchError, MediaUnreadableError } from "./finalize-errors.ts";
+import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
 import { MatroskaFilter } from "./matroska-filter.ts";
@@ -19,6 +20,7 @@ import { SyncAhead } from "./sync-ahead.ts";
 /** What a run has at hand. */
 export interface RemuxContext {
   readonly ffmpeg: FfmpegBinary;
+  readonly confinement: FfmpegConfinement;
   readonly limits: FinalizeLimits;
   /** A directory of this run alone, on the file system of the recordings. */
   readonly workDirectory: string;
@@ -168,13 +170,14 @@ async function pipeIntoFfmpeg(
   outputPath: string,
   uniform: PictureSize | undefined,
   reader: SegmentReader,
-  { ffmpeg, limits, signal }: RemuxContext,
+  { ffmpeg, confinement, limits, signal }: RemuxContext,
 ): Promise<void> {
   const picture = uniform ?? evenSize(plan);
   const syncAhead = new SyncAhead(outputPath);
   try {
     await runFfmpeg({
       ffmpeg,
+      confinement,
       limits,
       task: { container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath },
       input: tellingBytes(payloads, (bytes) => syncAhead.wrote(bytes)),
@@ -211,7 +214,7 @@ async function remuxMp4(
   uniform: PictureSize | undefined,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
-  const { workDirectory, signal, ffmpeg, limits, onProgress } = context;
+  const { workDirectory, signal, ffmpeg, confinement, limits, onProgress } = context;
   const damagedSequences: number[] = [];
   const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
   const payloads = plainPayloads(reader, (sequence) => damagedSequences.push(sequence));
@@ -240,7 +243,8 @@ async function remuxMp4(
       outputPath: path,
     };
     const inputBytes = reader.state.bytes;
-    await runFfmpeg({ ffmpeg, limits, task, input: undefined, inputBytes, onMediaMs, signal });
+    const input = undefined;
+    await runFfmpeg({ ffmpeg, confinement, limits, task, input, inputBytes, onMediaMs, signal });
   }
   const damage = damageOf(reader, damagedSequences, 0);
   const index = await settleMp4Index(path);

@@ -237,7 +237,11 @@ export class JobRunner {
 /** Why a run failed, for the operator. */
 function reasonOf(error: unknown): string {
   if (error instanceof AppError) return error.message;
-  if (systemErrorCode(error) !== undefined) return storageFault(error, "make the MP4").message;
+  const code = systemErrorCode(error);
+  // Codes that begin so are of a program's mistakes, not of the system (Node.js, Errors).
+  if (code !== undefined && !code.startsWith("ERR_")) {
+    return storageFault(error, "make the MP4").message;
+  }
   // What was not raised on purpose says nothing to an operator; the log has all of it.
   return "Finalizing failed for an internal reason, which is in the server's log.";
 }

@@ -12,6 +12,7 @@ import {
 import type { SegmentReader } from "../recording/ports.ts";
 import { MediaUnreadableError } from "./finalize-errors.ts";
 import type { SourceCounts } from "./media-check.ts";
+import { refuseImpossibleSampleCounts } from "./mp4-sample-bounds.ts";
 import { PacketCounter } from "./packet-counter.ts";
 import {
   type SourceStream,
@@ -58,6 +59,7 @@ export function plainPayloads(
  * @throws MediaUnreadableError
  */
 export async function probeFile(path: string, signal: AbortSignal): Promise<FileProbe> {
+  await refuseImpossibleSampleCounts(path, signal);
   const input = new Input({ source: new FilePathSource(path), formats: [MP4, WEBM, MATROSKA] });
   try {
     const video = await input.getPrimaryVideoTrack();

@@ -101,6 +101,7 @@ function expectGoodEnd({ end, reason, files, media }: TrialOutcome): void {
   else expect(reason).toMatch(/\.$/);
   // An error that nobody foresaw is told in these words.
   expect(reason ?? "").not.toContain("internal reason");
+  expect(reason ?? "").not.toContain("The disk failed");
   expect(files).toEqual(media === null ? [] : ["media.mp4"]);
   expect(media !== null).toBe(end === "complete" || end === "degraded");
 }

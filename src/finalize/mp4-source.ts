@@ -9,7 +9,6 @@ import {
   MP4,
   WEBM,
 } from "mediabunny";
-import type { SegmentReader } from "../recording/ports.ts";
 import { MediaUnreadableError } from "./finalize-errors.ts";
 import type { SourceCounts } from "./media-check.ts";
 import { refuseImpossibleSampleCounts } from "./mp4-sample-bounds.ts";
@@ -42,14 +41,6 @@ export async function writePayloads(
   } finally {
     await handle.close();
   }
-}
-
-/** The payloads of a segment with the sequences of those that are damaged told to `onDamaged`. */
-export function plainPayloads(
-  reader: SegmentReader,
-  onDamaged: (sequence: number) => void,
-): AsyncIterable<Uint8Array> {
-  return reader.payloads(onDamaged);
 }
 
 /**

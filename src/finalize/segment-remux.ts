@@ -10,7 +10,8 @@ import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
 import { type SourceCounts, checkMedia } from "./media-check.ts";
-import { plainPayloads, probeFile, writePayloads } from "./mp4-source.ts";
+import { writeWholeFragments } from "./mp4-fragments.ts";
+import { probeFile, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
@@ -73,11 +74,7 @@ export async function segmentStreams(
 ): Promise<SourceStreams> {
   if ((await containerOf(reader)) === "matroska") return (await probeMatroska(reader)).streams;
   const path = join(context.workDirectory, `${crypto.randomUUID()}.source`);
-  await writePayloads(
-    plainPayloads(reader, () => {}),
-    path,
-    context.signal,
-  );
+  await writeWholeFragments(reader, path, () => {}, context.signal);
   return (await probeFile(path, context.signal)).streams;
 }
 
@@ -217,8 +214,8 @@ async function remuxMp4(
   const { workDirectory, signal, ffmpeg, confinement, limits, onProgress } = context;
   const damagedSequences: number[] = [];
   const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
-  const payloads = plainPayloads(reader, (sequence) => damagedSequences.push(sequence));
-  await writePayloads(payloads, sourcePath, signal);
+  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
+  const droppedBytes = await writeWholeFragments(reader, sourcePath, onDamaged, signal);
   const { streams, counts } = await probeFile(sourcePath, signal);
   const plan = planOrThrow(withPackets(streams, counts), context, uniform);
   const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
@@ -246,7 +243,7 @@ async function remuxMp4(
     const input = undefined;
     await runFfmpeg({ ffmpeg, confinement, limits, task, input, inputBytes, onMediaMs, signal });
   }
-  const damage = damageOf(reader, damagedSequences, 0);
+  const damage = damageOf(reader, damagedSequences, droppedBytes);
   const index = await settleMp4Index(path);
   if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
   return verified({ path, plan, counts, index, damage }, isIncomplete(reader, damage));

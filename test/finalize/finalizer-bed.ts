@@ -96,11 +96,16 @@ export class FinalizerBed implements AsyncDisposable {
     return this.#directory.path;
   }
 
+  /** Opens the catalogue alone, to bring it into the state that a crash left. */
+  async startCatalog(): Promise<void> {
+    await Bun.$`mkdir -p ${this.layout.rootDirectory}`;
+    this.catalog = await SqliteCatalog.open(this.layout.catalogPath, this.clock);
+  }
+
   async start(ffmpeg: FfmpegBinary): Promise<void> {
     const { clock, layout } = this;
     const log = pino({ level: "silent" });
-    await Bun.$`mkdir -p ${layout.rootDirectory}`;
-    this.catalog = await SqliteCatalog.open(layout.catalogPath, clock);
+    await this.startCatalog();
     this.store = new FileChunkStore(layout, () => undefined);
     this.engine = new RecordingEngine({
       store: this.store,

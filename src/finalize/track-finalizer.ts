@@ -1,5 +1,5 @@
 import { mkdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { SegmentSummary } from "../contract/recordings.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type {
@@ -13,7 +13,9 @@ import type {
 import { summaryOf } from "../recording/segment-view.ts";
 import { publishFile, syncDirectory } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
+import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
+import { workDirectoryOf } from "./half-made-files.ts";
 import { type JoinedMedia, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
 
@@ -32,15 +34,8 @@ export interface TrackRun {
   readonly segments: readonly SegmentSummary[];
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
+  readonly confinement: FfmpegConfinement;
   readonly signal: AbortSignal;
-}
-
-/**
- * Directory in a track's own for the files of a run that are not finished. Runs of a track never
- * overlap, so what lies in it when one begins is litter of an interrupted one.
- */
-export function workDirectoryOf(layout: RecordingsLayout, key: TrackKey): string {
-  return join(layout.trackDirectory(key), "finalizing");
 }
 
 /**
@@ -52,7 +47,7 @@ export function workDirectoryOf(layout: RecordingsLayout, key: TrackKey): string
  * errors, the signal's reason
  */
 export async function finalizeTrack(
-  { key, segments, onProgress, signal }: TrackRun,
+  { key, segments, onProgress, confinement, signal }: TrackRun,
   parts: TrackFinalizerParts,
 ): Promise<TrackResult> {
   const { layout } = parts;
@@ -69,7 +64,7 @@ export async function finalizeTrack(
     if (usable.length === 0) return resultOf(readers, usable, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
-    const context = { ffmpeg, limits, workDirectory, signal, onProgress };
+    const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress };
     const joined = await joinSegments(usable, context);
     const media = await publish(joined, key, signal, parts);
     return resultOf(readers, usable, joined, media);

@@ -17,6 +17,16 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
+/** The room that is left where recordings are kept. */
+export interface FreeSpace {
+  /**
+   * Bytes that can still be written.
+   *
+   * @throws StorageFailedError
+   */
+  freeBytes(): Promise<number>;
+}
+
 /** Names one track of one recording. */
 export interface TrackKey {
   readonly recordingId: RecordingId;
@@ -260,8 +270,8 @@ export interface JobQueue {
   ): Promise<"ended" | "again">;
   /** Puts a failed run back, to be taken again at once. */
   retry(key: TrackKey, error: string): Promise<void>;
-  /** After a crash: what was running is queued again. Gives how many there were. */
-  requeueInterrupted(): Promise<number>;
+  /** After a crash: what was running is queued again, and given. */
+  requeueInterrupted(): Promise<TrackKey[]>;
   /** Jobs of a recording. */
   jobs(recordingId: RecordingId): Promise<FinalizeJob[]>;
   /** Forgets the jobs of a recording. */

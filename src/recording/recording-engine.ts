@@ -5,19 +5,21 @@ import { ActiveRecording } from "./active-recording.ts";
 import { boundedParallel } from "./bounded-parallel.ts";
 import {
   OverQuotaError,
-  OverloadedError,
   RecordingClosedError,
   RecordingInProgressError,
   RecordingNotFoundError,
   SegmentNotFoundError,
+  ServerStoppingError,
+  StorageFullError,
 } from "./errors.ts";
-import { OVERLOADED_RETRY_AFTER_MS, type RecordingLimits } from "./limits.ts";
+import type { RecordingLimits } from "./limits.ts";
 import { OpenFiles } from "./open-files.ts";
 import { PendingBytes } from "./pending-bytes.ts";
 import type {
   Catalog,
   ChunkStore,
   Clock,
+  FreeSpace,
   RecordingMetadata,
   RecordingRecord,
   SegmentKey,
@@ -58,6 +60,7 @@ export interface RecordingEngineParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly freeSpace: FreeSpace;
   readonly limits: RecordingLimits;
   readonly log: Logger;
   readonly newRecordingId: () => RecordingId;
@@ -134,12 +137,17 @@ export class RecordingEngine {
     this.#listeners.push(listener);
   }
 
-  /** Starts a recording; it is durable when it resolves. */
+  /**
+   * Starts a recording; it is durable when it resolves.
+   *
+   * @throws StorageFullError when so little space is free that it is better left to those that run
+   */
   async startRecording(request: {
     readonly name?: string | undefined;
     readonly metadata?: RecordingMetadata | undefined;
   }): Promise<RecordingRecord> {
     this.#refuseWhenStopping();
+    await this.#refuseWhenNearlyFull();
     const record: RecordingRecord = {
       recordingId: this.#parts.newRecordingId(),
       name: request.name ?? null,
@@ -256,10 +264,7 @@ export class RecordingEngine {
     this.#refuseWhenStopping();
     const { clock } = this.#parts;
     const byteLength = request.chunks.reduce((sum, { payload }) => sum + payload.length, 0);
-    const release = this.#pending.reserve(
-      `${request.recordingId}/${request.segmentId}`,
-      byteLength,
-    );
+    const release = this.#pending.reserve(request, byteLength);
     try {
       const active = await this.#loadOpen(request.recordingId);
       const writer = this.#writerFor(active, request);
@@ -433,9 +438,16 @@ export class RecordingEngine {
   }
 
   #refuseWhenStopping(): void {
-    if (this.#stopping) {
-      throw new OverloadedError("The server is stopping.", OVERLOADED_RETRY_AFTER_MS);
-    }
+    if (this.#stopping) throw new ServerStoppingError();
+  }
+
+  async #refuseWhenNearlyFull(): Promise<void> {
+    const freeBytes = await this.#parts.freeSpace.freeBytes();
+    const { freeSpaceBytesMin } = this.#parts.limits;
+    if (freeBytes >= freeSpaceBytesMin) return;
+    throw new StorageFullError(
+      `${freeBytes} bytes are free; a recording is started with ${freeSpaceBytesMin} or more.`,
+    );
   }
 
   /** Makes `stop` wait for an operation. */

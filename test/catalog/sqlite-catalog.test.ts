@@ -176,7 +176,7 @@ describe("SqliteCatalog", () => {
     catalog.jobs.reportProgress(key, 0.5);
     expect(await catalog.jobs.jobs(key.recordingId)).toMatchObject([{ progress: 0.5 }]);
     await reopen();
-    expect(await catalog.jobs.requeueInterrupted()).toBe(1);
+    expect(await catalog.jobs.requeueInterrupted()).toEqual([key]);
     expect(await catalog.jobs.take()).toMatchObject({ ...key, attempts: 2, progress: 0 });
   });
 

@@ -12,6 +12,9 @@ import { reportCampaign } from "./support/report-campaign.ts";
 import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 import { smallDisk, smallDiskObstacle } from "./support/small-disk.ts";
 
+/** These disks are full on purpose, and smaller than what is kept free by default. */
+const NO_FLOOR = { FREE_SPACE_BYTES_MIN: "0" };
+
 const MIB = 1024 * 1024;
 const DISK_BYTES = 48 * MIB;
 const SEGMENTS = 6;
@@ -53,7 +56,7 @@ test.skipIf(obstacle !== undefined)(
     const random = new SeededRandom(campaignSeed());
     await using disk = await smallDisk(DISK_BYTES);
     const recordingsDirectory = join(disk.path, "recordings");
-    await using server = await startServer({ recordingsDirectory });
+    await using server = await startServer({ recordingsDirectory, env: NO_FLOOR });
     const api = new RecordingsApi(server.url);
     const ledger = new AcknowledgementLedger();
     let refused = 0;
@@ -107,7 +110,7 @@ test(
     const random = new SeededRandom(campaignSeed());
     await using directory = await temporaryDirectory();
     const recordingsDirectory = join(directory.path, "recordings");
-    await using server = await startServer({ recordingsDirectory });
+    await using server = await startServer({ recordingsDirectory, env: NO_FLOOR });
     const api = new RecordingsApi(server.url);
     const ledger = new AcknowledgementLedger();
     const recordingId = await api.start();
@@ -158,7 +161,10 @@ test.skipIf(obstacle !== undefined)(
   async () => {
     const random = new SeededRandom(campaignSeed());
     await using disk = await smallDisk(DISK_BYTES);
-    await using server = await startServer({ recordingsDirectory: join(disk.path, "recordings") });
+    await using server = await startServer({
+      recordingsDirectory: join(disk.path, "recordings"),
+      env: NO_FLOOR,
+    });
     const api = new RecordingsApi(server.url);
     const recordingId = await api.start();
     const sizes = { chunks: 1, chunkBytes: CHUNK_BYTES };

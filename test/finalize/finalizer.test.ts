@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmod, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { manifestSchema } from "../../src/contract/manifest.ts";
-import { workDirectoryOf } from "../../src/finalize/track-finalizer.ts";
+import { workDirectoryOf } from "../../src/finalize/half-made-files.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
 import { NothingToRetryError, RecordingNotFoundError } from "../../src/recording/errors.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
@@ -211,6 +211,44 @@ describe("Finalizer", () => {
     },
     MEDIA_TIMEOUT_MS,
   );
+
+  test("a retry that succeeded just before a crash makes the recording ready by the next start", async () => {
+    const record = await bed.finalize({ chunks: vp9 });
+    const { recordingId } = await bed.finalize({ chunks: [Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3)] });
+    expect((await bed.untilState(recordingId, "failed")).reason).not.toBeNull();
+    const { result } = await bed.track(record.recordingId);
+    if (result === null) throw new Error("The other recording has no result.");
+    const key = trackKey(recordingId);
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.jobs.enqueue(key);
+    await bed.catalog.jobs.take();
+    await bed.catalog.saveTrackResult(key, result);
+    await bed.catalog.jobs.finish(key, { state: "done" });
+    await bed.catalog.close();
+    await bed.start(ffmpeg);
+    expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
+  });
+
+  test("half-made files of a run that a crash interrupted are gone after the next start", async () => {
+    const { recordingId } = await bed.finalize({ chunks: vp9 });
+    const key = trackKey(recordingId);
+    const workDirectory = workDirectoryOf(bed.layout, key);
+    const manifestPath = `${bed.layout.manifestPath(recordingId)}.${crypto.randomUUID()}.tmp`;
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.jobs.enqueue(key);
+    await bed.catalog.jobs.take();
+    await bed.catalog.close();
+    await mkdir(workDirectory);
+    await writeFile(join(workDirectory, "half.mp4"), "half");
+    await writeFile(manifestPath, "{");
+    await bed.start(ffmpeg);
+    await bed.untilTrack(recordingId, "the job is done again", ({ job }) => job?.state === "done");
+    expect(await readdir(bed.layout.trackDirectory(key))).toEqual(["media.mp4"]);
+    const names = await readdir(bed.layout.recordingDirectory(recordingId));
+    expect(names.toSorted()).toEqual(["manifest.json", "segments", "tracks"]);
+  });
 
   test("there is nothing to retry of a ready recording, and none of an unknown one", async () => {
     const { recordingId } = await bed.finalize();

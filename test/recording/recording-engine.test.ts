@@ -17,6 +17,7 @@ import {
   type RecoveryReport,
 } from "../../src/recording/recording-engine.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
+import { FileSystemSpace } from "../../src/storage/free-space.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { textOf } from "../suites/chunk-store.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -29,6 +30,7 @@ const LIMITS: RecordingLimits = {
   totalPendingBytesMax: 8_000,
   segmentGapsMax: 3,
   recordingSegmentsMax: 3,
+  freeSpaceBytesMin: 1,
   openSegmentsMax: 2,
   lateUploadWindowMs: 60_000,
 };
@@ -56,6 +58,7 @@ describe("RecordingEngine", () => {
       store,
       catalog,
       clock,
+      freeSpace: new FileSystemSpace(directory.path),
       limits: LIMITS,
       log: pino({ level: "silent" }),
       newRecordingId: () => recordingIdSchema.parse(Bun.randomUUIDv7()),
@@ -328,6 +331,8 @@ describe("RecordingEngine", () => {
   test("refuses new work while it stops", async () => {
     await engine.append(request(0, [HEADER]));
     await engine.stop();
-    await expect(engine.append(request(1, ["b"]))).rejects.toMatchObject({ code: "overloaded" });
+    await expect(engine.append(request(1, ["b"]))).rejects.toMatchObject({
+      code: "server-stopping",
+    });
   });
 });

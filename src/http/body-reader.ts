@@ -12,7 +12,7 @@ export interface RequestBodyLimits {
    * fair share of it (`isFairShare`): large ones are refused long before small ones are.
    */
   readonly totalRequestBytesMax: number;
-  /** How long a body may stand still. */
+  /** How long a body that is read piece by piece may stand still. */
   readonly bodyIdleMsMax: number;
   /** How long a body may take, beside what it takes at `SLOWEST_BODY_BYTES_PER_MS`. */
   readonly bodyMsBase: number;

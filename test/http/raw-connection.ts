@@ -3,8 +3,9 @@ export class RawConnection {
   readonly #received: Buffer[] = [];
   readonly #ended = Promise.withResolvers<void>();
   #socket: Bun.Socket | undefined;
-  #unsent: Buffer = Buffer.alloc(0);
+  #unsent: Uint8Array[] = [];
   #isClosed = false;
+  #taken: PromiseWithResolvers<void> | undefined;
 
   /** Connects to a server by its URL. */
   static async open(serverUrl: string): Promise<RawConnection> {
@@ -47,8 +48,29 @@ export class RawConnection {
 
   /** Sends as soon as the other side takes it; what a closed connection does not take is dropped. */
   send(...parts: readonly (string | Uint8Array)[]): void {
-    this.#unsent = Buffer.concat([this.#unsent, ...parts.map((part) => Buffer.from(part))]);
+    for (const part of parts) {
+      this.#unsent.push(typeof part === "string" ? Buffer.from(part) : part);
+    }
     this.#flush();
+  }
+
+  /**
+   * Sends pieces, each when the one before is taken; resolves when all are, or the connection is closed.
+   */
+  async sendEach(pieces: Iterable<Uint8Array>): Promise<void> {
+    let sinceRest = 0;
+    for (const piece of pieces) {
+      if (this.#isClosed) return;
+      this.send(piece);
+      if (this.#unsent.length === 0) {
+        // Lets others of this process have their turn too.
+        sinceRest += 1;
+        if (sinceRest % 100 === 0) await Bun.sleep(0);
+        continue;
+      }
+      this.#taken = Promise.withResolvers<void>();
+      await Promise.race([this.#taken.promise, this.closed]);
+    }
   }
 
   /** Resets the connection. */
@@ -62,14 +84,24 @@ export class RawConnection {
   }
 
   #flush(): void {
-    if (this.#isClosed || this.#socket === undefined || this.#unsent.length === 0) return;
-    const written = this.#socket.write(this.#unsent);
-    this.#unsent = this.#unsent.subarray(Math.max(0, written));
+    while (!this.#isClosed && this.#socket !== undefined) {
+      const [part] = this.#unsent;
+      if (part === undefined) {
+        this.#taken?.resolve();
+        return;
+      }
+      const written = this.#socket.write(part);
+      if (written < part.length) {
+        this.#unsent[0] = part.subarray(Math.max(0, written));
+        return;
+      }
+      this.#unsent.shift();
+    }
   }
 
   #end(): void {
     this.#isClosed = true;
-    this.#unsent = Buffer.alloc(0);
+    this.#unsent = [];
     this.#ended.resolve();
   }
 }

@@ -7,12 +7,16 @@ export interface RawChunk {
   readonly segmentId: string;
   readonly sequence: number;
   readonly payload: Uint8Array;
+  /** Whether its hash is sent along; it is by default. */
+  readonly withHash?: boolean;
 }
 
 /** A whole HTTP request as it goes over the wire. */
 export interface RawUpload {
   readonly head: string;
   readonly body: Buffer;
+  /** What the body is made of. */
+  readonly parts: readonly Uint8Array[];
 }
 
 const BOUNDARY = "----TrackCaptureByHand";
@@ -24,7 +28,7 @@ export function rawUpload(chunk: RawChunk): RawUpload {
     segmentId: chunk.segmentId,
     sequence: String(chunk.sequence),
     mimeType: "video/webm",
-    sha256_0: createHash("sha256").update(chunk.payload).digest("hex"),
+    ...(chunk.withHash === false ? {} : { sha256_0: sha256Hex(chunk.payload) }),
   };
   const text = Object.entries(fields)
     .map(
@@ -32,17 +36,25 @@ export function rawUpload(chunk: RawChunk): RawUpload {
         `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
     )
     .join("");
-  const body = Buffer.concat([
+  const parts = [
     Buffer.from(
       `${text}--${BOUNDARY}\r\nContent-Disposition: form-data; name="chunk_0"; filename="blob"\r\n\r\n`,
     ),
     chunk.payload,
     Buffer.from(`\r\n--${BOUNDARY}--\r\n`),
-  ]);
+  ];
+  const bytes = parts.reduce((sum, { length }) => sum + length, 0);
   return {
-    head: rawHead(chunk.recordingId, `Content-Length: ${body.length}`),
-    body,
+    head: rawHead(chunk.recordingId, `Content-Length: ${bytes}`),
+    parts,
+    get body() {
+      return Buffer.concat(parts);
+    },
   };
+}
+
+function sha256Hex(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** The head of a chunk upload. */

@@ -175,6 +175,24 @@ describe("Finalizer", () => {
     expect(await bed.store.list(record.recordingId)).toHaveLength(2);
   });
 
+  test("a run that ended before its first packet does not keep the track's others back", async () => {
+    const cluster = Buffer.from(vp9[0] ?? []).indexOf(Buffer.from("1f43b675", "hex"));
+    const headerOnly = (vp9[0] ?? new Uint8Array()).slice(0, cluster);
+    const record = await bed.finalize(
+      { chunks: [headerOnly] },
+      { chunks: vp9 },
+      { chunks: [headerOnly] },
+      { chunks: vp9 },
+    );
+    expect(record.state).toBe("ready");
+    const { result } = await bed.track(record.recordingId);
+    expect(result).toMatchObject({
+      verdict: "degraded",
+      media: { videoPackets: 360, action: "copy" },
+    });
+    expect(result?.reason).toContain("could not be used: The chunks hold no packet");
+  });
+
   test(
     "a failed recording becomes ready when a retry succeeds",
     async () => {

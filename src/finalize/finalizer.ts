@@ -48,6 +48,7 @@ export class Finalizer implements RecordingListener {
       engine: {
         segments: async (recordingId) =>
           this.#foundSegments.get(recordingId) ?? parts.engine.segments(recordingId),
+        unreadableSegments: (recordingId) => parts.engine.unreadableSegments(recordingId),
       },
     };
     this.#runner = new JobRunner(this.#parts, {

@@ -162,6 +162,44 @@ test.each(UPLOAD_POINTS)(
   CAMPAIGN_TIMEOUT_MS,
 );
 
+test(
+  "killed between a write and its sync, a server whose disk fails while it recovers writes anew what it acknowledges",
+  async () => {
+    await using directory = await temporaryDirectory();
+    const recordingsDirectory = join(directory.path, "recordings");
+    await using server = await startServer({ recordingsDirectory });
+    const api = new RecordingsApi(server.url);
+    const upload = await uploadOf(await api.start());
+    const { chunkFile } = allPlaces(recordingsDirectory, upload);
+    await api.upload({ ...upload, sequence: 0, chunks: upload.chunks.slice(0, 2) });
+    await attachFault(server.pid, directory.path, {
+      calls: SYNC_CALLS,
+      outcome: "signal=KILL",
+      paths: [chunkFile],
+    });
+    const late = { ...upload, sequence: 2, chunks: upload.chunks.slice(2, 4) };
+    await untilKilled(server.pid, () => api.upload(late));
+
+    // The first sync of each thread fails; what it was for may be lost, whatever a later one says.
+    const faults = ["fdatasync:error=EIO:when=1"];
+    await using traced = await startTracedServer(directory.path, { recordingsDirectory }, faults);
+    const model = new DurabilityModel(
+      recordingsDirectory,
+      new Map([[upload.segmentId, upload.chunks]]),
+    );
+    await model.distrustBytes(chunkFile, false);
+    const again = new RecordingsApi(traced.server.url);
+    await persistently(() => again.upload(late));
+    await traced.server.kill();
+    const calls = await traced.calls();
+    expect(calls.some(({ injected }) => injected)).toBe(true);
+    const checked = model.run(calls);
+    expect(checked.early).toEqual([]);
+    expect(checked.chunks).toBe(late.chunks.length);
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
 const FINALIZE_POINTS: readonly KillPoint[] = [
   // No other file is renamed before it.
   { name: "before the rename of an MP4", calls: RENAME_CALLS, paths: () => [] },

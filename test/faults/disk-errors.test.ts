@@ -126,7 +126,7 @@ const send = async (upload: SegmentUpload, sequence: number, count = 1): Promise
   ledger.record({ ...upload, sequence }, chunks, await api.upload({ ...upload, sequence, chunks }));
 };
 
-const refusalOf = async (request: Promise<void>): Promise<UnexpectedAnswerError> => {
+const refusalOf = async (request: Promise<unknown>): Promise<UnexpectedAnswerError> => {
   try {
     await request;
   } catch (error) {
@@ -186,6 +186,36 @@ describe("EIO", () => {
       expect(checked.early).toEqual([]);
       expect(checked.chunks).toBe(2);
       await send(upload, 0, 4);
+    },
+    CAMPAIGN_TIMEOUT_MS,
+  );
+
+  test(
+    "at every sync, the catalogue's too, refuses chunks, new tracks, recordings and stops with 503",
+    async () => {
+      const sizes = { chunks: 2, chunkBytes: CHUNK_BYTES };
+      const recordingId = await api.start();
+      const known = Array.from({ length: 6 }, () => randomSegment(recordingId, random, sizes));
+      const unknown = randomSegment(recordingId, random, sizes);
+      await Promise.all(known.map((upload) => send(upload, 0)));
+      const requests: (() => Promise<unknown>)[] = [
+        ...known.map((upload) => () => send(upload, 1)),
+        () => send(unknown, 0),
+        () => api.start(),
+        () => api.stop(recordingId),
+      ];
+      const fault = await attachFault(server.pid, directory.path, {
+        calls: SYNC_CALLS,
+        outcome: "error=EIO",
+        paths: [],
+      });
+      const refusals = await Promise.all(requests.map((request) => refusalOf(request())));
+      await fault.detach();
+      for (const { status, retryAfter, message } of refusals) {
+        expect([status, message]).toEqual([503, message]);
+        expect(Number(retryAfter)).toBeGreaterThan(0);
+      }
+      for (const request of requests) await request();
     },
     CAMPAIGN_TIMEOUT_MS,
   );

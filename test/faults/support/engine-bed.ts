@@ -15,6 +15,7 @@ import {
 import type { RecordingLimits } from "../../../src/recording/limits.ts";
 import { type AppendRequest, RecordingEngine } from "../../../src/recording/recording-engine.ts";
 import { FileChunkStore } from "../../../src/storage/file-chunk-store.ts";
+import { FileSystemSpace } from "../../../src/storage/free-space.ts";
 import { RecordingsLayout } from "../../../src/storage/layout.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { type ModelAppend, modelPayload } from "./segment-model.ts";
@@ -28,6 +29,7 @@ const LIMITS: RecordingLimits = {
   recordingSegmentsMax: 100,
   openSegmentsMax: 2,
   lateUploadWindowMs: 60_000,
+  freeSpaceBytesMin: 1,
 };
 
 /** In memory where the system has such a directory: what a sync costs is not the subject. */
@@ -144,6 +146,7 @@ async function begin(directory: string, clock: ManualClock): Promise<Life> {
     store,
     catalog,
     clock,
+    freeSpace: new FileSystemSpace(directory),
     limits: LIMITS,
     log: pino({ level: "silent" }),
     newRecordingId: () => recordingIdSchema.parse(Bun.randomUUIDv7()),

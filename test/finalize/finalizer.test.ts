@@ -248,6 +248,26 @@ describe("Finalizer", () => {
     expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
   });
 
+  test("a track that crashed the server ten times fails with that reason, and can be retried", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    await bed.send(recordingId, { chunks: vp9 });
+    const key = trackKey(recordingId);
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.advanceRecording(recordingId, "finalizing", { atMs: 0, reason: null });
+    await bed.catalog.jobs.enqueue(key);
+    for (let crash = 0; crash < 10; crash += 1) {
+      await bed.catalog.jobs.take();
+      if (crash < 9) await bed.catalog.jobs.requeueInterrupted();
+    }
+    await bed.catalog.close();
+    await bed.start(ffmpeg);
+    const record = await bed.untilState(recordingId, "failed", "ready");
+    expect(record.reason).toContain("The server ended 10 times");
+    await bed.finalizer.retry(recordingId);
+    expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
+  });
+
   test("half-made files of a run that a crash interrupted are gone after the next start", async () => {
     const { recordingId } = await bed.finalize({ chunks: vp9 });
     const key = trackKey(recordingId);

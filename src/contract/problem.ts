@@ -4,6 +4,7 @@ import { z } from "zod";
 export const problemCodeSchema = z.enum([
   "invalid-request",
   "unreadable-body",
+  "body-timeout",
   "unsupported-media-type",
   "not-found",
   "recording-not-found",
@@ -19,6 +20,7 @@ export const problemCodeSchema = z.enum([
   "recording-closed",
   "over-quota",
   "overloaded",
+  "server-stopping",
   "storage-full",
   "storage-failed",
   "internal",

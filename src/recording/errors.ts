@@ -101,6 +101,16 @@ export class OverloadedError extends AppError {
   }
 }
 
+/** The server ends; another one, or the same one started again, takes the request. */
+export class ServerStoppingError extends AppError {
+  readonly code = "server-stopping";
+  readonly retryAfterMs = 2_000;
+
+  constructor() {
+    super("The server is stopping. Come again when it has started anew.");
+  }
+}
+
 /** No space is left on the disk; nothing of the request was kept. */
 export class StorageFullError extends AppError {
   readonly code = "storage-full";

@@ -1,8 +1,9 @@
-// `bun run bench [ingest] [finalize] [memory] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [memory] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
 import { benchFinalize } from "./finalize-bench.ts";
-import { benchIngest } from "./ingest-bench.ts";
+import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
+import { benchSync } from "./sync-bench.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -16,11 +17,16 @@ const { values, positionals } = parseArgs({
 });
 
 const runs = Number(values.runs);
-const asked = new Set(positionals.length === 0 ? ["ingest", "finalize", "memory"] : positionals);
+const durationMs = Number(values.seconds) * 1_000;
+const asked = new Set(
+  positionals.length === 0 ? ["sync", "ingest", "ack", "finalize", "memory"] : positionals,
+);
 
+if (asked.has("sync")) await benchSync({ runs, durationMs: durationMs / 3 });
 if (asked.has("ingest")) {
-  await benchIngest({ runs, durationMs: Number(values.seconds) * 1_000, connections: 50 });
+  for (const connections of [50, 500]) await benchIngest({ runs, durationMs }, connections);
 }
+if (asked.has("ack")) await benchAcknowledgement({ runs, durationMs }, 200);
 if (asked.has("finalize")) {
   await benchFinalize({ runs, minutes: values.minutes.split(",").map(Number) });
 }

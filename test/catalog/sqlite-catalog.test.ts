@@ -50,7 +50,7 @@ describe("SqliteCatalog", () => {
       participantId: participantIdSchema.parse("alice"),
       trackId: trackIdSchema.parse(track),
     };
-    await catalog.addTrack(key);
+    await catalog.addTracks([key]);
     return key;
   };
 
@@ -120,8 +120,8 @@ describe("SqliteCatalog", () => {
 
   test("keeps tracks in the order of their addition, each once, with result and job", async () => {
     const key = await addTrack("screen");
-    await catalog.addTrack({ ...key, trackId: trackIdSchema.parse("camera") });
-    await catalog.addTrack(key);
+    await catalog.addTracks([{ ...key, trackId: trackIdSchema.parse("camera") }]);
+    await catalog.addTracks([key]);
     await catalog.saveTrackResult(key, RESULT);
     await catalog.jobs.enqueue(key);
     await reopen();

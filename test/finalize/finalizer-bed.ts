@@ -22,6 +22,7 @@ import {
 import type { RecordingRecord, TrackKey, TrackRecord } from "../../src/recording/ports.ts";
 import { RecordingEngine } from "../../src/recording/recording-engine.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
+import { FileSystemSpace } from "../../src/storage/free-space.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -110,7 +111,9 @@ export class FinalizerBed implements AsyncDisposable {
       store: this.store,
       catalog: this.catalog,
       clock,
+      freeSpace: new FileSystemSpace(layout.rootDirectory),
       limits: {
+        freeSpaceBytesMin: 0,
         chunkBytesMax: 2 ** 28,
         segmentPendingBytesMax: 2 ** 28,
         totalPendingBytesMax: 2 ** 28,

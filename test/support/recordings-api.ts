@@ -37,9 +37,12 @@ export interface ChunkUpload extends TrackName {
 /** The answer was not of the status that it should have had. */
 export class UnexpectedAnswerError extends Error {
   readonly status: number;
-  constructor(request: string, status: number, body: string) {
+  /** The header `Retry-After`. */
+  readonly retryAfter: string | null;
+  constructor(request: string, status: number, body: string, retryAfter: string | null) {
     super(`${request} answered ${status}: ${body}`);
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -149,7 +152,12 @@ export class RecordingsApi {
 }
 
 async function unexpected(request: string, response: Response): Promise<UnexpectedAnswerError> {
-  return new UnexpectedAnswerError(request, response.status, await response.text());
+  return new UnexpectedAnswerError(
+    request,
+    response.status,
+    await response.text(),
+    response.headers.get("retry-after"),
+  );
 }
 
 /** A track of a recording; throws when it is not there. */

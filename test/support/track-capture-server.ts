@@ -15,6 +15,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** By default a temporary one that is removed with the server. */
   readonly recordingsDirectory?: string;
+  /** A program that becomes the server by `exec`, with its arguments, such as `prlimit --nofile=64`. */
+  readonly launcher?: readonly string[];
 }
 
 /** The real server, in a process of its own. */
@@ -43,7 +45,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TrackCap
     options.recordingsDirectory === undefined ? await temporaryDirectory() : undefined;
   const recordingsDirectory = options.recordingsDirectory ?? `${directory?.path}/recordings`;
 
-  const child = Bun.spawn([process.execPath, "src/main.ts"], {
+  const child = Bun.spawn([...(options.launcher ?? []), process.execPath, "src/main.ts"], {
     cwd: projectRoot,
     env: {
       ...process.env,

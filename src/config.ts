@@ -83,14 +83,14 @@ const environmentSchema = z.object({
     100,
     TIMER_MS_MAX,
     10 * SECOND_MS,
-    "How long a request body may stand still; then it is answered with 408 and the connection is closed.",
+    "How long a request body of more than 1 MiB may stand still; then it is answered with 408 and its connection is closed.",
   ),
   // The client library gives up after 30 s, and 1 s more for every 16,000 bytes.
   BODY_MS_BASE: wholeNumber(
     100,
     TIMER_MS_MAX,
     20 * SECOND_MS,
-    "How long a request body may take, beside 1 s for every 16000 bytes that have arrived.",
+    "How long a request body may take, beside 1 s for every 16000 bytes of it; then it is answered with 408 and its connection is closed.",
   ),
   SEGMENT_PENDING_BYTES_MAX: wholeNumber(
     1,

@@ -6,7 +6,7 @@ import { type SegmentView, summaryOf } from "../recording/segment-view.ts";
 import { writeFileDurably } from "../storage/durable-files.ts";
 import { JobRunner, type JobRunnerParts, isOfTrack } from "./job-runner.ts";
 import { buildManifest } from "./manifest.ts";
-import { removeHalfMadeFiles, removeHalfMadeManifests } from "./half-made-files.ts";
+import { recoverFinalizations } from "./crash-recovery.ts";
 import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
@@ -48,6 +48,7 @@ export class Finalizer implements RecordingListener {
       engine: {
         segments: async (recordingId) =>
           this.#foundSegments.get(recordingId) ?? parts.engine.segments(recordingId),
+        unreadableSegments: (recordingId) => parts.engine.unreadableSegments(recordingId),
       },
     };
     this.#runner = new JobRunner(this.#parts, {
@@ -58,44 +59,16 @@ export class Finalizer implements RecordingListener {
 
   /** Takes up what an earlier process left. Call it after the engine's start. */
   async start(): Promise<void> {
-    const { catalog, queue, clock, limits, log } = this.#parts;
-    const interrupted = await queue.requeueInterrupted();
-    const unfinished = await catalog.recordingsInState(["finalizing"]);
-    const finished = await catalog.recordingsInState(["ready", "failed"]);
-    for (const record of finished) {
-      // A crash came between the last retry that succeeded and telling so.
-      if (record.state === "failed" && (await this.#isDone(record))) unfinished.push(record);
-    }
-    const halfMadeFiles = await this.#tidy(interrupted, unfinished);
+    const { clock, limits, log } = this.#parts;
+    const { interrupted, halfMadeFiles, unfinished, finished } = await recoverFinalizations(
+      this.#parts,
+    );
     for (const { recordingId } of unfinished) this.#consider(recordingId);
     const sinceMs = clock.nowMs() - limits.lateUploadWindowMs;
     const open = finished.filter(({ stoppedAtMs }) => (stoppedAtMs ?? 0) > sinceMs);
     this.#lookingBack = this.#lookBack(open);
     this.#runner.wake();
-    log.info(
-      { interrupted: interrupted.length, unfinished: unfinished.length, halfMadeFiles },
-      "finalizer started",
-    );
-  }
-
-  async #isDone({ recordingId }: RecordingRecord): Promise<boolean> {
-    const tracks = await this.#parts.catalog.tracks(recordingId);
-    return tracks.every(({ job }) => job?.state === "done");
-  }
-
-  /** Removes what runs that a crash interrupted left, and gives how many files that were. */
-  async #tidy(
-    interrupted: readonly TrackKey[],
-    unfinished: readonly RecordingRecord[],
-  ): Promise<number> {
-    const { layout } = this.#parts;
-    let files = 0;
-    for (const key of interrupted) files += await removeHalfMadeFiles(layout, key);
-    // The manifest is written after the last run, too.
-    for (const { recordingId } of unfinished) {
-      files += await removeHalfMadeManifests(layout, recordingId);
-    }
-    return files;
+    log.info({ interrupted, unfinished: unfinished.length, halfMadeFiles }, "finalizer started");
   }
 
   /** Ends what is under way, to be taken up again by the next start, and waits for that. */

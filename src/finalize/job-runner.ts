@@ -1,16 +1,20 @@
 import type { Logger } from "pino";
-import type { RecordingId } from "../contract/ids.ts";
+import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import { AppError } from "../recording/errors.ts";
 import type { Catalog, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
 import type { SegmentView } from "../recording/segment-view.ts";
 import { storageFault, systemErrorCode } from "../storage/storage-fault.ts";
 import { FinalizeError } from "./finalize-errors.ts";
 import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
+import { withUnreadable } from "./segment-report.ts";
 import { type TrackFinalizerParts, finalizeTrack } from "./track-finalizer.ts";
 
 /** What the runner is made of. */
 export interface JobRunnerParts extends TrackFinalizerParts {
-  readonly engine: { segments(recordingId: RecordingId): Promise<readonly SegmentView[]> };
+  readonly engine: {
+    segments(recordingId: RecordingId): Promise<readonly SegmentView[]>;
+    unreadableSegments(recordingId: RecordingId): Promise<readonly SegmentId[]>;
+  };
   readonly catalog: Catalog;
   readonly queue: JobQueue;
   readonly log: Logger;
@@ -178,7 +182,7 @@ export class JobRunner {
     const confinement = await this.#confinement;
     const views = await engine.segments(key.recordingId);
     let toldMs = -Infinity;
-    const result = await finalizeTrack(
+    const made = await finalizeTrack(
       {
         key,
         segments: views.filter((view) => isOfTrack(view, key)).map(({ summary }) => summary),
@@ -193,6 +197,10 @@ export class JobRunner {
       },
       this.#parts,
     );
+    const result = {
+      ...made,
+      ...withUnreadable(made, await engine.unreadableSegments(key.recordingId)),
+    };
     await catalog.saveTrackResult(key, result);
     await this.#observer.trackFinalized(key);
     const { verdict, reason, media } = result;

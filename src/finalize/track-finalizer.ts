@@ -60,7 +60,10 @@ export async function finalizeTrack(
       if (reader !== undefined) readers.push(reader);
     }
     readers.sort((a, b) => a.description.openedAtMs - b.description.openedAtMs);
-    const usable = readers.filter((reader) => unusableReason(reader) === null);
+    const usable: SegmentReader[] = [];
+    for (const reader of readers) {
+      if (unusableReason(reader) === null && !(await isHeaderDamaged(reader))) usable.push(reader);
+    }
     if (usable.length === 0) return resultOf(readers, usable, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
@@ -117,6 +120,17 @@ async function syncAncestors(from: string, to: string): Promise<void> {
   await Promise.all(directories.map((directory) => syncDirectory(directory)));
 }
 
+/** Whether the bytes of chunk 0 are not those that were acknowledged. */
+async function isHeaderDamaged(reader: SegmentReader): Promise<boolean> {
+  let isDamaged = false;
+  const chunks = reader.chunks((sequence) => {
+    isDamaged ||= sequence === 0;
+  });
+  // The first that is given comes from behind chunk 0 only when that one was told of as damaged.
+  for await (const { sequence } of chunks) return isDamaged && sequence > 0;
+  return isDamaged;
+}
+
 function resultOf(
   readers: readonly SegmentReader[],
   usable: readonly SegmentReader[],
@@ -126,11 +140,20 @@ function resultOf(
   const reports = readers.map((reader): SegmentReport => {
     const { description, state } = reader;
     const { segmentId } = description;
+    const summary = summaryOf(description, state);
     const untouched = { segmentId, damagedChunks: [], unusableBytes: 0 };
+    const outcome = joined?.segments[usable.indexOf(reader)];
+    if (outcome !== undefined) {
+      return "damage" in outcome
+        ? { summary, damage: outcome.damage, unusable: null }
+        : { summary, damage: untouched, unusable: outcome.unusable };
+    }
+    const unusable = unusableReason(reader);
+    if (unusable !== null) return { summary, damage: untouched, unusable };
     return {
-      summary: summaryOf(description, state),
-      damage: joined?.segments[usable.indexOf(reader)]?.damage ?? untouched,
-      unusable: unusableReason(reader),
+      summary,
+      damage: { ...untouched, damagedChunks: [{ from: 0, to: 0 }] },
+      unusable: "has a damaged chunk 0, which held the container's header",
     };
   });
   return {

@@ -12,7 +12,7 @@ export interface RequestBodyLimits {
    * fair share of it (`isFairShare`): large ones are refused long before small ones are.
    */
   readonly totalRequestBytesMax: number;
-  /** How long a body may stand still. */
+  /** How long a body that is read piece by piece may stand still. */
   readonly bodyIdleMsMax: number;
   /** How long a body may take, beside what it takes at `SLOWEST_BODY_BYTES_PER_MS`. */
   readonly bodyMsBase: number;
@@ -23,18 +23,29 @@ const SLOWEST_BODY_BYTES_PER_MS = 16;
 
 /**
  * Largest body that is read in one call, which costs a third of reading it piece by piece: a chunk of
- * a second, or several. It does not show what has arrived, so it counts with all that it declares.
+ * a second, or several. What has arrived of it does not show, so it counts with all that it declares.
  */
 const WHOLE_BODY_BYTES_MAX = 1024 * 1024;
 
 /**
- * Part of `totalRequestBytesMax` that such bodies may take together. When slow ones have used it up,
- * all others are read piece by piece and count with what has arrived.
+ * Part of `totalRequestBytesMax` that is kept for such bodies, so that large ones cannot get in their
+ * way. When slow ones have used it up, the next are read piece by piece.
  */
 const WHOLE_BODIES_SHARE = 1 / 4;
 
-/** A body of unknown length begins with so much memory and doubles it. */
-const FIRST_CAPACITY_BYTES = 64 * 1024;
+/**
+ * A larger body counts with all that it declares while it comes at this pace (8 Mbit/s), so that no more
+ * are begun than there is room for; one that is slower counts with what has arrived, so that announcing
+ * alone takes no room from others.
+ */
+const RESERVING_BYTES_PER_MS = 1_000;
+
+/** How often that pace is looked at. */
+const RESERVATION_CHECK_MS = 1_000;
+
+/** Pieces are copied into blocks: each twice the size of the one before, between these. */
+const BLOCK_BYTES_MIN = 16 * 1024;
+const BLOCK_BYTES_MAX = 1024 * 1024;
 
 /** After so long the connection's own time limit is put off, which Bun counts from the request's start. */
 const PUT_OFF_AFTER_MS = 1_000;
@@ -46,8 +57,9 @@ const PUT_OFF_AFTER_MS = 1_000;
 export class BodyReader {
   readonly #limits: RequestBodyLimits;
   readonly #putOffIdleTimeout: (request: Request) => void;
-  #heldBytes = 0;
+  readonly #wholeBytesMax: number;
   #wholeBytes = 0;
+  readonly #pool: BodyPool;
 
   /**
    * @param putOffIdleTimeout lets the connection of a request be for as long again as it may be idle.
@@ -56,11 +68,8 @@ export class BodyReader {
   constructor(limits: RequestBodyLimits, putOffIdleTimeout: (request: Request) => void) {
     this.#limits = limits;
     this.#putOffIdleTimeout = putOffIdleTimeout;
-  }
-
-  /** Bytes that are in memory now. */
-  get heldBytes(): number {
-    return this.#heldBytes;
+    this.#wholeBytesMax = limits.totalRequestBytesMax * WHOLE_BODIES_SHARE;
+    this.#pool = new BodyPool(limits.totalRequestBytesMax - this.#wholeBytesMax);
   }
 
   /**
@@ -75,22 +84,12 @@ export class BodyReader {
     const header = request.headers.get("content-length");
     const declaredBytes = header === null ? undefined : Number(header);
     const { requestBytesMax } = this.#limits;
-    if (declaredBytes !== undefined && declaredBytes > requestBytesMax) {
-      throw new BodyTooLargeError(requestBytesMax);
-    }
-    if (declaredBytes !== undefined && this.#mayReadWhole(declaredBytes)) {
-      return this.#readWhole(request, declaredBytes, use);
-    }
-    return this.#readPieces(request, use);
-  }
-
-  #mayReadWhole(declaredBytes: number): boolean {
-    const { totalRequestBytesMax } = this.#limits;
-    return (
-      declaredBytes <= WHOLE_BODY_BYTES_MAX &&
-      this.#wholeBytes + declaredBytes <= totalRequestBytesMax * WHOLE_BODIES_SHARE &&
-      isFairShare(declaredBytes, this.#heldBytes, totalRequestBytesMax)
-    );
+    if (declaredBytes === undefined) return this.#readPieces(request, undefined, use);
+    if (declaredBytes > requestBytesMax) throw new BodyTooLargeError(requestBytesMax);
+    return declaredBytes <= WHOLE_BODY_BYTES_MAX &&
+      this.#wholeBytes + declaredBytes <= this.#wholeBytesMax
+      ? this.#readWhole(request, declaredBytes, use)
+      : this.#readPieces(request, declaredBytes, use);
   }
 
   async #readWhole<Result>(
@@ -98,16 +97,13 @@ export class BodyReader {
     declaredBytes: number,
     use: (body: Uint8Array) => Promise<Result>,
   ): Promise<Result> {
-    this.#heldBytes += declaredBytes;
     this.#wholeBytes += declaredBytes;
     try {
       // HTTP's framing keeps a body from being longer than it declares.
       const paceMs = declaredBytes / SLOWEST_BODY_BYTES_PER_MS;
-      const limitMs = this.#limits.bodyMsBase + paceMs;
-      const body = await this.#withinTime(request, limitMs);
+      const body = await this.#withinTime(request, this.#limits.bodyMsBase + paceMs);
       return await use(body);
     } finally {
-      this.#heldBytes -= declaredBytes;
       this.#wholeBytes -= declaredBytes;
     }
   }
@@ -127,10 +123,12 @@ export class BodyReader {
 
   async #readPieces<Result>(
     request: Request,
+    declaredBytes: number | undefined,
     use: (body: Uint8Array) => Promise<Result>,
   ): Promise<Result> {
     const { requestBytesMax } = this.#limits;
-    const body = new GrowingBytes();
+    using place = this.#pool.take(declaredBytes ?? 0);
+    const body = new CollectedBytes(declaredBytes);
     const reader = (request.body ?? new Blob().stream()).getReader();
     const deadline = new Deadline(this.#limits, () => giveUp(reader));
     let putOffAtMs = performance.now();
@@ -142,7 +140,7 @@ export class BodyReader {
         if (body.length + value.length > requestBytesMax) {
           throw new BodyTooLargeError(requestBytesMax);
         }
-        this.#hold(body.length, value.length);
+        place.arrived(body.length + value.length);
         body.append(value);
         deadline.arrived(body.length);
         if (performance.now() - putOffAtMs > PUT_OFF_AFTER_MS) {
@@ -154,23 +152,79 @@ export class BodyReader {
       return await use(body.bytes());
     } finally {
       deadline.stop();
-      this.#heldBytes -= body.length;
       giveUp(reader);
     }
   }
+}
 
-  #hold(ownBytes: number, addedBytes: number): void {
-    const { totalRequestBytesMax } = this.#limits;
-    const asked = ownBytes + addedBytes;
-    const ofOthers = this.#heldBytes - ownBytes;
-    const isAlone = ofOthers === 0 && asked <= totalRequestBytesMax;
-    if (!isAlone && !isFairShare(asked, ofOthers, totalRequestBytesMax)) {
-      throw new OverloadedError(
-        "Too many request bodies are being read at once.",
-        OVERLOADED_RETRY_AFTER_MS,
-      );
-    }
-    this.#heldBytes += addedBytes;
+/** The room for bodies that are read piece by piece, of which each gets a fair share (`isFairShare`). */
+class BodyPool {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /**
+   * A place for a body that declares so many bytes, to be disposed of in the end.
+   *
+   * @throws OverloadedError
+   */
+  take(declaredBytes: number): BodyPlace {
+    const place = new BodyPlace(declaredBytes, (hadBytes, askedBytes) => {
+      const ofOthers = this.#bytes - hadBytes;
+      // One that is alone may be as large as bodies may be at all.
+      const mayGrow = ofOthers === 0 || isFairShare(askedBytes, ofOthers, this.#bytesMax);
+      if (askedBytes > hadBytes && !mayGrow) {
+        throw new OverloadedError(
+          "Too many request bodies are being read at once.",
+          OVERLOADED_RETRY_AFTER_MS,
+        );
+      }
+      this.#bytes += askedBytes - hadBytes;
+    });
+    return place;
+  }
+}
+
+/** What one body takes of the pool. */
+class BodyPlace implements Disposable {
+  /** Told what the body took and what it is to take; throws when there is no room. */
+  readonly #change: (hadBytes: number, askedBytes: number) => void;
+  readonly #startedAtMs = performance.now();
+  readonly #check: ReturnType<typeof setInterval>;
+  #countedBytes = 0;
+  #arrivedBytes = 0;
+
+  constructor(declaredBytes: number, change: (hadBytes: number, askedBytes: number) => void) {
+    this.#change = change;
+    this.#count(declaredBytes);
+    this.#check = setInterval(() => this.#endReservationWhenSlow(), RESERVATION_CHECK_MS);
+  }
+
+  /** So many bytes of the body are there now. @throws OverloadedError */
+  arrived(bytes: number): void {
+    if (bytes > this.#countedBytes) this.#count(bytes);
+    this.#arrivedBytes = bytes;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#check);
+    this.#count(0);
+  }
+
+  #endReservationWhenSlow(): void {
+    const elapsedMs = performance.now() - this.#startedAtMs;
+    const isWhole = this.#arrivedBytes === this.#countedBytes;
+    if (isWhole || this.#arrivedBytes >= elapsedMs * RESERVING_BYTES_PER_MS) return;
+    clearInterval(this.#check);
+    this.#count(this.#arrivedBytes);
+  }
+
+  #count(bytes: number): void {
+    this.#change(this.#countedBytes, bytes);
+    this.#countedBytes = bytes;
   }
 }
 
@@ -227,28 +281,48 @@ class Deadline {
   }
 }
 
-/** Bytes that come in pieces, joined: at most twice their size in memory. */
-class GrowingBytes {
-  #buffer = new Uint8Array();
+/**
+ * Bytes that come in pieces of any size, copied together, since a piece of some bytes takes some hundred.
+ * Where their number is known they have one block of memory, which the system gives as it is filled.
+ */
+class CollectedBytes {
+  readonly #full: Uint8Array[] = [];
+  #block: Uint8Array;
+  /** Bytes of `#block` that are used. */
+  #used = 0;
   #length = 0;
+
+  /** @param expectedBytes undefined when nobody knows */
+  constructor(expectedBytes: number | undefined) {
+    this.#block = new Uint8Array(expectedBytes ?? 0);
+  }
 
   get length(): number {
     return this.#length;
   }
 
   append(piece: Uint8Array): void {
-    const needed = this.#length + piece.length;
-    if (needed > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.length, FIRST_CAPACITY_BYTES));
-      grown.set(this.bytes());
-      this.#buffer = grown;
+    for (let rest = piece; rest.length > 0;) {
+      if (this.#used === this.#block.length) this.#beginBlock(rest.length);
+      const part = rest.subarray(0, this.#block.length - this.#used);
+      this.#block.set(part, this.#used);
+      this.#used += part.length;
+      rest = rest.subarray(part.length);
     }
-    this.#buffer.set(piece, this.#length);
-    this.#length = needed;
+    this.#length += piece.length;
   }
 
+  /** All of them in one; it may share memory with what is collected. */
   bytes(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
+    const last = this.#block.subarray(0, this.#used);
+    return this.#full.length === 0 ? last : Buffer.concat([...this.#full, last], this.#length);
+  }
+
+  #beginBlock(bytesToCome: number): void {
+    if (this.#block.length > 0) this.#full.push(this.#block);
+    const wanted = Math.max(2 * this.#block.length, bytesToCome, BLOCK_BYTES_MIN);
+    this.#block = new Uint8Array(Math.min(wanted, BLOCK_BYTES_MAX));
+    this.#used = 0;
   }
 }
 

@@ -231,6 +231,18 @@ export class RecordingEngine {
   }
 
   /**
+   * Segments of a recording whose files could not be read when it was loaded, so that nobody knows
+   * whose they are.
+   *
+   * @throws RecordingNotFoundError
+   */
+  async unreadableSegments(recordingId: RecordingId): Promise<readonly SegmentId[]> {
+    const active = await this.#loadExisting(recordingId);
+    // One that takes chunks again has been read meanwhile.
+    return [...active.unreadable].filter((id) => active.writers.get(id)?.state === undefined);
+  }
+
+  /**
    * Stops a recording: it is `finalizing` from now on. Stopping it again changes nothing.
    *
    * @throws RecordingNotFoundError

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { manifestSchema } from "../../src/contract/manifest.ts";
 import { firstFrameNumbers } from "../finalize/loose-frames.ts";
 import { trackPaths } from "../finalize/recordings-directory.ts";
+import { decodeFrameNumbers } from "../support/media-judge.ts";
 import { type MediaStream, streamsOf } from "../support/media-streams.ts";
-import { RecordingsApi, trackOf } from "../support/recordings-api.ts";
+import { RecordingsApi, type TrackName, trackOf } from "../support/recordings-api.ts";
 import { type RecordedName, recordedSegment } from "../support/recorded-media.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { startServer } from "../support/track-capture-server.ts";
@@ -84,6 +85,43 @@ async function remains(
 function timesOf(streams: readonly MediaStream[], kind: MediaStream["kind"]): readonly number[] {
   return streams.find((stream) => stream.kind === kind)?.timesMs ?? [];
 }
+
+test(
+  "a segment whose header is damaged is lost, and named; the track's other segment is delivered",
+  async () => {
+    await using server = await startServer({ env: { STOP_GRACE_MS: "200" } });
+    const api = new RecordingsApi(server.url);
+    const { mimeType, chunks } = await chunksOf("h264-opus");
+    const record = async (segments: number): Promise<TrackName> => {
+      const name = { recordingId: await api.start(), participantId: "ann", trackId: "camera" };
+      for (let segment = 0; segment < segments; segment += 1) {
+        const segmentId = crypto.randomUUID();
+        await api.upload({ ...name, segmentId, mimeType, sequence: 0, chunks });
+        await api.endSegment(name.recordingId, segmentId, chunks.length);
+        const { recording } = trackPaths(server.recordingsDirectory, name);
+        if (segment > 0) continue;
+        await flipBit(join(recording, "segments"), chunks[0] ?? new Uint8Array(), "payload");
+      }
+      await api.stop(name.recordingId);
+      return name;
+    };
+    const alone = await record(1);
+    const lost = trackOf(await api.ready(alone.recordingId), alone);
+    expect(lost).toMatchObject({ verdict: "lost", media: null });
+    expect(lost.reason).toContain("damaged chunk 0");
+    const { manifest } = trackPaths(server.recordingsDirectory, alone);
+    const { participants } = manifestSchema.parse(await Bun.file(manifest).json());
+    expect(participants[0]?.tracks[0]?.segments[0]?.damagedChunks).toEqual([{ from: 0, to: 0 }]);
+
+    const both = await record(2);
+    const degraded = trackOf(await api.ready(both.recordingId), both);
+    expect(degraded).toMatchObject({ verdict: "degraded", media: { videoPackets: 180 } });
+    expect(degraded.reason).toContain("damaged chunk 0");
+    const { media } = trackPaths(server.recordingsDirectory, both);
+    expect(await decodeFrameNumbers(media)).toHaveLength(180);
+  },
+  TEST_TIMEOUT_MS,
+);
 
 describe.each([
   ["h264-opus", 3, "payload"],

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { ffmpegArguments } from "../../src/finalize/ffmpeg-arguments.ts";
+import type { RemuxPlan } from "../../src/finalize/remux-plan.ts";
 import { FinalizerBed, testFfmpeg, trackKey } from "../finalize/finalizer-bed.ts";
 import { hostileTexts } from "../finalize/hostile-texts.ts";
 import {
@@ -9,6 +11,7 @@ import {
   mutantOf,
   mutantSources,
 } from "../finalize/media-mutants.ts";
+import { noStraceReason } from "../finalize/strace.ts";
 import { type TrialOutcome, largestChildBytes, tryMutant } from "../finalize/mutant-trial.ts";
 import { badMedia, joinChunks, recordedSegment } from "../support/recorded-media.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
@@ -16,6 +19,9 @@ import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
 const MUTANTS = campaign({ short: 150, long: 10_000 });
 /** Set it to the seed that a run printed to have the same mutants again. */
 const SEED = Number(process.env["MUTANT_SEED"] ?? Date.now() % 1_000_000_000);
+
+/** Of the hostile texts each so-manieth is tried; the number shares no factor with their kinds. */
+const HOSTILE_STEP = campaign({ short: 7, long: 1 });
 
 /** As many as are finalized at once by default. */
 const LANES = 2;
@@ -106,6 +112,15 @@ function expectGoodEnd({ end, reason, files, media }: TrialOutcome): void {
   expect(media !== null).toBe(end === "complete" || end === "degraded");
 }
 
+/** Without a plan ffmpeg takes every stream that it finds. */
+const COPY_ALL: RemuxPlan = {
+  video: undefined,
+  audio: undefined,
+  action: "copy",
+  reason: "",
+  muxer: "ffmpeg",
+};
+
 describe("mutants of real chunks", () => {
   test(
     "each ends with a verdict or a reason, in time, in bounds, and with nothing of another's",
@@ -163,8 +178,106 @@ describe("mutants of real chunks", () => {
   );
 });
 
+describe("texts and indexes that name other files", () => {
+  test(
+    "get none of them opened",
+    async () => {
+      const ffmpeg = await testFfmpeg();
+      await using bed = await openBed();
+      const sources = await mutantSources([CANARY]);
+      const { paths, needles } = await keepCanary(bed, sources);
+      let programPath = ffmpeg.path;
+      // What comes before ffmpeg refuses nearly all of them: it is to withstand them alone, too.
+      const feedFfmpeg = async ({ chunks, mimeType }: Mutant): Promise<void> => {
+        const input = join(bed.scratchDirectory, crypto.randomUUID());
+        await writeFile(input, Buffer.concat(chunks.flatMap((chunk) => chunk ?? [])));
+        const outputPath = `${input}.mp4`;
+        const container = mimeType === "video/mp4" ? "mp4" : "matroska";
+        const child = Bun.spawn(
+          [
+            programPath,
+            ...ffmpegArguments({
+              container,
+              input: container === "mp4" ? { path: input } : "pipe:0",
+              plan: COPY_ALL,
+              abilities: ffmpeg.abilities,
+              moovBytes: 100_000,
+              picture: undefined,
+              outputPath,
+            }),
+          ],
+          { stdin: Bun.file(input), stdout: "ignore", stderr: "ignore" },
+        );
+        await child.exited;
+        const output = Buffer.from(
+          (await Bun.file(outputPath).exists()) ? await Bun.file(outputPath).bytes() : [],
+        );
+        expect(needles.filter((needle) => output.includes(needle))).toEqual([]);
+      };
+      let calls = 0;
+      using bait = Bun.serve({
+        port: 0,
+        hostname: "127.0.0.1",
+        fetch: () => {
+          calls += 1;
+          return new Response("bait");
+        },
+      });
+      const mp4 = sources.find(({ name }) => name === "mp4-vp9-opus")?.chunks ?? [];
+      const all = hostileTexts({ paths, url: bait.url.origin }, mp4);
+      // Those of an MP4 stand at the end, and are always among them.
+      const attacks = all.filter((_, i) => (all.length - 1 - i) % HOSTILE_STEP === 0);
+      const logs = join(bed.scratchDirectory, "opened");
+      await mkdir(logs);
+      const straceReason = await noStraceReason();
+      if (straceReason === undefined) {
+        // Every ffmpeg of this bed tells what it opens and to whom it connects.
+        const path = join(bed.scratchDirectory, "ffmpeg");
+        await writeFile(path, tracedProgram(ffmpeg.path, logs), { mode: 0o755 });
+        await bed.stop();
+        await bed.start({ ...ffmpeg, path });
+        programPath = path;
+      } else {
+        process.stderr.write(`hostile texts: not traced, ${straceReason}\n`);
+      }
+      const ends = new Map<string, number>();
+      await inLanes(attacks, async (attack) => {
+        await feedFfmpeg(attack);
+        const outcome = await tryMutant(bed, attack);
+        expectGoodEnd(outcome);
+        const output = Buffer.from(outcome.media ?? []);
+        expect(needles.filter((needle) => output.includes(needle))).toEqual([]);
+        ends.set(outcome.end, (ends.get(outcome.end) ?? 0) + 1);
+      });
+      expect(calls).toBe(0);
+      const names = await readdir(logs);
+      let opened = 0;
+      for (const name of names) {
+        const lines = (await Bun.file(join(logs, name)).text()).split("\n");
+        opened += lines.filter((line) => line.includes("open")).length;
+        expect(lines.filter((line) => paths.some((path) => line.includes(path)))).toEqual([]);
+        expect(lines.filter((line) => line.includes("connect("))).toEqual([]);
+      }
+      // The trace is of use only if ffmpeg ran, and if it shows what ffmpeg opened.
+      if (straceReason === undefined) expect(opened).toBeGreaterThan(names.length);
+      const figures = [...ends].map(([end, count]) => `${count} ${end}`).toSorted();
+      process.stderr.write(
+        `${attacks.length} hostile texts and indexes: ${figures.join(", ")}; ${names.length} runs of ` +
+          `ffmpeg opened ${opened} files, none of another; ${calls} calls over the network\n`,
+      );
+    },
+    CAMPAIGN_TIMEOUT_MS,
+  );
+});
+
+/** A program that runs another under strace, which writes a file for each run into a directory. */
+function tracedProgram(program: string, directory: string): string {
+  return (
+    `#!/bin/sh\nexec strace -f -qq -s 4096 -e trace=open,openat,connect -o '${directory}'/$$ ` +
+    `'${program}' "$@"\n`
+  );
+}
+
 function mebibytes(bytes: number | undefined): string {
   return bytes === undefined ? "unknown" : `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
 }
-
-void hostileTexts;

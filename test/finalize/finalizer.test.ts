@@ -175,6 +175,24 @@ describe("Finalizer", () => {
     expect(await bed.store.list(record.recordingId)).toHaveLength(2);
   });
 
+  test("a run that ended before its first packet does not keep the track's others back", async () => {
+    const cluster = Buffer.from(vp9[0] ?? []).indexOf(Buffer.from("1f43b675", "hex"));
+    const headerOnly = (vp9[0] ?? new Uint8Array()).slice(0, cluster);
+    const record = await bed.finalize(
+      { chunks: [headerOnly] },
+      { chunks: vp9 },
+      { chunks: [headerOnly] },
+      { chunks: vp9 },
+    );
+    expect(record.state).toBe("ready");
+    const { result } = await bed.track(record.recordingId);
+    expect(result).toMatchObject({
+      verdict: "degraded",
+      media: { videoPackets: 360, action: "copy" },
+    });
+    expect(result?.reason).toContain("could not be used: The chunks hold no packet");
+  });
+
   test(
     "a failed recording becomes ready when a retry succeeds",
     async () => {
@@ -227,6 +245,26 @@ describe("Finalizer", () => {
     await bed.catalog.jobs.finish(key, { state: "done" });
     await bed.catalog.close();
     await bed.start(ffmpeg);
+    expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
+  });
+
+  test("a track that crashed the server ten times fails with that reason, and can be retried", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    await bed.send(recordingId, { chunks: vp9 });
+    const key = trackKey(recordingId);
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.advanceRecording(recordingId, "finalizing", { atMs: 0, reason: null });
+    await bed.catalog.jobs.enqueue(key);
+    for (let crash = 0; crash < 10; crash += 1) {
+      await bed.catalog.jobs.take();
+      if (crash < 9) await bed.catalog.jobs.requeueInterrupted();
+    }
+    await bed.catalog.close();
+    await bed.start(ffmpeg);
+    const record = await bed.untilState(recordingId, "failed", "ready");
+    expect(record.reason).toContain("The server ended 10 times");
+    await bed.finalizer.retry(recordingId);
     expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
   });
 

@@ -16,12 +16,13 @@ import { smallDisk, smallDiskObstacle } from "./support/small-disk.ts";
 const NO_FLOOR = { FREE_SPACE_BYTES_MIN: "0" };
 
 const MIB = 1024 * 1024;
-const DISK_BYTES = 48 * MIB;
 const SEGMENTS = 6;
 /** More than a page, so that no chunk fits into what is left of the last one. */
 const CHUNK_BYTES = 10_000;
 const CHUNKS_PER_SEGMENT = 150;
 const FILLS = campaign({ short: 2, long: 20 });
+/** For all recordings, each of them twice. */
+const DISK_BYTES = 2 * FILLS * SEGMENTS * CHUNKS_PER_SEGMENT * CHUNK_BYTES + 16 * MIB;
 const WAIT_TIMEOUT_MS = 60_000;
 
 const obstacle = smallDiskObstacle();

@@ -73,7 +73,8 @@ test(
     const recordingsDirectory = join(directory.path, "recordings");
     await using traced = await startTracedServer(directory.path, { recordingsDirectory }, [
       "fdatasync:error=EIO:when=4+5",
-      "syncfs:error=EIO:when=2+3",
+      // Slow enough for other files to be written meanwhile.
+      "syncfs:error=EIO:delay_enter=50ms:when=2+3",
     ]);
     const api = new RecordingsApi(traced.server.url);
     const recordingId = await api.start();

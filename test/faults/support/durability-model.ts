@@ -19,8 +19,12 @@ interface Write {
   /** From the file's start; -1 when the call does not say. */
   readonly offsetBytes: number;
   readonly endedAt: number;
-  /** `failed`: a sync of it failed, after which no other sync can vouch for it. */
-  state: "volatile" | "durable" | "failed";
+  /**
+   * `failed`: a sync of the file failed, after which no other sync can vouch for it. `doubtful`: a
+   * sync of the whole file system failed, which may have tried to write it and told of that failure
+   * once and for all: no later one speaks of it, only a sync of the file itself (syncfs(2), Errors).
+   */
+  state: "volatile" | "durable" | "failed" | "doubtful";
 }
 
 /** A name in a directory. */
@@ -203,18 +207,28 @@ export class DurabilityModel {
     if (synced === undefined) return;
     const isForAll = call.name === "syncfs";
     const isDone = call.result === 0;
-    // A syncfs that fails says of no file whether it was the one: each is synced alone after it.
-    if (isForAll && !isDone) return;
+    if (isForAll && !isDone) {
+      this.#doubtAllWrites();
+      return;
+    }
     for (const [path, writes] of this.#writes) {
       if (!isForAll && path !== synced) continue;
       for (const write of writes) {
-        if (write.state !== "volatile" || write.endedAt >= call.beganAt) continue;
+        const isInReach = write.state === "volatile" || (write.state === "doubtful" && !isForAll);
+        if (!isInReach || write.endedAt >= call.beganAt) continue;
         write.state = isDone ? "durable" : "failed";
       }
     }
     for (const [path, entry] of this.#entries) {
       if (!isForAll && dirname(path) !== synced) continue;
       if (isDone && entry.madeAt < call.beganAt) entry.isDurable = true;
+    }
+  }
+
+  // Also those that ended while it was under way: it may have come upon them.
+  #doubtAllWrites(): void {
+    for (const write of [...this.#writes.values()].flat()) {
+      if (write.state === "volatile") write.state = "doubtful";
     }
   }
 

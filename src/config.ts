@@ -176,11 +176,11 @@ const environmentSchema = z.object({
     30 * SECOND_MS,
     "How much longer one run of ffmpeg may take for each MiB of chunks.",
   ),
-  // libx264 with a 4K picture and its threads stays below a third of it.
+  // A transcode of 640x360 needs some 400 MiB, one of 4K 1.5 GiB (2 cores), one of 8K 2.6 GiB.
   FFMPEG_MEMORY_BYTES_MAX: wholeNumber(
     256 * MIB,
     1024 * 1024 * MIB,
-    6 * 1024 * MIB,
+    4 * 1024 * MIB,
     "Address space of one ffmpeg process (where the system has prlimit).",
   ),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(

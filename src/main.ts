@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import pino, { type Logger } from "pino";
 import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
@@ -42,6 +42,9 @@ const SAME_REQUEST_MS = 1_000;
 /** By convention a process that a signal ended exits with 128 and the signal's number. */
 const SIGNAL_EXIT_CODES = { SIGTERM: 143, SIGINT: 130 } as const;
 
+/** The file that a readiness check makes begins so. */
+const PROBE_PREFIX = "readiness-";
+
 /** What runs, to be ended in the reverse order of its start. */
 type Stop = () => Promise<void>;
 
@@ -56,6 +59,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   const layout = new RecordingsLayout(config.RECORDINGS_DIR);
   const lock = await takeDirectory(layout.rootDirectory);
   stops.push(async () => lock.release());
+  await removeProbes(layout.rootDirectory);
   const catalog = await SqliteCatalog.open(layout.catalogPath, clock);
   stops.push(() => catalog.close());
   const syncfs = await Syncfs.start(layout.rootDirectory);
@@ -177,9 +181,16 @@ async function answered(server: Bun.Server<unknown>, timeoutMs: number): Promise
   }
 }
 
+/** Removes what a crash left of readiness checks. */
+async function removeProbes(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(PROBE_PREFIX)) await rm(join(directory, name), { force: true });
+  }
+}
+
 /** Makes a file durable in `directory` and removes it. */
 async function writeProbe(directory: string): Promise<void> {
-  const path = join(directory, `readiness-${crypto.randomUUID()}${TEMPORARY_SUFFIX}`);
+  const path = join(directory, `${PROBE_PREFIX}${crypto.randomUUID()}${TEMPORARY_SUFFIX}`);
   try {
     await writeFileDurably(path, "");
   } finally {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { join } from "node:path";
 import { RecordingsApi, UnexpectedAnswerError } from "../support/recordings-api.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../support/temporary-directory.ts";
@@ -18,7 +18,10 @@ import { type SegmentUpload, uploadPersistently } from "./support/persistent-upl
 import { randomSegment } from "./support/random-segment.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
 import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
+import { testWithStrace } from "./support/system-tools.ts";
 import { attachFault, attachTrace } from "./support/traced-server.ts";
+
+const test = testWithStrace();
 
 const CHUNK_BYTES = 200;
 /** Calls that fail while a segment's chunk is uploaded. */

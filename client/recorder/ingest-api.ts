@@ -193,6 +193,7 @@ function outcomeOfError(response: Response, body: unknown, nowMs: number): Outco
     status === 413 ||
     problemCode === "chunk-conflict" ||
     problemCode === "chunk-malformed" ||
+    problemCode === "chunk-hash-mismatch" ||
     problemCode === "chunk-too-large";
   const code =
     status === 410

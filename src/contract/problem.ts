@@ -16,6 +16,7 @@ export const problemCodeSchema = z.enum([
   "nothing-to-retry",
   "chunk-conflict",
   "chunk-malformed",
+  "chunk-hash-mismatch",
   "chunk-too-large",
   "recording-closed",
   "over-quota",

@@ -81,8 +81,7 @@ export class BodyReader {
     request: Request,
     use: (body: Uint8Array) => Promise<Result>,
   ): Promise<Result> {
-    const header = request.headers.get("content-length");
-    const declaredBytes = header === null ? undefined : Number(header);
+    const declaredBytes = declaredBytesOf(request);
     const { requestBytesMax } = this.#limits;
     if (declaredBytes === undefined) return this.#readPieces(request, undefined, use);
     if (declaredBytes > requestBytesMax) throw new BodyTooLargeError(requestBytesMax);
@@ -155,6 +154,12 @@ export class BodyReader {
       giveUp(reader);
     }
   }
+}
+
+/** Content-Length; undefined when there is none, as with chunked transfer. */
+function declaredBytesOf(request: Request): number | undefined {
+  const header = request.headers.get("content-length");
+  return header !== null && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }
 
 /** The room for bodies that are read piece by piece, of which each gets a fair share (`isFairShare`). */

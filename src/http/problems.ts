@@ -41,6 +41,7 @@ export function statusOf(code: ProblemCode): number {
       return 416;
     case "invalid-request":
     case "chunk-malformed":
+    case "chunk-hash-mismatch":
       return 422;
     case "over-quota":
       return 429;
@@ -86,6 +87,8 @@ function titleOf(code: ProblemCode): string {
       return "The chunk contradicts what is stored";
     case "chunk-malformed":
       return "The chunk cannot be part of the segment";
+    case "chunk-hash-mismatch":
+      return "The chunk was damaged on its way";
     case "chunk-too-large":
       return "The chunk or the request is too large";
     case "recording-closed":

@@ -76,6 +76,11 @@ export class ChunkMalformedError extends AppError {
   readonly code = "chunk-malformed";
 }
 
+/** A chunk whose bytes are not those that the client hashed. Nothing changed; sent again it may pass. */
+export class ChunkHashMismatchError extends AppError {
+  readonly code = "chunk-hash-mismatch";
+}
+
 /** A chunk over the limit of bytes. */
 export class ChunkTooLargeError extends AppError {
   readonly code = "chunk-too-large";

@@ -170,8 +170,9 @@ export class RecordingEngine {
   /**
    * Makes the chunks of one request durable: all of them, or none.
    *
-   * @throws RecordingNotFoundError, RecordingClosedError, ChunkMalformedError, ChunkConflictError,
-   * ChunkTooLargeError, OverQuotaError, OverloadedError, StorageFullError, StorageFailedError
+   * @throws RecordingNotFoundError, RecordingClosedError, ChunkMalformedError,
+   * ChunkHashMismatchError, ChunkConflictError, ChunkTooLargeError, OverQuotaError, OverloadedError,
+   * ServerStoppingError, StorageFullError, StorageFailedError
    */
   append(request: AppendRequest): Promise<ChunkUploadResult> {
     return this.#track(this.#append(request));

@@ -8,7 +8,7 @@ import type {
 } from "../recording/ports.ts";
 import type { ChunkFileContents } from "./chunk-file-contents.ts";
 import { FRAME_HEADER_BYTES, decodeFrameHeader, sha256Of } from "./chunk-frame.ts";
-import { readAt } from "./read-at.ts";
+import { readAt } from "./whole-transfer.ts";
 
 /** A chunk as it was read; `payload` is undefined when it is damaged. */
 interface ReadChunk {

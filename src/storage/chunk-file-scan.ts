@@ -16,7 +16,7 @@ import {
   type IndexPage,
   decodeIndexPage,
 } from "./index-frame.ts";
-import { readAt } from "./read-at.ts";
+import { readAt } from "./whole-transfer.ts";
 import { DESCRIPTION_BYTES_MAX, decodeDescription, decodeEnd } from "./segment-frame.ts";
 
 /** Holds an index frame of some more chunks than are mostly indexed at once (chunk-file.ts). */
@@ -32,6 +32,8 @@ export interface ChunkFileScan {
   readonly indexOffsetBytes: number;
   /** The chunks that no such index frame tells of, in the order in which they were written. */
   readonly unindexed: readonly IndexEntry[];
+  /** Where the last write began: all before it was durable then. */
+  readonly lastWriteBytes: number;
   /** Where the last whole frame ends: everything behind it is a torn tail. */
   readonly goodBytes: number;
   /** Bytes before `goodBytes` that are in no undamaged frame. */
@@ -81,15 +83,16 @@ export async function scanChunkFile(
     contents.chunkCount = page.chunkCount;
   }
   const fromBytes = chain[0]?.frame.endBytes ?? opening.endBytes;
+  const lastWriteBytes = last?.header.writeOffsetBytes ?? fromBytes;
   const walk = await walkFrames(handle, {
     fromBytes,
-    verifyFromBytes: last?.header.writeOffsetBytes ?? fromBytes,
+    verifyFromBytes: lastWriteBytes,
     endBytes,
     tag,
     contents,
   });
   const indexOffsetBytes = chain[0]?.frame.offsetBytes ?? 0;
-  return { description, tag, contents, indexOffsetBytes, ...walk };
+  return { description, tag, contents, indexOffsetBytes, lastWriteBytes, ...walk };
 }
 
 /** The first `segment` frame, or the second when the first is damaged. */

@@ -13,7 +13,7 @@ import {
 } from "./chunk-frame.ts";
 import type { DataSync } from "./data-sync.ts";
 import { type IndexEntry, encodeIndexPage } from "./index-frame.ts";
-import { readAt } from "./read-at.ts";
+import { readAt, writeFully } from "./whole-transfer.ts";
 import { encodeEnd } from "./segment-frame.ts";
 import { storageFault } from "./storage-fault.ts";
 
@@ -174,7 +174,7 @@ export class ChunkFile implements SegmentLog {
     try {
       const handle = await this.#opened();
       if (this.#failed) await this.#rollBack(handle);
-      await writeFully(handle, buffers, byteLength, offset);
+      await writeFully(handle, buffers, offset);
       await this.#parts.dataSync.sync(handle);
     } catch (error) {
       this.#failed = true;
@@ -230,26 +230,4 @@ function chunkHeader(chunk: NewChunk): FrameHeader {
     receivedAtMs,
     sha256,
   };
-}
-
-/** Writes all buffers at `offsetBytes`; a short write is continued where it stopped. */
-async function writeFully(
-  handle: FileHandle,
-  buffers: readonly Uint8Array[],
-  byteLength: number,
-  offsetBytes: number,
-): Promise<void> {
-  const { bytesWritten } = await handle.writev([...buffers], offsetBytes);
-  if (bytesWritten === byteLength) return;
-  const rest = Buffer.concat(buffers).subarray(bytesWritten);
-  let written = 0;
-  while (written < rest.length) {
-    const result = await handle.write(
-      rest,
-      written,
-      rest.length - written,
-      offsetBytes + bytesWritten + written,
-    );
-    written += result.bytesWritten;
-  }
 }

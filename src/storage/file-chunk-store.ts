@@ -1,4 +1,4 @@
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type RecordingId, type SegmentId, segmentIdSchema } from "../contract/ids.ts";
 import type {
@@ -9,12 +9,13 @@ import type {
 } from "../recording/ports.ts";
 import { ChunkFile, plainFrame } from "./chunk-file.ts";
 import { ChunkFileReader } from "./chunk-file-reader.ts";
-import { scanChunkFile } from "./chunk-file-scan.ts";
+import { type ChunkFileScan, scanChunkFile } from "./chunk-file-scan.ts";
 import { TAG_BYTES, encodeFrameHeader } from "./chunk-frame.ts";
 import { type DataSync, separateSync } from "./data-sync.ts";
 import { DurableDirectories } from "./durable-directories.ts";
 import { syncDirectory } from "./durable-files.ts";
 import { type RecordingsLayout, TEMPORARY_SUFFIX } from "./layout.ts";
+import { readAt, writeFully } from "./whole-transfer.ts";
 import { encodeDescription } from "./segment-frame.ts";
 import { storageFault, systemErrorCode } from "./storage-fault.ts";
 
@@ -64,14 +65,23 @@ export class FileChunkStore implements ChunkStore {
     } catch (error) {
       throw storageFault(error, `create segment ${segmentId}`);
     }
-    const log = await this.open(recordingId, segmentId);
+    const log = await this.#open(recordingId, segmentId, { isNew: true });
     if (log === undefined) {
       throw storageFault(undefined, `find segment ${segmentId} after it was created`);
     }
     return log;
   }
 
-  async open(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentLog | undefined> {
+  open(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentLog | undefined> {
+    return this.#open(recordingId, segmentId, { isNew: false });
+  }
+
+  /** @param isNew made just now: it is known that all of it is durable */
+  async #open(
+    recordingId: RecordingId,
+    segmentId: SegmentId,
+    { isNew }: { readonly isNew: boolean },
+  ): Promise<SegmentLog | undefined> {
     const path = this.#layout.segmentPath(recordingId, segmentId);
     const handle = await openExisting(path, "r+");
     if (handle === undefined) return undefined;
@@ -86,9 +96,7 @@ export class FileChunkStore implements ChunkStore {
         await handle.truncate(scan.goodBytes);
       }
       if (scan.damagedBytes > 0) this.#onFound("damaged bytes", path, scan.damagedBytes);
-      // What an earlier process wrote, and the file's name, may have reached only the page cache, and
-      // what was scanned is acknowledged from now on.
-      await handle.datasync();
+      if (!isNew) await this.#makeDurable(handle, scan);
       await this.#directories.trust(this.#layout.segmentsDirectory(recordingId));
       this.#untrustedTails.delete(path);
       const log: ChunkFile = new ChunkFile({
@@ -107,6 +115,19 @@ export class FileChunkStore implements ChunkStore {
       await handle.close();
       throw storageFault(error, `open segment ${segmentId}`);
     }
+  }
+
+  /**
+   * What an earlier process wrote last may have reached only the page cache, and all that was scanned
+   * is acknowledged from now on. A sync alone would not do: if one has failed before, the kernel takes
+   * the pages for clean though they are not on the disk (fsync(2), Errors). So the last write is
+   * written once more, then synced.
+   */
+  async #makeDurable(handle: FileHandle, scan: ChunkFileScan): Promise<void> {
+    const { lastWriteBytes, goodBytes } = scan;
+    const bytes = await readAt(handle, lastWriteBytes, Math.max(0, goodBytes - lastWriteBytes));
+    await writeFully(handle, [bytes], lastWriteBytes);
+    await this.#dataSync.sync(handle);
   }
 
   async read(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentReader | undefined> {

@@ -7,7 +7,7 @@ import {
   frameSignature,
   sha256Of,
 } from "./chunk-frame.ts";
-import { readAt } from "./read-at.ts";
+import { readAt } from "./whole-transfer.ts";
 
 /** First block of a search from the end: the newest chunk mostly fits, and costs one read. */
 const FIRST_BLOCK_BYTES = 256 * 1024;

@@ -9,13 +9,15 @@ import {
   trackPaths,
   untilNoProcessIn,
 } from "../finalize/recordings-directory.ts";
-import { attachStrace, noStraceReason } from "../finalize/strace.ts";
+import { noStraceReason } from "./support/no-strace-reason.ts";
 import { decodeFrameNumbers } from "../support/media-judge.ts";
 import { RecordingsApi, type TrackName, trackOf } from "../support/recordings-api.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { startServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
+import { attachFault } from "./support/traced-server.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
 const WAIT_MS = 60_000;
@@ -111,20 +113,19 @@ describe("a disk that fails while an MP4 is published", () => {
     async ({ calls, errno, path, reason }) => {
       const straceReason = await noStraceReason();
       if (straceReason !== undefined) {
-        process.stderr.write(`skipped: ${straceReason}\n`);
+        reportCampaign(`skipped: ${straceReason}`);
         return;
       }
+      await using directory = await temporaryDirectory();
       await using server = await startServer({ env: ENV });
       const api = new RecordingsApi(server.url);
       const name = await record(api);
       const paths = trackPaths(server.recordingsDirectory, name);
-      const strace = await attachStrace(server.pid, [
-        ...(path === undefined ? [] : ["-P", path(paths)]),
-        "-e",
-        `trace=${calls}`,
-        "-e",
-        `inject=${calls}:error=${errno}`,
-      ]);
+      const strace = await attachFault(server.pid, directory.path, {
+        calls,
+        outcome: `error=${errno}`,
+        paths: path === undefined ? [] : [path(paths)],
+      });
       try {
         await api.stop(name.recordingId);
         const { state, reason: trackReason } = await until(
@@ -151,7 +152,7 @@ describe("a disk that fails while an MP4 is published", () => {
     async () => {
       const straceReason = await noStraceReason();
       if (straceReason !== undefined) {
-        process.stderr.write(`skipped: ${straceReason}\n`);
+        reportCampaign(`skipped: ${straceReason}`);
         return;
       }
       await using directory = await temporaryDirectory();

@@ -4,14 +4,13 @@ import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findFfmpegConfinement } from "../../src/finalize/ffmpeg-confinement.ts";
 import { testFfmpeg } from "../finalize/finalizer-bed.ts";
-import { Random } from "../finalize/random.ts";
 import {
   type TrackPaths,
   litterIn,
   trackPaths,
   untilNoProcessIn,
 } from "../finalize/recordings-directory.ts";
-import { attachStrace, noStraceReason } from "../finalize/strace.ts";
+import { noStraceReason } from "./support/no-strace-reason.ts";
 import { decodeFrameNumbers } from "../support/media-judge.ts";
 import { totalDurationMs, streamsOf } from "../support/media-streams.ts";
 import { RecordingsApi, type TrackName, trackOf } from "../support/recordings-api.ts";
@@ -20,9 +19,11 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { type TrackCaptureServer, startServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
+import { SeededRandom, campaignSeed } from "./support/seeded-random.ts";
+import { attachFault } from "./support/traced-server.ts";
 
 const KILLS = campaign({ short: 4, long: 50 });
-const SEED = Number(process.env["KILL_SEED"] ?? Date.now() % 1_000_000_000);
 const DURATION_TOLERANCE_MS = 40;
 const WAIT_MS = 60_000;
 /** About as long as the whole finalization of six seconds of VP8 takes. */
@@ -75,14 +76,15 @@ const WRITING: KillPoint = {
 };
 
 /** Every second one at a traced point, each of those once, the others spread over the run. */
-function* killPoints(random: Random, traced: readonly KillPoint[]): Generator<KillPoint> {
+function* killPoints(random: SeededRandom, traced: readonly KillPoint[]): Generator<KillPoint> {
   const left = [...traced];
   for (let i = 0; ; i += 1) {
-    const next = i % 2 === 0 ? left.splice(random.below(left.length), 1)[0] : undefined;
+    const next =
+      i % 2 === 0 ? left.splice(random.int(0, Math.max(0, left.length - 1)), 1)[0] : undefined;
     if (next !== undefined) yield next;
     else if (i % 8 === 1) yield WRITING;
     else {
-      const afterMs = Math.round(random.fraction() * FINALIZE_MS);
+      const afterMs = random.int(0, FINALIZE_MS);
       yield { name: `after ${afterMs} ms`, when: (_, sinceStopMs) => sinceStopMs >= afterMs };
     }
   }
@@ -151,16 +153,14 @@ class KillBed implements AsyncDisposable {
   async stopAndKill(name: TrackName, point: KillPoint): Promise<boolean> {
     const paths = trackPaths(this.recordingsDirectory, name);
     const { calls, path, nth = 1 } = point;
-    await using _ =
+    const strace =
       calls === undefined
         ? undefined
-        : await attachStrace(this.#server.pid, [
-            ...(path === undefined ? [] : ["-P", path(paths)]),
-            "-e",
-            `trace=${calls}`,
-            "-e",
-            `inject=${calls}:signal=KILL:when=${nth}`,
-          ]);
+        : await attachFault(this.#server.pid, this.directory, {
+            calls,
+            outcome: `signal=KILL:when=${nth}`,
+            paths: path === undefined ? [] : [path(paths)],
+          });
     const stoppedMs = performance.now();
     // A server that is killed meanwhile does not answer.
     const stopping = this.#api.stop(name.recordingId).catch(() => undefined);
@@ -174,6 +174,7 @@ class KillBed implements AsyncDisposable {
     );
     if (outcome === "due") await this.#server.kill();
     await stopping;
+    await strace?.detach();
     return outcome !== "ready";
   }
 
@@ -233,11 +234,11 @@ test(
   async () => {
     await using directory = await temporaryDirectory();
     await using bed = await KillBed.open(directory.path);
-    const random = new Random(SEED);
+    const random = new SeededRandom(campaignSeed());
     const straceReason = await noStraceReason();
-    process.stderr.write(`finalizer kills: KILL_SEED=${SEED}\n`);
+    reportCampaign(`finalizer kills: FAULT_SEED=${random.seed}`);
     if (straceReason !== undefined) {
-      process.stderr.write(`finalizer kills: no traced points, ${straceReason}\n`);
+      reportCampaign(`finalizer kills: no traced points, ${straceReason}`);
     }
     const names = new Set<string>();
     let [kills, tooLate, killsOfRecovery, halfMadeFiles] = [0, 0, 0, 0];
@@ -250,8 +251,8 @@ test(
       } else tooLate += 1;
       await bed.restart();
       halfMadeFiles += bed.halfMadeFiles();
-      if (random.fraction() < 0.2) {
-        await Bun.sleep(random.below(300));
+      if (random.chance(0.2)) {
+        await Bun.sleep(random.int(0, 300));
         await bed.restart();
         killsOfRecovery += 1;
         halfMadeFiles += bed.halfMadeFiles();
@@ -263,9 +264,9 @@ test(
       }
       if (kills >= KILLS) break;
     }
-    process.stderr.write(
+    reportCampaign(
       `${kills} kills of the finalizer at ${names.size} points, ${killsOfRecovery} of its recovery, ` +
-        `${tooLate} too late: every MP4 right, ${halfMadeFiles} half-made files removed, no litter\n`,
+        `${tooLate} too late: every MP4 right, ${halfMadeFiles} half-made files removed, no litter`,
     );
   },
   CAMPAIGN_TIMEOUT_MS,
@@ -276,7 +277,7 @@ test(
   async () => {
     const { setpriv } = await findFfmpegConfinement();
     if (setpriv === undefined) {
-      process.stderr.write("skipped: setpriv cannot bind a child to its parent here\n");
+      reportCampaign("skipped: setpriv cannot bind a child to its parent here");
       return;
     }
     await using directory = await temporaryDirectory();

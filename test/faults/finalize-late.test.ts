@@ -6,6 +6,7 @@ import { recordedSegment } from "../support/recorded-media.ts";
 import { startServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
 
 const REPLACEMENTS = campaign({ short: 2, long: 40 });
 const WAIT_MS = 60_000;
@@ -97,9 +98,9 @@ test(
       expect(await decodeFrameNumbers(media)).toHaveLength(360);
     }
     expect(await litterIn(server.recordingsDirectory)).toEqual([]);
-    process.stderr.write(
+    reportCampaign(
       `${REPLACEMENTS} MP4s replaced under ${reads} reads: each whole, the old one or the new one; ` +
-        `none waited for its grace of ${STOP_GRACE_MS / 1_000} s\n`,
+        `none waited for its grace of ${STOP_GRACE_MS / 1_000} s`,
     );
   },
   CAMPAIGN_TIMEOUT_MS,

@@ -11,14 +11,14 @@ import {
   mutantOf,
   mutantSources,
 } from "../finalize/media-mutants.ts";
-import { noStraceReason } from "../finalize/strace.ts";
+import { noStraceReason } from "./support/no-strace-reason.ts";
 import { type TrialOutcome, largestChildBytes, tryMutant } from "../finalize/mutant-trial.ts";
 import { badMedia, joinChunks, recordedSegment } from "../support/recorded-media.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
+import { campaignSeed } from "./support/seeded-random.ts";
 
 const MUTANTS = campaign({ short: 150, long: 10_000 });
-/** Set it to the seed that a run printed to have the same mutants again. */
-const SEED = Number(process.env["MUTANT_SEED"] ?? Date.now() % 1_000_000_000);
 
 /** Of the hostile texts each so-manieth is tried; the number shares no factor with their kinds. */
 const HOSTILE_STEP = campaign({ short: 7, long: 1 });
@@ -82,8 +82,9 @@ async function inLanes<T>(items: Iterable<T>, work: (item: T) => Promise<void>):
 
 function* mutants(seed: number, count: number, make: (seed: number) => Mutant): Generator<Mutant> {
   for (let i = 0; i < count; i += 1) {
-    const mutant = make(seed + i);
-    yield { ...mutant, name: `mutant ${seed + i} (${mutant.name})` };
+    const own = (seed + i) % 2 ** 32;
+    const mutant = make(own);
+    yield { ...mutant, name: `mutant ${own} (${mutant.name})` };
   }
 }
 
@@ -133,14 +134,15 @@ describe("mutants of real chunks", () => {
         mimeType: "video/webm",
         chunks: [bytes],
       }));
-      process.stderr.write(`mutants: MUTANT_SEED=${SEED}\n`);
+      const seed = campaignSeed();
+      reportCampaign(`mutants: FAULT_SEED=${seed}`);
       const ends = new Map<string, number>();
       const faults: string[] = [];
       let longestMs = 0;
       using turns = new TurnWatch();
       const beganMs = performance.now();
       await inLanes(
-        [...bad, ...mutants(SEED, MUTANTS, (seed) => mutantOf(seed, sources))],
+        [...bad, ...mutants(seed, MUTANTS, (own) => mutantOf(own, sources))],
         async (mutant) => {
           const outcome = await tryMutant(bed, mutant);
           const { end, media, tookMs } = outcome;
@@ -161,11 +163,11 @@ describe("mutants of real chunks", () => {
       const childBytes = largestChildBytes();
       const figures = [...ends].map(([end, count]) => `${count} ${end}`).toSorted();
       const count = bad.length + MUTANTS;
-      process.stderr.write(
+      reportCampaign(
         `${count} mutants: ${figures.join(", ")}; ${((count / tookMs) * 1_000).toFixed(1)}/s, ` +
           `longest ${(longestMs / 1_000).toFixed(1)} s, thread held ${turns.longestMs.toFixed(0)} ms, ` +
           `ffmpeg at most ${mebibytes(childBytes)}, this process ${mebibytes(process.memoryUsage().rss)}; ` +
-          `of ${paths.length} files of another none was read\n`,
+          `of ${paths.length} files of another none was read`,
       );
       expect(faults).toEqual([]);
       expect(ends.get("complete") ?? 0).toBeGreaterThan(0);
@@ -238,7 +240,7 @@ describe("texts and indexes that name other files", () => {
         await bed.start({ ...ffmpeg, path });
         programPath = path;
       } else {
-        process.stderr.write(`hostile texts: not traced, ${straceReason}\n`);
+        reportCampaign(`hostile texts: not traced, ${straceReason}`);
       }
       const ends = new Map<string, number>();
       await inLanes(attacks, async (attack) => {
@@ -261,9 +263,9 @@ describe("texts and indexes that name other files", () => {
       // The trace is of use only if ffmpeg ran, and if it shows what ffmpeg opened.
       if (straceReason === undefined) expect(opened).toBeGreaterThan(names.length);
       const figures = [...ends].map(([end, count]) => `${count} ${end}`).toSorted();
-      process.stderr.write(
+      reportCampaign(
         `${attacks.length} hostile texts and indexes: ${figures.join(", ")}; ${names.length} runs of ` +
-          `ffmpeg opened ${opened} files, none of another; ${calls} calls over the network\n`,
+          `ffmpeg opened ${opened} files, none of another; ${calls} calls over the network`,
       );
     },
     CAMPAIGN_TIMEOUT_MS,

@@ -7,7 +7,7 @@ import {
   joinChunks,
   recordedSegment,
 } from "../support/recorded-media.ts";
-import { Random } from "./random.ts";
+import { SeededRandom } from "../faults/support/seeded-random.ts";
 
 /** A segment that mutants are made of. */
 export interface MutantSource {
@@ -51,30 +51,30 @@ export async function mutantSources(omitted: readonly RecordedName[]): Promise<M
 
 /** Makes the mutant of a seed: the same sources and the same seed give the same one. */
 export function mutantOf(seed: number, sources: readonly MutantSource[]): Mutant {
-  const random = new Random(seed);
-  const isBad = random.fraction() < BAD_SHARE;
+  const random = new SeededRandom(seed);
+  const isBad = random.chance(BAD_SHARE);
   const source = random.pick(sources.filter((candidate) => candidate.isBad === isBad));
   let bytes: Uint8Array<ArrayBuffer> = joinChunks(
     source.chunks.map((chunk) => ({ payload: new Uint8Array(chunk) })),
   );
   const signature = bytes.slice(0, SIGNATURE_BYTES);
   const done: string[] = [];
-  const steps = 1 + random.below(4);
+  const steps = 1 + random.int(0, 3);
   for (let step = 0; step < steps; step += 1) {
     const [name, mutate] = random.pick(BYTE_MUTATIONS);
     bytes = mutate(bytes, random, sources);
     done.push(name);
   }
   // What has no container's signature is refused before it is stored: that is not what is tried here.
-  if (bytes.length > SIGNATURE_BYTES && random.fraction() < 0.95) bytes.set(signature);
+  if (bytes.length > SIGNATURE_BYTES && random.chance(0.95)) bytes.set(signature);
   let chunks: (Uint8Array | undefined)[] = cut(bytes, source.chunks, random);
   let { mimeType } = source;
-  if (random.fraction() < 0.15) {
+  if (random.chance(0.15)) {
     const [name, mutate] = random.pick(CHUNK_MUTATIONS);
     chunks = mutate(chunks, random);
     done.push(name);
   }
-  if (random.fraction() < 0.05) {
+  if (random.chance(0.05)) {
     // The bytes stay as they are: the type is what lies.
     mimeType = random.pick(["video/mp4", "video/webm", "audio/webm", "video/x-matroska", ""]);
     done.push(`as ${mimeType || "nothing"}`);
@@ -88,7 +88,7 @@ const RUN_BYTES_MAX = 4_096;
 
 type ByteMutation = (
   bytes: Uint8Array<ArrayBuffer>,
-  random: Random,
+  random: SeededRandom,
   sources: readonly MutantSource[],
 ) => Uint8Array<ArrayBuffer>;
 
@@ -96,7 +96,7 @@ const BYTE_MUTATIONS: readonly (readonly [name: string, mutate: ByteMutation])[]
   ["bits flipped", flipBits],
   ["bits flipped at the beginning", flipBitsAtTheBeginning],
   ["run of bytes", fillRun],
-  ["cut off", (bytes, random) => bytes.slice(0, random.below(bytes.length))],
+  ["cut off", (bytes, random) => bytes.slice(0, indexIn(bytes, random))],
   ["range removed", removeRange],
   ["range doubled", doubleRange],
   ["ranges swapped", swapRanges],
@@ -105,48 +105,55 @@ const BYTE_MUTATIONS: readonly (readonly [name: string, mutate: ByteMutation])[]
   ["spliced", splice],
 ];
 
-function flipBits(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
-  for (let left = random.length(64); left > 0; left -= 1) flipBit(bytes, bytes.length, random);
+function flipBits(bytes: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Array<ArrayBuffer> {
+  for (let left = smallLength(random, 64); left > 0; left -= 1)
+    flipBit(bytes, bytes.length, random);
   return bytes;
 }
 
 /** Headers are a small part of a file, and the part that a reader believes. */
 function flipBitsAtTheBeginning(
   bytes: Uint8Array<ArrayBuffer>,
-  random: Random,
+  random: SeededRandom,
 ): Uint8Array<ArrayBuffer> {
   const end = Math.min(bytes.length, 600);
-  for (let left = random.length(16); left > 0; left -= 1) flipBit(bytes, end, random);
+  for (let left = smallLength(random, 16); left > 0; left -= 1) flipBit(bytes, end, random);
   return bytes;
 }
 
-function flipBit(bytes: Uint8Array, end: number, random: Random): void {
-  const at = random.below(end);
-  bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
+function flipBit(bytes: Uint8Array, end: number, random: SeededRandom): void {
+  const at = random.int(0, Math.max(0, end - 1));
+  bytes[at] = (bytes[at] ?? 0) ^ (1 << random.int(0, 7));
 }
 
-function fillRun(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
+function fillRun(bytes: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Array<ArrayBuffer> {
   const { from, to } = rangeIn(bytes, RUN_BYTES_MAX, random);
-  const isRandom = random.fraction() < 0.4;
+  const isRandom = random.chance(0.4);
   const value = random.pick([0x00, 0xff]);
-  for (let at = from; at < to; at += 1) bytes[at] = isRandom ? random.below(256) : value;
+  for (let at = from; at < to; at += 1) bytes[at] = isRandom ? random.int(0, 255) : value;
   return bytes;
 }
 
-function removeRange(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
+function removeRange(
+  bytes: Uint8Array<ArrayBuffer>,
+  random: SeededRandom,
+): Uint8Array<ArrayBuffer> {
   const { from, to } = rangeIn(bytes, RANGE_BYTES_MAX, random);
   return joined(bytes.subarray(0, from), bytes.subarray(to));
 }
 
-function doubleRange(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
+function doubleRange(
+  bytes: Uint8Array<ArrayBuffer>,
+  random: SeededRandom,
+): Uint8Array<ArrayBuffer> {
   const { from, to } = rangeIn(bytes, RANGE_BYTES_MAX, random);
-  const at = random.below(bytes.length);
+  const at = indexIn(bytes, random);
   return joined(bytes.subarray(0, at), bytes.subarray(from, to), bytes.subarray(at));
 }
 
-function swapRanges(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
+function swapRanges(bytes: Uint8Array<ArrayBuffer>, random: SeededRandom): Uint8Array<ArrayBuffer> {
   const [a = 0, b = 0, c = 0, d = 0] = Array.from({ length: 4 }, () =>
-    random.below(bytes.length),
+    indexIn(bytes, random),
   ).toSorted((one, other) => one - other);
   return joined(
     bytes.subarray(0, a),
@@ -160,16 +167,17 @@ function swapRanges(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<
 /** Lets an element of a Matroska stream claim another size; other bytes get a run instead. */
 function changeElementSize(
   bytes: Uint8Array<ArrayBuffer>,
-  random: Random,
+  random: SeededRandom,
 ): Uint8Array<ArrayBuffer> {
   const elements = elementsIn(bytes);
   if (elements.length === 0) return fillRun(bytes, random);
   const { sizeFrom, sizeTo } = random.pick(elements);
   const first = bytes[sizeFrom] ?? 0;
   const marker = 1 << (31 - Math.clz32(first));
-  const kind = random.below(5);
+  const kind = random.int(0, 4);
   for (let at = sizeFrom; at < sizeTo; at += 1) {
-    const value = [0x00, 0xff, random.below(256), random.below(2), (bytes[at] ?? 0) + 1][kind] ?? 0;
+    const value =
+      [0x00, 0xff, random.int(0, 255), random.int(0, 1), (bytes[at] ?? 0) + 1][kind] ?? 0;
     // The marker stays, so that it is the size that changes and not the length of its field.
     bytes[at] = at === sizeFrom ? marker | (value & (marker - 1)) : value;
   }
@@ -203,7 +211,10 @@ const MASTER_IDS: ReadonlySet<number> = new Set([
 const BOX_NUMBERS = [0, 1, 2, 0x7f, 0xffff, 0x01000000, 0x7fffffff, 0x80000000, 0xffffffff];
 
 /** Sets a number in the index of an MP4, which counts, places and lengths are; else fills a run. */
-function changeBoxNumber(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
+function changeBoxNumber(
+  bytes: Uint8Array<ArrayBuffer>,
+  random: SeededRandom,
+): Uint8Array<ArrayBuffer> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const indexes: { from: number; to: number }[] = [];
   for (let at = 0; at < buffer.length;) {
@@ -214,33 +225,30 @@ function changeBoxNumber(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8A
   }
   if (indexes.length === 0) return fillRun(bytes, random);
   const { from, to } = random.pick(indexes);
-  const at = from + random.below(Math.max(1, Math.min(to, buffer.length) - from - 4));
+  const at = from + random.int(0, Math.max(0, Math.min(to, buffer.length) - from - 5));
   if (at + 4 <= buffer.length) buffer.writeUInt32BE(random.pick(BOX_NUMBERS), at);
   return bytes;
 }
 
 function splice(
   bytes: Uint8Array<ArrayBuffer>,
-  random: Random,
+  random: SeededRandom,
   sources: readonly MutantSource[],
 ): Uint8Array<ArrayBuffer> {
   const other = Buffer.concat(random.pick(sources).chunks);
-  return joined(
-    bytes.subarray(0, random.below(bytes.length)),
-    other.subarray(random.below(other.length)),
-  );
+  return joined(bytes.subarray(0, indexIn(bytes, random)), other.subarray(indexIn(other, random)));
 }
 
 type ChunkMutation = (
   chunks: (Uint8Array | undefined)[],
-  random: Random,
+  random: SeededRandom,
 ) => (Uint8Array | undefined)[];
 
 const CHUNK_MUTATIONS: readonly (readonly [name: string, mutate: ChunkMutation])[] = [
   [
     "a chunk never sent",
     (chunks, random) => {
-      const left = random.below(chunks.length);
+      const left = random.int(0, chunks.length - 1);
       return chunks.map((chunk, i) => (i === left ? undefined : chunk));
     },
   ],
@@ -256,26 +264,37 @@ const CHUNK_MUTATIONS: readonly (readonly [name: string, mutate: ChunkMutation])
 function cut(
   bytes: Uint8Array<ArrayBuffer>,
   like: readonly Uint8Array[],
-  random: Random,
+  random: SeededRandom,
 ): Uint8Array[] {
   const total = like.reduce((sum, { length }) => sum + length, 0);
-  const isAnywhere = random.fraction() < 0.2;
+  const isAnywhere = random.chance(0.2);
   let sum = 0;
   const ends = like.slice(0, -1).map(({ length }) => {
     sum += length;
-    return isAnywhere ? random.below(bytes.length) : Math.round((sum / total) * bytes.length);
+    return isAnywhere ? indexIn(bytes, random) : Math.round((sum / total) * bytes.length);
   });
   const borders = [0, ...ends.toSorted((a, b) => a - b), bytes.length];
   return borders.slice(1).map((to, i) => bytes.subarray(borders[i], to));
 }
 
+/** Where a byte stands; 0 when there is none. */
+function indexIn(bytes: Uint8Array, random: SeededRandom): number {
+  return random.int(0, Math.max(0, bytes.length - 1));
+}
+
+/** Most often small, now and then up to `max`. */
+function smallLength(random: SeededRandom, max: number): number {
+  const share = random.int(1, 1_000) / 1_000;
+  return Math.ceil(share ** 4 * max);
+}
+
 function rangeIn(
   bytes: Uint8Array,
   bytesMax: number,
-  random: Random,
+  random: SeededRandom,
 ): { readonly from: number; readonly to: number } {
-  const from = random.below(bytes.length);
-  return { from, to: Math.min(bytes.length, from + random.length(bytesMax)) };
+  const from = indexIn(bytes, random);
+  return { from, to: Math.min(bytes.length, from + smallLength(random, bytesMax)) };
 }
 
 function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

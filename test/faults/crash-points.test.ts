@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,7 +21,10 @@ import {
 } from "./support/file-calls.ts";
 import { JudgedMedia } from "./support/judged-media.ts";
 import { persistently, type SegmentUpload } from "./support/persistent-uploader.ts";
+import { testWithStrace } from "./support/system-tools.ts";
 import { attachFault, startTracedServer } from "./support/traced-server.ts";
+
+const test = testWithStrace();
 
 const KILL_TIMEOUT_MS = 30_000;
 

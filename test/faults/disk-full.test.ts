@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { join } from "node:path";
 import { RecordingsApi, type TrackName, UnexpectedAnswerError } from "../support/recordings-api.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -11,6 +11,7 @@ import { randomSegment } from "./support/random-segment.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
 import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 import { smallDisk, smallDiskObstacle } from "./support/small-disk.ts";
+import { testUnless, testWithPrlimit } from "./support/system-tools.ts";
 
 /** These disks are full on purpose, and smaller than what is kept free by default. */
 const NO_FLOOR = { FREE_SPACE_BYTES_MIN: "0" };
@@ -25,8 +26,8 @@ const FILLS = campaign({ short: 2, long: 20 });
 const DISK_BYTES = 2 * FILLS * SEGMENTS * CHUNKS_PER_SEGMENT * CHUNK_BYTES + 16 * MIB;
 const WAIT_TIMEOUT_MS = 60_000;
 
-const obstacle = smallDiskObstacle();
-if (obstacle !== undefined) process.stderr.write(`disk-full.test.ts skips a test: ${obstacle}\n`);
+const testOnSmallDisk = testUnless(smallDiskObstacle());
+const testWithLimit = testWithPrlimit();
 
 /** Uploads segments in the background, counting what is refused. */
 function uploadAll(
@@ -51,7 +52,7 @@ function uploadAll(
   return { done, refusals };
 }
 
-test.skipIf(obstacle !== undefined)(
+testOnSmallDisk(
   "a full disk (ENOSPC) takes no chunk, and the uploads go on by themselves when it has space",
   async () => {
     const random = new SeededRandom(campaignSeed());
@@ -105,7 +106,7 @@ test.skipIf(obstacle !== undefined)(
   CAMPAIGN_TIMEOUT_MS,
 );
 
-test(
+testWithLimit(
   "a chunk file at the largest size that is allowed (EFBIG) takes no chunk, and the others go on",
   async () => {
     const random = new SeededRandom(campaignSeed());
@@ -157,7 +158,7 @@ async function expectSource(
   expect(Buffer.compare(source, Buffer.concat(upload.chunks))).toBe(0);
 }
 
-test.skipIf(obstacle !== undefined)(
+testOnSmallDisk(
   "a full disk refuses new recordings, new tracks and stops with 507 as it does chunks",
   async () => {
     const random = new SeededRandom(campaignSeed());

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { join } from "node:path";
 import { RecordingsApi } from "../support/recordings-api.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
@@ -11,7 +11,10 @@ import { randomSegment } from "./support/random-segment.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
 import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 import type { SystemCall } from "./support/strace-log.ts";
+import { testWithStrace } from "./support/system-tools.ts";
 import { startTracedServer } from "./support/traced-server.ts";
+
+const test = testWithStrace();
 
 const SEGMENTS = campaign({ short: 20, long: 100 });
 const CHUNKS_PER_SEGMENT = campaign({ short: 20, long: 100 });

@@ -1,4 +1,6 @@
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { mkdir, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
@@ -14,7 +16,13 @@ export interface SmallDisk extends AsyncDisposable {
 /** Why no small disk can be made here; undefined when it can. */
 export function smallDiskObstacle(): string | undefined {
   if (process.platform !== "linux") return "only Linux has tmpfs";
-  return process.getuid?.() === 0 ? undefined : "mounting a tmpfs takes root";
+  if (process.getuid?.() !== 0) return "mounting a tmpfs takes root";
+  // A container's root may not be allowed to.
+  const path = mkdtempSync(join(tmpdir(), "track-capture-test-"));
+  const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=4096", "tmpfs", path]);
+  if (mounted.success) Bun.spawnSync(["umount", path]);
+  rmdirSync(path);
+  return mounted.success ? undefined : `no tmpfs: ${mounted.stderr.toString().trim()}`;
 }
 
 /** Mounts a tmpfs (tmpfs(5)) of so many bytes; disposing unmounts it. */

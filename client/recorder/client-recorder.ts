@@ -1,47 +1,62 @@
-import { IngestApi } from "./ingest-api.ts";
-import type { ChunkSpool } from "./chunk-spool.ts";
-import { ChunkUploader } from "./chunk-uploader.ts";
+import { ProgressMeter } from "./capture/progress-meter.ts";
+import { RecordingRun, type RecordingSettings } from "./capture/recording-run.ts";
 import { EventEmitter } from "./event-emitter.ts";
-import { MemorySpool } from "./memory-spool.ts";
-import { ProgressMeter } from "./progress-meter.ts";
+import { newUuid } from "./new-uuid.ts";
 import { RECORDER_DEFAULTS } from "./recorder-defaults.ts";
 import { RecorderError } from "./recorder-error.ts";
+import {
+  checkedWord,
+  recordingSettings,
+  resolvedServerUrl,
+  uploadSettings,
+  type UploadSettings,
+} from "./recorder-options.ts";
 import type {
   ClientRecorder as PublicClientRecorder,
   ClientRecorderOptions,
+  PendingUploads,
   RecorderClock,
   RecorderEvents,
   RecorderProgress,
   RecorderState,
+  ResumeOptions,
   UnacknowledgedChunk,
 } from "./recorder.d.ts";
-import { RecordingRun, type RecordingSettings } from "./recording-run.ts";
-import { newSegmentId } from "./segment-id.ts";
-import { ServerClock } from "./server-clock.ts";
+import { PageUploads } from "./resume/page-uploads.ts";
+import type { RunUpload } from "./service/run-upload.ts";
+import { connectInPage } from "./service/upload-connection.ts";
+import { UploadHost } from "./service/upload-host.ts";
 import { systemClock } from "./system-clock.ts";
+import { UnloadGuard } from "./unload-guard.ts";
 
 export { RecorderError };
 export type {
   ClientRecorderOptions,
   MediaAmount,
+  PendingProgress,
+  PendingSegment,
+  PendingUploads,
+  PendingUploadsEvents,
   RecorderClock,
   RecorderErrorCode,
   RecorderEvents,
+  RecorderFetch,
   RecorderProgress,
+  RecorderStall,
   RecorderState,
+  ResumeOptions,
   SegmentChange,
   SegmentReason,
   StateChange,
+  StorageChange,
+  StorageState,
+  StorageThresholds,
   UnacknowledgedChunk,
   UploadRetry,
 } from "./recorder.d.ts";
 
-type CountOption =
-  | "timesliceMs"
-  | "videoBitsPerSecond"
-  | "audioBitsPerSecond"
-  | "chunkBytesMax"
-  | "parallelUploads";
+/** One for the page: its worker, and what earlier pages left, are shared by all its recorders. */
+const pageUploads = new PageUploads();
 
 /**
  * Records one track of one participant and uploads it while it runs. See `recorder.d.ts`, which
@@ -51,33 +66,54 @@ export class ClientRecorder implements PublicClientRecorder {
   participantId: string | undefined;
   readonly trackId: string;
   readonly #events = new EventEmitter<RecorderEvents>();
-  readonly #settings: RecordingSettings;
-  readonly #parallelUploads: number;
+  readonly #recording: RecordingSettings;
+  readonly #upload: UploadSettings;
   readonly #serverUrl: string | URL | undefined;
-  readonly #fetch: (url: string, init: RequestInit) => Promise<Response>;
+  readonly #warnsBeforeUnload: boolean;
+  readonly #needsAppFetch: boolean;
   readonly #clock: RecorderClock;
+  readonly #host: () => UploadHost;
   #state: RecorderState = "idle";
   #run: RecordingRun | null = null;
   /** Of this run and of failed ones, oldest first. */
-  #spools: readonly ChunkSpool[] = [];
+  #uploads: readonly RunUpload[] = [];
 
   constructor(options: ClientRecorderOptions = {}) {
-    const count = (name: CountOption): number =>
-      checkedCount(name, options[name] ?? RECORDER_DEFAULTS[name]);
     this.participantId = options.participantId;
     this.trackId = checkedWord("trackId", options.trackId ?? RECORDER_DEFAULTS.trackId);
-    this.#settings = {
-      timesliceMs: count("timesliceMs"),
-      videoBitsPerSecond: count("videoBitsPerSecond"),
-      audioBitsPerSecond: count("audioBitsPerSecond"),
-      chunkBytesMax: count("chunkBytesMax"),
-      mimeTypes: options.mimeTypes,
-    };
-    this.#parallelUploads = count("parallelUploads");
+    this.#recording = recordingSettings(options);
+    this.#upload = uploadSettings(options);
     this.#serverUrl = options.serverUrl;
-    // Looked up at each call, so that an app's later replacement of it counts.
-    this.#fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
+    this.#warnsBeforeUnload = options.warnBeforeUnload ?? true;
+    this.#needsAppFetch = options.fetch !== undefined;
     this.#clock = options.clock ?? systemClock;
+    if (options.fetch === undefined && options.clock === undefined) {
+      this.#host = () => pageUploads.host;
+    } else {
+      // Functions cannot cross to a worker.
+      const own = new UploadHost(connectInPage(options.fetch, options.clock));
+      this.#host = () => own;
+    }
+  }
+
+  static get resumed(): PendingUploads | null {
+    return pageUploads.resumed;
+  }
+
+  static onResumed(listener: (uploads: PendingUploads) => void): () => void {
+    return pageUploads.onResumed(listener);
+  }
+
+  static resumePending(options: ResumeOptions = {}): Promise<PendingUploads> {
+    return pageUploads.resume(options);
+  }
+
+  static pendingChunks(segmentId?: string): Promise<readonly UnacknowledgedChunk[]> {
+    return pageUploads.pendingChunks(segmentId);
+  }
+
+  static discardPending(segmentId: string): Promise<boolean> {
+    return pageUploads.discard(segmentId);
   }
 
   get state(): RecorderState {
@@ -107,23 +143,34 @@ export class ClientRecorder implements PublicClientRecorder {
       participantId: checkedWord("participantId", this.participantId),
       trackId: this.trackId,
     };
-    const spool = new MemorySpool();
-    const { uploader, serverClock } = this.#composeUpload(spool);
+    const upload = this.#host().openRun({
+      serverUrl: resolvedServerUrl(this.#serverUrl),
+      ...this.#upload,
+      // An app, or a browser's mode, that took it away from the page did not mean the worker's.
+      isPersistent: "indexedDB" in globalThis,
+      needsAppFetch: this.#needsAppFetch,
+    });
     const run = new RecordingRun({
       stream,
       address,
-      settings: this.#settings,
-      uploader,
-      serverClock,
+      settings: this.#recording,
+      upload,
       clock: this.#clock,
-      newSegmentId,
+      newSegmentId: newUuid,
     });
-    const started = run.start();
+    let started: Promise<void>;
+    try {
+      started = run.start();
+    } catch (cause) {
+      void upload.finish();
+      throw cause;
+    }
     // Only now: a start that throws leaves the run before, and what it tells, in place.
     this.#run = run;
-    this.#spools = [...this.#spools, spool];
-    this.#attend(run, uploader, spool);
+    this.#uploads = [...this.#uploads, upload];
+    this.#attend(run, upload);
     this.#enter("recording");
+    pageUploads.askToPersist();
     await started;
   }
 
@@ -131,7 +178,7 @@ export class ClientRecorder implements PublicClientRecorder {
     const run = this.#run;
     if (run === null) return;
     const { signal } = options;
-    const abandon = (): void => void run.abandon(signal?.reason);
+    const abandon = (): void => run.abandon();
     run.stop();
     if (signal?.aborted === true) abandon();
     else signal?.addEventListener("abort", abandon, { once: true });
@@ -156,44 +203,30 @@ export class ClientRecorder implements PublicClientRecorder {
   }
 
   async unacknowledgedChunks(): Promise<readonly UnacknowledgedChunk[]> {
-    const lists = await Promise.all(this.#spools.map((spool) => spool.list()));
+    const lists = await Promise.all(this.#uploads.map((upload) => upload.list()));
     return lists.flat();
   }
 
-  #composeUpload(spool: ChunkSpool): { uploader: ChunkUploader; serverClock: ServerClock } {
-    const clock = this.#clock;
-    const api = new IngestApi({
-      serverUrl: resolvedServerUrl(this.#serverUrl),
-      fetch: this.#fetch,
-      clock,
-      toServerMs: (localMs) => serverClock.toServerMs(localMs),
-    });
-    const serverClock = new ServerClock({
-      clock,
-      fetchServerTimeMs: (signal) => api.serverTimeMs(signal),
-    });
-    const uploader = new ChunkUploader({
-      spool,
-      api,
-      clock,
-      parallelUploads: this.#parallelUploads,
-      random: Math.random,
-    });
-    return { uploader, serverClock };
-  }
-
-  #attend(run: RecordingRun, uploader: ChunkUploader, spool: ChunkSpool): void {
-    for (const name of ["progress", "segment", "retry", "error"] as const) {
+  #attend(run: RecordingRun, upload: RunUpload): void {
+    for (const name of ["progress", "segment", "retry", "storage", "stall", "error"] as const) {
       run.events.on(name, (event: RecorderEvents[typeof name]) => this.#events.emit(name, event));
     }
-    const retryNow = (): void => uploader.retryNow();
-    globalThis.addEventListener("online", retryNow);
+    let phase: "recording" | "stopping" | "over" = "recording";
+    const guard = new UnloadGuard(() => {
+      const { pending, isDurable } = run.progress;
+      if (!this.#warnsBeforeUnload) return false;
+      // What is durable would be uploaded by the next visit only, which may never come.
+      if (phase === "over") return !isDurable;
+      return phase === "recording" || pending.chunks > 0;
+    });
     run.events.on("stopping", () => {
+      phase = "stopping";
       this.#enter("stopping");
       void run.outcome.then((error) => {
-        globalThis.removeEventListener("online", retryNow);
+        phase = "over";
+        if (run.progress.isDurable) guard.stop();
         // Everything in a successful run's spool is acknowledged; that of a failed one is kept.
-        if (error === null) this.#spools = this.#spools.filter((other) => other !== spool);
+        if (error === null) this.#uploads = this.#uploads.filter((other) => other !== upload);
         this.#enter(error === null ? "stopped" : "failed");
         return error;
       });
@@ -207,35 +240,4 @@ export class ClientRecorder implements PublicClientRecorder {
   }
 }
 
-function checkedWord(name: string, value: unknown): string {
-  if (value === undefined || value === null || value === "") {
-    const hint = name === "participantId" ? " Give it to the constructor or assign it." : "";
-    throw new RecorderError("invalid-option", `${name} is missing.${hint}`);
-  }
-  const max = RECORDER_DEFAULTS.wordCodePointsMax;
-  if (typeof value !== "string" || Array.from(value).length > max) {
-    throw new RecorderError("invalid-option", `${name} must be a text of 1 to ${max} characters.`);
-  }
-  return value;
-}
-
-function checkedCount(name: string, value: number): number {
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RecorderError(
-    "invalid-option",
-    `${name} must be a whole number above 0, not ${value}.`,
-  );
-}
-
-/** Absolute and with a slash at its end, so that a path prefix of the server is kept. */
-function resolvedServerUrl(serverUrl: string | URL | undefined): string {
-  const page: Location | undefined = globalThis.location;
-  const text = String(serverUrl ?? "/");
-  if (!URL.canParse(text, page?.href)) {
-    throw new RecorderError("invalid-option", `serverUrl is no URL: ${JSON.stringify(text)}.`);
-  }
-  const url = new URL(text, page?.href);
-  url.search = "";
-  url.hash = "";
-  return url.href.endsWith("/") ? url.href : `${url.href}/`;
-}
+void pageUploads.resumeInBackground();

@@ -10,5 +10,7 @@ export const RECORDER_DEFAULTS = {
   audioBitsPerSecond: 128_000,
   parallelUploads: 3,
   chunkBytesMax: 8_388_608,
+  memorySpoolBytesMax: 268_435_456,
+  storageThresholds: { low: 0.8, critical: 0.9 },
   wordCodePointsMax: 128,
 } as const;

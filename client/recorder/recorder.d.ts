@@ -23,8 +23,14 @@ export interface RecorderProgress {
   readonly recorded: MediaAmount;
   /** On the server's stable storage: forgotten here. */
   readonly acknowledged: MediaAmount;
-  /** Kept in this page's memory until it is acknowledged. It grows while the server is away. */
+  /** Kept in this browser until it is acknowledged. It grows while the server is away. */
   readonly pending: MediaAmount;
+  /**
+   * Whether all that is pending is on this computer's disk: then a closed tab or a crash of the
+   * browser loses none of it, and the next page that loads this library uploads it. The slice that
+   * the browser's recorder has not handed over yet (see `timesliceMs`) is in no figure.
+   */
+  readonly isDurable: boolean;
 }
 
 /**
@@ -36,6 +42,8 @@ export interface RecorderProgress {
  * - `recording-closed`: the recording was deleted, or takes no late chunks any more.
  * - `rejected`: the server refused for good; see `status` and `problemCode`.
  * - `spool-failed`: a chunk could not be kept or read on this side.
+ * - `spool-full`: the server was away for so long that this browser can keep no more. The recording
+ *   has stopped; what was recorded is kept and uploaded.
  * - `stopped`: the signal given to `stopRecording` gave up before everything was acknowledged.
  */
 export type RecorderErrorCode =
@@ -47,6 +55,7 @@ export type RecorderErrorCode =
   | "recording-closed"
   | "rejected"
   | "spool-failed"
+  | "spool-full"
   | "stopped";
 
 /** The only kind of error that the recorder throws, rejects with or reports. Branch on `code`. */
@@ -75,9 +84,15 @@ export interface StateChange {
 
 /**
  * Why a segment was begun: by `startRecording`, since tracks were added to or removed from the
- * stream, or since the browser's recorder failed.
+ * stream, since the browser's recorder failed or gave nothing any more, or to go on with half the
+ * bit rate, since this browser's storage is nearly full.
  */
-export type SegmentReason = "start" | "tracks-changed" | "recorder-error";
+export type SegmentReason =
+  | "start"
+  | "tracks-changed"
+  | "recorder-error"
+  | "stalled"
+  | "storage-critical";
 
 /** A segment, one run of the browser's recorder, began to record or was acknowledged as a whole. */
 export type SegmentChange =
@@ -95,17 +110,67 @@ export interface UploadRetry {
   /** Failures in a row, from 1. */
   readonly failures: number;
   readonly delayMs: number;
+  /** HTTP status of the answer that failed; null when there was none. */
+  readonly status: number | null;
   /** A sentence for people. */
   readonly reason: string;
+}
+
+/**
+ * - `ok`: there is room on the disk.
+ * - `low`: most of what the browser grants this origin is used (80 % by default).
+ * - `critical`: nearly all of it is (90 % by default). The recording goes on with half the video bit
+ *   rate, and with a quarter when it grows on.
+ *   Chromium tells 10 GiB above what is used instead of its quota: there `memory` can be the first.
+ * - `memory`: chunks that come now are kept in memory only, since there is no storage, or it is full
+ *   or fails. They are lost with the page, and bounded by `memorySpoolBytesMax`.
+ */
+export type StorageState = "ok" | "low" | "critical" | "memory";
+
+/** Where recorded chunks wait for their upload has changed, or how much room there is. */
+export interface StorageChange {
+  readonly state: StorageState;
+  /** What this origin uses of its storage, all in all; null when the browser does not tell. */
+  readonly usedBytes: number | null;
+  /** What the browser grants this origin; null when it does not tell. */
+  readonly quotaBytes: number | null;
+  /** Of this recorder, in memory only. */
+  readonly memoryBytes: number;
+  /** A sentence for people; null in state `ok`. */
+  readonly reason: string | null;
+}
+
+/** Shares of the quota, above 0 and up to 1, from which the storage is `low` and `critical`. */
+export interface StorageThresholds {
+  readonly low: number;
+  readonly critical: number;
+}
+
+/**
+ * The browser's recorder gives no data though it should.
+ *
+ * - `asked`: it was asked for what it has.
+ * - `restarting`: it gave nothing even then; a new segment is begun (reason `stalled`).
+ * - `waiting`: every track of the stream is muted, so there is nothing to record: no new segment
+ *   would help.
+ */
+export interface RecorderStall {
+  readonly segmentId: string;
+  /** For how long nothing came. */
+  readonly silentMs: number;
+  readonly action: "asked" | "restarting" | "waiting";
 }
 
 /** The recorder's events, by name, with what a listener gets. */
 export interface RecorderEvents {
   readonly statechange: StateChange;
-  /** After each recorded chunk and each acknowledgement. */
+  /** After each recorded chunk, when it is kept, and after each acknowledgement. */
   readonly progress: RecorderProgress;
   readonly segment: SegmentChange;
   readonly retry: UploadRetry;
+  /** The first one comes soon after the start; then at each change of the state. */
+  readonly storage: StorageChange;
+  readonly stall: RecorderStall;
   /**
    * Something is final. After the refusal of a single chunk the recording goes on, without that
    * chunk; after any other it stops. Either way `stopRecording` rejects with the first of them.
@@ -141,10 +206,25 @@ export interface ClientRecorderOptions {
   readonly parallelUploads?: number | undefined;
   /** A larger blob is split. Default 8 MiB; keep it within what the server and proxies take. */
   readonly chunkBytesMax?: number | undefined;
-  /** Instead of the page's `fetch`, for example to add headers. */
-  readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
+  /** Most bytes that are kept in memory only; beyond them the recording stops. Default 256 MiB. */
+  readonly memorySpoolBytesMax?: number | undefined;
+  /** Default 0.8 and 0.9. */
+  readonly storageThresholds?: StorageThresholds | undefined;
+  /**
+   * Whether the browser asks before this page is left while it records, while it uploads the rest,
+   * or while it holds something that would be lost. Default true.
+   */
+  readonly warnBeforeUnload?: boolean | undefined;
+  /**
+   * Instead of `fetch`, for example to add headers. The upload then runs in the page, not in a
+   * worker, as it does with `clock`: browsers slow a hidden page's timers down.
+   */
+  readonly fetch?: RecorderFetch | undefined;
   readonly clock?: RecorderClock | undefined;
 }
+
+/** What the recorder needs of `fetch`. */
+export type RecorderFetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** A chunk that the server has not acknowledged. */
 export interface UnacknowledgedChunk {
@@ -158,11 +238,105 @@ export interface UnacknowledgedChunk {
   readonly payload: Blob;
 }
 
+/** A segment that an earlier page, or a run that failed, left behind, and what became of it. */
+export interface PendingSegment {
+  readonly recordingId: string;
+  readonly participantId: string;
+  readonly trackId: string;
+  readonly segmentId: string;
+  /** That were left when it was found. 0: only the segment's end was not told to the server. */
+  readonly chunks: number;
+  /** Of these chunks. */
+  readonly bytes: number;
+  /**
+   * `refused`: the server refused something of it for good. What it did not take stays in this
+   * browser: see `ClientRecorder.pendingChunks` and `discardPending`.
+   */
+  readonly state: "waiting" | "delivered" | "refused";
+  /** Why it was refused; null otherwise. */
+  readonly error: RecorderError | null;
+}
+
+/** How far the upload of what was left is. */
+export interface PendingProgress {
+  readonly pending: MediaAmount;
+  readonly acknowledged: MediaAmount;
+}
+
+/** The events of a `PendingUploads`, by name. */
+export interface PendingUploadsEvents {
+  /** After each acknowledgement, and when more was found. */
+  readonly progress: PendingProgress;
+  readonly retry: UploadRetry;
+  /** Something of a segment was refused for good; the others are uploaded all the same. */
+  readonly error: RecorderError;
+  /** `finished` is settled. */
+  readonly finished: PendingProgress;
+}
+
+/** The upload of what was left behind. It goes on by itself, also after the recording's stop. */
+export interface PendingUploads {
+  /** As they are now. */
+  readonly segments: readonly PendingSegment[];
+  readonly progress: PendingProgress;
+  /**
+   * Resolves when everything is acknowledged and every segment ended. Rejects with the first final
+   * `RecorderError` when there is nothing left that can be delivered. Need not be listened to.
+   */
+  readonly finished: Promise<void>;
+  on<Name extends keyof PendingUploadsEvents>(
+    name: Name,
+    listener: (event: PendingUploadsEvents[Name]) => void,
+  ): () => void;
+}
+
+/** All of them can be left out. */
+export interface ResumeOptions {
+  /** Only what was recorded for this server. Default: each segment goes to its own. */
+  readonly serverUrl?: string | URL | undefined;
+  /** As in `ClientRecorderOptions`. What was recorded with one waits until it is given again. */
+  readonly fetch?: RecorderFetch | undefined;
+  /** Gives up: the uploads end, `finished` rejects with `stopped`, everything left stays. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Records one track of one participant and uploads it while it runs. For a camera and a screen make
  * two recorders, with two `trackId`s. It writes nothing to the console.
  */
 export class ClientRecorder {
+  /**
+   * The upload of what earlier pages of this origin left behind. Loading this library begins it by
+   * itself in the background, when there is something; null as long as nothing was found.
+   */
+  static readonly resumed: PendingUploads | null;
+
+  /**
+   * Calls `listener` with `resumed` once there is one, at once if there is, and again with each later
+   * one, until the returned function is called.
+   */
+  static onResumed(listener: (uploads: PendingUploads) => void): () => void;
+
+  /**
+   * Looks for segments whose page is gone, and uploads what is left of them; what living tabs record
+   * or upload is not touched. While `resumed` is running it gives that, to which anything newly found
+   * is added.
+   */
+  static resumePending(options?: ResumeOptions): Promise<PendingUploads>;
+
+  /**
+   * What is kept in this browser of segments whose page is gone or whose run failed, of one segment
+   * or of all, in order of sequence: for example to offer it as a file.
+   */
+  static pendingChunks(segmentId?: string): Promise<readonly UnacknowledgedChunk[]>;
+
+  /**
+   * Removes what is kept of such a segment, for good. Resolves to false, and does nothing, when there
+   * is no such segment or it is being recorded or uploaded. Nothing else ever removes a chunk that is
+   * not acknowledged.
+   */
+  static discardPending(segmentId: string): Promise<boolean>;
+
   /** Throws `RecorderError` (`invalid-option`) when an option is unusable. */
   constructor(options?: ClientRecorderOptions);
 
@@ -183,7 +357,8 @@ export class ClientRecorder {
    * Stops, and resolves when everything is acknowledged and the server knows that the track is
    * complete: while the server is away that can be long, see the `progress` and `retry` events.
    * Rejects with the first final `RecorderError`. With `signal` the app gives up waiting: the
-   * upload ends, and the promise rejects with `stopped`. The stream's tracks are left as they are.
+   * upload ends, and the promise rejects with `stopped`; what is left stays for `resumePending`. The
+   * stream's tracks are left as they are.
    * Without a run it resolves at once; after a run it tells that run's outcome again.
    */
   stopRecording(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
@@ -196,7 +371,8 @@ export class ClientRecorder {
 
   /**
    * What is kept since it is not acknowledged, of failed runs too, in order of recording. After a
-   * failure an app can offer it to the user as a file.
+   * failure an app can offer it to the user as a file. A run that failed leaves what is on the disk
+   * to `resumePending`.
    */
   unacknowledgedChunks(): Promise<readonly UnacknowledgedChunk[]>;
 

@@ -21,6 +21,8 @@ export function describeRecorderProblem(error: {
       return `The server refused a part of the recording for good: ${error.message}`;
     case "spool-failed":
       return "This browser could not keep a part of the recording until it was sent: it may be out of memory. Close other tabs and start a new recording.";
+    case "spool-full":
+      return "The recording was stopped here: the server was away for so long that this browser has no room for more. What was recorded until then is kept and is still being sent. Keep this page open.";
     default:
       return error.message;
   }

@@ -26,6 +26,8 @@ export interface SessionSnapshot extends Amounts {
   readonly tracks: readonly string[];
   /** Since the start, without pauses. */
   readonly elapsedMs: number;
+  /** Whether all that is pending is on this computer's disk, so that a closed page loses none. */
+  readonly isDurable: boolean;
   /** Whether a recorder still holds a begun chunk: always while it records. */
   readonly holdsBack: boolean;
   /** Why uploads fail at the moment, in a sentence; they are repeated until they succeed. */
@@ -53,7 +55,8 @@ const FLOWING_PENDING_MS_MAX = 1_200;
  * acknowledged it: while capturing, the newest second is always still inside the recorder.
  */
 export function describeSafety(snapshot: SessionSnapshot): Safety {
-  const { phase, pending, acknowledged, refusal, trouble } = snapshot;
+  const { phase, pending, acknowledged, refusal, trouble, isDurable } = snapshot;
+  const where = isDurable ? "on this computer's disk" : "in this page's memory only";
   const waiting = `${formatSpan(pending.durationMs)} (${formatBytes(pending.bytes)})`;
   const saved =
     acknowledged.chunks === 0
@@ -69,7 +72,7 @@ export function describeSafety(snapshot: SessionSnapshot): Safety {
   }
   if (trouble !== null) {
     const goesOn = phase === "sending" ? "" : "Recording goes on. ";
-    const sentence = `The server cannot be reached or is busy (${withoutStop(trouble)}). ${goesOn}${saved} The other ${waiting} wait in this page and are sent as soon as it answers. Keep this page open.`;
+    const sentence = `The server cannot be reached or is busy (${withoutStop(trouble)}). ${goesOn}${saved} The other ${waiting} wait ${where} and are sent as soon as it answers. ${keepOpen(isDurable)}`;
     return { tone: "warning", headline: "Waiting for the server", sentence };
   }
   if (phase === "sending") {
@@ -80,7 +83,7 @@ export function describeSafety(snapshot: SessionSnapshot): Safety {
     return { tone: "working", headline: "Saving the rest", sentence };
   }
   if (pending.durationMs > FLOWING_PENDING_MS_MAX) {
-    const sentence = `${saved} The other ${waiting} wait in this page for the connection. Keep it open.`;
+    const sentence = `${saved} The other ${waiting} wait ${where} for the connection. ${keepOpen(isDurable)}`;
     return { tone: "working", headline: "Catching up", sentence };
   }
   const headline = phase === "paused" ? "Paused" : "Saving as you record";
@@ -89,4 +92,10 @@ export function describeSafety(snapshot: SessionSnapshot): Safety {
   }
   const upTo = snapshot.holdsBack || pending.chunks > 0 ? ", up to the newest two seconds" : "";
   return { tone: "safe", headline, sentence: `Everything recorded so far is saved${upTo}.` };
+}
+
+function keepOpen(isDurable: boolean): string {
+  return isDurable
+    ? "Keep this page open; if it closes all the same, they are sent the next time that it is opened."
+    : "Keep this page open: closing it would lose them.";
 }

@@ -1,7 +1,9 @@
 import { ClientRecorder, RecorderError } from "../recorder/client-recorder.ts";
 import { ServerUnreachableError, type ApiClient } from "./api-client.ts";
+import type { StorageChange } from "../recorder/recorder.d.ts";
 import { describeRecorderProblem } from "./describe-recorder-problem.ts";
 import type { SessionSnapshot } from "./describe-safety.ts";
+import { describeStall, describeStorage } from "./describe-storage.ts";
 import { RunningTime } from "./running-time.ts";
 import { sumAmounts } from "./sum-amounts.ts";
 
@@ -25,6 +27,12 @@ export interface RecordingSessionEvents {
   readonly changed: (snapshot: SessionSnapshot) => void;
   /** Nothing is captured any more, though nobody has stopped the session: stop it. */
   readonly captureEnded: () => void;
+  /** What the person should know of this browser's storage; null when there is room again. */
+  readonly storageChanged: (sentence: string | null) => void;
+  /** What the person should know of a track that gives nothing. */
+  readonly stalled: (trackId: string, sentence: string) => void;
+  /** This browser can keep no more: why capturing ended. What there is, is kept and sent. */
+  readonly storageFull: (sentence: string) => void;
 }
 
 interface Run {
@@ -32,6 +40,8 @@ interface Run {
   readonly trackId: TrackSource["trackId"];
   /** Why its uploads fail at the moment. */
   trouble: string | null;
+  /** Where its chunks wait; null before it has told. */
+  storage: StorageChange | null;
   /** Chunks that it had given at the pause; one more holds what came before the pause. */
   chunksAtPause: number;
 }
@@ -68,16 +78,11 @@ export class RecordingSession {
       tracks: [...new Set(this.#runs.map(({ trackId }) => trackId))],
       elapsedMs: this.#time.read(performance.now()),
       ...sumAmounts(this.#runs.map(({ recorder }) => recorder.progress)),
+      isDurable: this.#runs.every(({ recorder }) => recorder.progress.isDurable),
       holdsBack: this.#runs.some((run) => holdsBack(run)),
       trouble: this.#trouble ?? this.#runs.find(({ trouble }) => trouble !== null)?.trouble ?? null,
       refusal: this.#refusal,
     };
-  }
-
-  /** Whether leaving the page would lose something. */
-  get isAtRisk(): boolean {
-    if (this.#phase === "recording" || this.#phase === "paused") return true;
-    return this.#phase === "sending" && this.snapshot.pending.chunks > 0;
   }
 
   /**
@@ -150,7 +155,7 @@ export class RecordingSession {
       trackId,
       videoBitsPerSecond: VIDEO_BITS_PER_SECOND,
     });
-    const run: Run = { recorder, trackId, trouble: null, chunksAtPause: 0 };
+    const run: Run = { recorder, trackId, trouble: null, storage: null, chunksAtPause: 0 };
     let acknowledged = 0;
     recorder.on("progress", (progress) => {
       if (progress.acknowledged.chunks > acknowledged) run.trouble = null;
@@ -161,7 +166,16 @@ export class RecordingSession {
       run.trouble = reason;
       this.#tell();
     });
+    recorder.on("storage", (change) => {
+      run.storage = change;
+      this.#events.storageChanged(this.#describeStorage());
+    });
+    recorder.on("stall", (stall) => {
+      const sentence = describeStall(trackId, stall);
+      if (sentence !== null) this.#events.stalled(trackId, sentence);
+    });
     recorder.on("error", (error) => {
+      if (error.code === "spool-full") this.#events.storageFull(describeRecorderProblem(error));
       this.#refuse(error);
       this.#tell();
     });
@@ -210,9 +224,18 @@ export class RecordingSession {
     }
   }
 
+  /** The worst of what the tracks tell, which share one disk. */
+  #describeStorage(): string | null {
+    const changes = this.#runs.flatMap(({ storage }) => (storage === null ? [] : [storage]));
+    const worst = changes.toSorted((a, b) => gravityOf(b) - gravityOf(a))[0];
+    return worst === undefined ? null : describeStorage(worst);
+  }
+
   /** The first refusal is the one that explains the others. */
   #refuse(error: unknown): void {
     if (!(error instanceof RecorderError)) throw error;
+    // It ended the capturing; everything that was captured is delivered all the same.
+    if (error.code === "spool-full") return;
     this.#refusal ??= describeRecorderProblem(error);
   }
 
@@ -224,6 +247,10 @@ export class RecordingSession {
   #tell(): void {
     this.#events.changed(this.snapshot);
   }
+}
+
+function gravityOf({ state }: StorageChange): number {
+  return ["ok", "low", "critical", "memory"].indexOf(state);
 }
 
 function holdsBack({ recorder, chunksAtPause }: Run): boolean {

@@ -84,6 +84,9 @@ export class StudioPage {
     const session = new RecordingSession(api, controls.participantName, {
       changed: (snapshot) => this.#show(snapshot),
       captureEnded: () => void this.stop(),
+      storageChanged: (sentence) => this.#tellWarning("storage", sentence),
+      stalled: (trackId, sentence) => this.#tellWarning(`stall-${trackId}`, sentence),
+      storageFull: (sentence) => notices.show("full", { sentence }),
     });
     try {
       await session.start(controls.recordingName, sources);
@@ -145,6 +148,8 @@ export class StudioPage {
     progress.hide();
     notices.clear("recording");
     notices.clear("saving");
+    notices.clear("storage");
+    notices.clear("full");
     this.#enter("idle");
     await this.openDevices();
   }
@@ -177,11 +182,6 @@ export class StudioPage {
     screen.stop();
     controls.isSharing = false;
     await stage.showScreen(null);
-  }
-
-  /** Whether leaving the page now would lose something. */
-  get isAtRisk(): boolean {
-    return this.#session?.isAtRisk ?? false;
   }
 
   async #open(): Promise<boolean> {
@@ -236,6 +236,12 @@ export class StudioPage {
         this.#parts.notices.show(`lost-${noun}`, { sentence, tone: "warning" });
       });
     }
+  }
+
+  /** Null where there is nothing to warn of any more. */
+  #tellWarning(topic: string, sentence: string | null): void {
+    if (sentence === null) this.#parts.notices.clear(topic);
+    else this.#parts.notices.show(topic, { sentence, tone: "warning" });
   }
 
   #tellMediaProblem(

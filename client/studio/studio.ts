@@ -4,6 +4,7 @@ import { ConfirmDialog } from "./confirm-dialog.ts";
 import { describeMissingAbility } from "./describe-media-problem.ts";
 import { DevicePicker } from "./device-picker.ts";
 import { requireElement } from "./element.ts";
+import { LeftUploadsView } from "./left-uploads-view.ts";
 import { LevelMeter } from "./level-meter.ts";
 import { NoticeBoard } from "./notice-board.ts";
 import { ProgressView } from "./progress-view.ts";
@@ -18,7 +19,8 @@ import { StudioPage } from "./studio-page.ts";
 const api = new ApiClient((path, init) => fetch(path, init));
 const notices = new NoticeBoard(requireElement("notices", HTMLElement));
 const controls = new StudioControls();
-const list = new RecordingsList(api, new ConfirmDialog(), {
+const confirmDialog = new ConfirmDialog();
+const list = new RecordingsList(api, confirmDialog, {
   heading: requireElement("recordings-heading", HTMLElement),
   list: requireElement("recordings-list", HTMLElement),
   empty: requireElement("recordings-empty", HTMLElement),
@@ -34,6 +36,7 @@ addEventListener("unhandledrejection", ({ reason }) => {
 });
 
 list.start();
+new LeftUploadsView(confirmDialog, () => void list.refresh()).start();
 
 const missing = describeMissingAbility(
   {
@@ -89,9 +92,6 @@ async function startStudio(devices: MediaDevices): Promise<void> {
     recallName(() => localStorage),
   );
   if (!("getDisplayMedia" in devices)) controls.hideShare();
-  addEventListener("beforeunload", (event) => {
-    if (page.isAtRisk) event.preventDefault();
-  });
   if (await isPermitted()) await page.openDevices();
 }
 

@@ -27,10 +27,11 @@ export class ClientBuildError extends Error {
  * @throws ClientBuildError
  */
 export async function buildClientAssets(): Promise<ClientAsset[]> {
-  const library = await build("recorder/client-recorder.ts", "/client/", {
+  const worker = await uploadWorkerPlugin();
+  const library = await build("recorder/client-recorder.ts", "/client/", worker, {
     entry: "recorder.[ext]",
   });
-  const studio = await build("studio/index.html", "/", {
+  const studio = await build("studio/index.html", "/", worker, {
     entry: "[name].[ext]",
     chunk: "assets/[name]-[hash].[ext]",
     asset: "assets/[name]-[hash].[ext]",
@@ -45,10 +46,38 @@ export async function buildClientAssets(): Promise<ClientAsset[]> {
   return [...library, types, ...studio];
 }
 
+/**
+ * Puts the upload worker into the library, as a text from which it starts it. One module can be
+ * imported by apps of other origins; a worker's own URL could not be opened by them.
+ *
+ * @throws ClientBuildError
+ */
+export async function uploadWorkerPlugin(): Promise<Bun.BunPlugin> {
+  const { success, logs, outputs } = await Bun.build({
+    entrypoints: [fileURLToPath(new URL("recorder/service/upload-worker.ts", clientUrl))],
+    target: "browser",
+    format: "iife",
+    minify: true,
+    throw: false,
+  });
+  if (!success) throw buildError(logs);
+  const text = (await Promise.all(outputs.map((output) => output.text()))).join("\n");
+  return {
+    name: "upload-worker",
+    setup: (builder) => {
+      builder.onLoad({ filter: /[\\/]service[\\/]worker-text\.ts$/ }, () => ({
+        contents: `export const workerText = ${JSON.stringify(text)};`,
+        loader: "js",
+      }));
+    },
+  };
+}
+
 /** @param prefix where the files are served, with a slash at both ends */
 async function build(
   entrypoint: string,
   prefix: string,
+  plugin: Bun.BunPlugin,
   naming: { readonly [kind in "entry" | "chunk" | "asset"]?: string },
 ): Promise<ClientAsset[]> {
   const { success, logs, outputs } = await Bun.build({
@@ -59,11 +88,10 @@ async function build(
     sourcemap: "linked",
     publicPath: prefix,
     naming,
+    plugins: [plugin],
     throw: false,
   });
-  if (!success) {
-    throw new ClientBuildError(`The client cannot be built:\n${logs.map(String).join("\n")}`);
-  }
+  if (!success) throw buildError(logs);
   return Promise.all(
     // Without an output directory, paths are relative: `./recorder.js`.
     outputs.map(async (output) => ({
@@ -73,4 +101,8 @@ async function build(
       isHashed: output.path.startsWith(HASHED_DIRECTORY),
     })),
   );
+}
+
+function buildError(logs: readonly unknown[]): ClientBuildError {
+  return new ClientBuildError(`The client cannot be built:\n${logs.map(String).join("\n")}`);
 }

@@ -12,6 +12,23 @@ export const RECORDING_ID = "0192f0c4-7b1e-7cc3-98c4-dc0c0c07398f";
 export interface OpenedPage extends AsyncDisposable {
   readonly page: Page;
   readonly server: ScriptedServer;
+  /** What the page wrote to the console, and its uncaught errors. */
+  readonly logged: string[];
+  /** Loads the page anew, also after it was left. */
+  readonly open: () => Promise<void>;
+}
+
+/** How a page is opened. */
+export interface PageRequest {
+  /** Another name of this machine. */
+  readonly hostName?: string;
+  /** Where the page seems to come from. */
+  readonly pageUrl?: string;
+  /** Another tab of the same browser, with the same server. */
+  readonly beside?: OpenedPage;
+  /** Runs before the page's own code. */
+  readonly initScript?: string;
+  readonly contentSecurityPolicy?: string | undefined;
 }
 
 /** A browser for pages that record. */
@@ -45,18 +62,19 @@ export class RecorderBrowser {
    * this machine if one is given; or at `pageUrl`, as if it came from there. Disposing it checks that
    * nothing was logged.
    */
-  async openPage({
-    hostName = "127.0.0.1",
-    pageUrl,
-  }: { readonly hostName?: string; readonly pageUrl?: string } = {}): Promise<OpenedPage> {
-    const server = new ScriptedServer(this.#files).start();
-    const page = await this.#browser.newPage();
+  async openPage(request: PageRequest = {}): Promise<OpenedPage> {
+    const { hostName = "127.0.0.1", pageUrl, beside } = request;
+    const server = beside?.server ?? new ScriptedServer(this.#files).start();
+    if (beside === undefined) server.contentSecurityPolicy = request.contentSecurityPolicy;
+    const context = beside?.page.context() ?? (await this.#browser.newContext());
+    const page = await context.newPage();
     const logged: string[] = [];
     page.on("console", (message) => {
       // The browser's own line for an answer of status 400 and above, or for none at all.
       if (!message.text().startsWith("Failed to load resource")) logged.push(message.text());
     });
     page.on("pageerror", (error) => logged.push(String(error)));
+    if (request.initScript !== undefined) await page.addInitScript(request.initScript);
     if (pageUrl !== undefined) {
       await page.route(pageUrl, (route) =>
         route.fulfill({ contentType: "text/html", body: this.#files["/"] ?? "" }),
@@ -65,14 +83,22 @@ export class RecorderBrowser {
         route.fulfill({ contentType: "text/javascript", body: this.#files["/page.js"] ?? "" }),
       );
     }
-    await page.goto(pageUrl ?? server.url.replace("127.0.0.1", hostName));
-    await page.waitForFunction(() => "recorderPage" in window);
+    const open = async (): Promise<void> => {
+      await page.goto(pageUrl ?? server.url.replace("127.0.0.1", hostName));
+      await page.waitForFunction(() => "recorderPage" in window);
+    };
+    await open();
     return {
       page,
       server,
+      logged,
+      open,
       [Symbol.asyncDispose]: async () => {
         await page.close();
-        await server.stop();
+        if (beside === undefined) {
+          await context.close();
+          await server.stop();
+        }
         expect(logged).toEqual([]);
       },
     };
@@ -99,7 +125,7 @@ export async function expectAllDelivered({ page, server }: OpenedPage): Promise<
   const expected = given
     .map(({ sizes, sha256 }) => ({ sizes: sizes[0] === 0 ? sizes.slice(1) : sizes, sha256 }))
     .filter(({ sizes }) => sizes.length > 0);
-  expect(segments.map((segment) => summaryOf(server, segment))).toEqual(expected);
+  expect(byHash(segments.map((segment) => summaryOf(server, segment)))).toEqual(byHash(expected));
   for (const { chunkCount, chunks, sha256 } of segments) {
     expect(chunkCount).toBe(chunks.size);
     for (const [sequence, payload] of chunks) {
@@ -108,4 +134,9 @@ export async function expectAllDelivered({ page, server }: OpenedPage): Promise<
     }
   }
   return segments;
+}
+
+/** What is in memory only is sent before what waits on the disk, so segments come in any order. */
+function byHash(segments: readonly GivenSegment[]): readonly GivenSegment[] {
+  return segments.toSorted((a, b) => a.sha256.localeCompare(b.sha256));
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { BATCH_CHUNKS_MAX } from "../../../client/recorder/chunk-uploader.ts";
+import { BATCH_CHUNKS_MAX } from "../../../client/recorder/upload/chunk-uploader.ts";
 import { RECORDER_DEFAULTS } from "../../../client/recorder/recorder-defaults.ts";
 import { CHUNKS_PER_REQUEST_MAX } from "../../../src/contract/chunks.ts";
 import { APP_WORD_CODE_POINTS_MAX, DEFAULT_TRACK_ID } from "../../../src/contract/ids.ts";

@@ -22,15 +22,31 @@ declare global {
 
 const given: Blob[][] = [];
 const mediaRecorders: MediaRecorder[] = [];
+/** While true, the browser's recorders seem to give nothing. */
+let isSilent = false;
 
 /** Tells what the recorder under test is given, beside it and without its help. */
 class WatchedMediaRecorder extends MediaRecorder {
   constructor(stream: MediaStream, options?: MediaRecorderOptions) {
     super(stream, options);
     const blobs: Blob[] = [];
+    const withheld: Blob[] = [];
     given.push(blobs);
     mediaRecorders.push(this);
-    this.addEventListener("dataavailable", ({ data }) => blobs.push(data));
+    this.addEventListener("dataavailable", (event) => {
+      // What is withheld comes with the next blob, as from a recorder that recovers.
+      withheld.push(event.data);
+      if (isSilent) return event.stopImmediatePropagation();
+      if (withheld.length > 1) {
+        event.stopImmediatePropagation();
+        const data = new Blob(withheld.splice(0), { type: event.data.type });
+        this.dispatchEvent(new BlobEvent("dataavailable", { data }));
+        return undefined;
+      }
+      withheld.length = 0;
+      blobs.push(event.data);
+      return undefined;
+    });
   }
 }
 globalThis.MediaRecorder = WatchedMediaRecorder;
@@ -68,6 +84,29 @@ class RecorderPage {
     const newest = mediaRecorders.at(-1);
     if (newest === undefined) throw new Error("Nothing was recorded");
     return newest;
+  }
+
+  /** Lets the browser's recorders fall silent, and speak again. */
+  silence(silent: boolean): void {
+    isSilent = silent;
+  }
+
+  /** Has the running recorder give so many bytes that cannot be compressed. */
+  giveNoise(bytes: number): void {
+    const blocks: Uint8Array<ArrayBuffer>[] = [];
+    // More at once is refused.
+    for (let left = bytes; left > 0; left -= 65_536) {
+      blocks.push(crypto.getRandomValues(new Uint8Array(Math.min(left, 65_536))));
+    }
+    const { state } = this.mediaRecorder();
+    if (state !== "recording") return;
+    const data = new Blob(blocks);
+    this.mediaRecorder().dispatchEvent(new BlobEvent("dataavailable", { data }));
+  }
+
+  /** Bytes that the recorders of this page gave, one after the other. */
+  async givenBytes(): Promise<number[]> {
+    return [...new Uint8Array(await new Blob(given.flat()).arrayBuffer())];
   }
 
   /** For as long as something shall be recorded. */

@@ -42,6 +42,8 @@ export class ScriptedServer implements AsyncDisposable {
   #server: Bun.Server<undefined> | undefined;
   #port = 0;
   timeOffsetMs = 0;
+  /** Sent with the page, if it is set. */
+  contentSecurityPolicy: string | undefined;
   underWay = 0;
   underWayMax = 0;
 
@@ -109,7 +111,11 @@ export class ScriptedServer implements AsyncDisposable {
     const file = this.#files[pathname];
     if (file !== undefined) {
       const type = pathname.endsWith("/") ? "text/html" : "text/javascript";
-      return new Response(file, { headers: { "Content-Type": `${type};charset=utf-8` } });
+      const headers = new Headers({ "Content-Type": `${type};charset=utf-8` });
+      if (this.contentSecurityPolicy !== undefined) {
+        headers.set("Content-Security-Policy", this.contentSecurityPolicy);
+      }
+      return new Response(file, { headers });
     }
     if (pathname === "/api/time") return Response.json({ nowMs: Date.now() + this.timeOffsetMs });
     const [, recordingId, rest] = /^\/api\/recordings\/([^/]+)\/(.+)$/.exec(pathname) ?? [];

@@ -19,6 +19,7 @@ function snapshot(
     recorded: amount(savedS + pendingS),
     acknowledged: amount(savedS),
     pending: amount(pendingS),
+    isDurable: true,
     holdsBack: true,
     trouble: null,
     refusal: null,
@@ -51,7 +52,10 @@ describe("while recording", () => {
     const { sentence, tone } = describeSafety(snapshot(9, 4));
     expect(tone).toBe("working");
     expect(sentence).toBe(
-      "Saved up to 0:09. The other 4 s (400 KB) wait in this page for the connection. Keep it open.",
+      "Saved up to 0:09. The other 4 s (400 KB) wait on this computer's disk for the connection. Keep this page open; if it closes all the same, they are sent the next time that it is opened.",
+    );
+    expect(describeSafety(snapshot(9, 4, { isDurable: false })).sentence).toBe(
+      "Saved up to 0:09. The other 4 s (400 KB) wait in this page's memory only for the connection. Keep this page open: closing it would lose them.",
     );
   });
 
@@ -59,8 +63,15 @@ describe("while recording", () => {
     const { sentence, tone } = describeSafety(snapshot(9, 4, { trouble: "Failed to fetch" }));
     expect(tone).toBe("warning");
     expect(sentence).toContain("(Failed to fetch). Recording goes on.");
-    expect(sentence).toContain("4 s (400 KB) wait in this page");
-    expect(sentence).toContain("Keep this page open.");
+    expect(sentence).toContain("4 s (400 KB) wait on this computer's disk");
+    expect(sentence).toContain("Keep this page open");
+  });
+
+  test("says when closing the page would lose what waits", () => {
+    const volatile = snapshot(9, 4, { trouble: "Failed to fetch", isDurable: false });
+    expect(describeSafety(volatile).sentence).toContain(
+      "wait in this page's memory only and are sent as soon as it answers. Keep this page open: closing it would lose them.",
+    );
   });
 });
 

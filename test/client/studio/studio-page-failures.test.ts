@@ -118,7 +118,7 @@ describe("what the server does not take", () => {
       await first.kill();
       const safety = page.getByTestId("safety");
       await safety
-        .filter({ hasText: /Recording goes on\. Saved up to .* Keep this page open\./ })
+        .filter({ hasText: /Recording goes on\. Saved up to .* Keep this page open/ })
         .waitFor();
       await page.waitForFunction(
         `Number(document.querySelector("#pending-chunks").textContent) >= 2`,

@@ -1,0 +1,270 @@
+import { EventEmitter } from "../event-emitter.ts";
+import { RecorderError } from "../recorder-error.ts";
+import type {
+  RecorderClock,
+  RecorderProgress,
+  RecorderStall,
+  SegmentChange,
+  SegmentReason,
+  StorageChange,
+  UploadRetry,
+} from "../recorder.d.ts";
+import type { RunUpload } from "../service/run-upload.ts";
+import type { SegmentAddress } from "../spool/chunk-spool.ts";
+import { newMediaRecorder, type MediaSettings } from "./new-media-recorder.ts";
+import { ProgressMeter } from "./progress-meter.ts";
+import { SegmentRecorder, type SegmentEnd } from "./segment-recorder.ts";
+
+/** A run of the browser's recorder that ends by itself before this is short. */
+const SHORT_RUN_MS = 1_000;
+
+/** Short runs in a row after which no new one is tried: something is broken for good. */
+const SHORT_RUNS_MAX = 10;
+
+/** A segment that recorded for so long before it stalled shows that a new one helps. */
+const STALLED_SOON_MS = 60_000;
+
+/** How a run records. */
+export interface RecordingSettings extends MediaSettings {
+  readonly timesliceMs: number;
+  readonly chunkBytesMax: number;
+}
+
+/** What a run is made of. */
+export interface RecordingRunParts {
+  readonly stream: MediaStream;
+  readonly address: Omit<SegmentAddress, "segmentId">;
+  readonly settings: RecordingSettings;
+  readonly upload: RunUpload;
+  readonly clock: RecorderClock;
+  readonly newSegmentId: () => string;
+}
+
+/** What a run tells. */
+export interface RecordingRunEvents {
+  readonly progress: RecorderProgress;
+  readonly segment: SegmentChange;
+  readonly retry: UploadRetry;
+  readonly storage: StorageChange;
+  readonly stall: RecorderStall;
+  readonly error: RecorderError;
+  /** The recording ends, by request, with its tracks, or by a failure; `outcome` will tell. */
+  readonly stopping: null;
+}
+
+/**
+ * One recording of one track from start to stop: a segment after another, as the stream's tracks
+ * change, and their upload.
+ */
+export class RecordingRun {
+  readonly #parts: RecordingRunParts;
+  readonly events = new EventEmitter<RecordingRunEvents>();
+  readonly #meter = new ProgressMeter();
+  readonly #recordingEnded: Promise<void>;
+  #endRecording: () => void = () => undefined;
+  #outcome: Promise<RecorderError | null> = Promise.resolve(null);
+  #segment: SegmentRecorder | null = null;
+  /** They do not even stop; their total is told when the run ends. */
+  readonly #hung = new Set<SegmentRecorder>();
+  #videoBitsPerSecond: number;
+  #isPaused = false;
+  #isStopping = false;
+  #shortRuns = 0;
+  #stallsInRow = 0;
+  #error: RecorderError | null = null;
+
+  constructor(parts: RecordingRunParts) {
+    this.#parts = parts;
+    this.#videoBitsPerSecond = parts.settings.videoBitsPerSecond;
+    this.#recordingEnded = new Promise((resolve) => {
+      this.#endRecording = resolve;
+    });
+  }
+
+  get progress(): RecorderProgress {
+    return this.#meter.read();
+  }
+
+  /**
+   * Starts to record before it returns, and resolves when the browser's recorder says that it runs.
+   * Throws `RecorderError` (`not-supported`) when the browser cannot record the stream.
+   */
+  start(): Promise<void> {
+    if (!this.#hasLiveTrack()) {
+      throw new RecorderError("not-supported", "The stream has no live track.");
+    }
+    const { events } = this.#parts.upload;
+    events.on("kept", (kept) => {
+      if (kept.keptIn === "disk") this.#meter.durable(kept);
+      this.events.emit("progress", this.progress);
+    });
+    events.on("acknowledged", (chunks) => {
+      this.#meter.acknowledged(chunks);
+      this.events.emit("progress", this.progress);
+    });
+    events.on("ended", (segment) => this.events.emit("segment", { type: "ended", ...segment }));
+    events.on("retry", (retry) => this.events.emit("retry", retry));
+    events.on("storage", (change) => this.events.emit("storage", change));
+    events.on("reduce", () => this.#reduceBitRate());
+    events.on("full", () => {
+      const message =
+        "This browser can keep no more of what the server has not taken yet. What was recorded until now is kept and uploaded.";
+      this.#report(new RecorderError("spool-full", message));
+      this.stop();
+    });
+    events.on("refused", ({ error }) => this.#report(error));
+    events.on("failed", (error) => {
+      this.#report(error);
+      this.stop();
+    });
+    return this.#startSegment("start");
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#segment?.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#segment?.resume();
+  }
+
+  /** Ends the recording; `outcome` tells when its upload is done. No effect when it has ended. */
+  stop(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#outcome = this.#finish();
+    this.#segment?.stop();
+    if (this.#segment === null) this.#endRecording();
+    this.events.emit("stopping", null);
+  }
+
+  /**
+   * After `stop`: resolves when nothing is left that can be delivered, with null when everything is
+   * acknowledged and each segment ended, else with the first final error.
+   */
+  get outcome(): Promise<RecorderError | null> {
+    return this.#outcome;
+  }
+
+  /** Gives the upload up: `outcome` is an error `stopped`, and what is not there yet is kept. */
+  abandon(): void {
+    this.stop();
+    this.#parts.upload.abandon("The upload was given up before everything was acknowledged.");
+  }
+
+  async #finish(): Promise<RecorderError | null> {
+    await this.#recordingEnded;
+    for (const segment of this.#hung) segment.end();
+    const undelivered = await this.#parts.upload.finish();
+    return this.#error ?? undelivered;
+  }
+
+  #startSegment(reason: SegmentReason): Promise<void> {
+    const { stream, address, upload, settings, clock, newSegmentId } = this.#parts;
+    const segmentId = newSegmentId();
+    const segment = new SegmentRecorder({
+      mediaRecorder: newMediaRecorder(stream, {
+        ...settings,
+        videoBitsPerSecond: this.#videoBitsPerSecond,
+      }),
+      timesliceMs: settings.timesliceMs,
+      chunkBytesMax: settings.chunkBytesMax,
+      clock,
+      stallsInRow: this.#stallsInRow,
+    });
+    const startedAtMs = clock.nowMs();
+    segment.events.on("chunk", (chunk) => {
+      upload.add({ ...address, segmentId, ...chunk });
+      const { sequence, payload, durationMs } = chunk;
+      this.#meter.recorded({ segmentId, sequence, bytes: payload.size, durationMs });
+      this.events.emit("progress", this.progress);
+    });
+    segment.events.on("stall", (stall) => {
+      const isSoon = clock.nowMs() - startedAtMs - stall.silentMs < STALLED_SOON_MS;
+      if (stall.action === "restarting") this.#stallsInRow = isSoon ? this.#stallsInRow + 1 : 0;
+      this.events.emit("stall", { segmentId, ...stall });
+    });
+    segment.events.on("hung", () => this.#goOnWithout(segment));
+    // A run that ends at once may never have told its start.
+    const startedOrEnded = new Promise<void>((resolve) => {
+      segment.events.on("started", ({ mimeType }) => {
+        this.events.emit("segment", { type: "started", segmentId, mimeType, reason });
+        resolve();
+      });
+      segment.events.on("ended", (end) => {
+        upload.endSegment(segmentId, end.chunkCount);
+        resolve();
+        if (this.#hung.delete(segment)) return;
+        const isShort = end.next === null && clock.nowMs() - startedAtMs < SHORT_RUN_MS;
+        this.#shortRuns = isShort ? this.#shortRuns + 1 : 0;
+        this.#onSegmentEnded(end);
+      });
+    });
+    try {
+      segment.start();
+    } catch (cause) {
+      const message = "This browser cannot record this stream.";
+      throw new RecorderError("not-supported", message, { cause });
+    }
+    this.#segment = segment;
+    if (this.#isPaused) segment.pause();
+    return startedOrEnded;
+  }
+
+  /** The browser's recorder also ends by itself: by a change of the tracks, or with the last one. */
+  #onSegmentEnded({ error, next }: SegmentEnd): void {
+    this.#segment = null;
+    if (this.#isStopping || !this.#hasLiveTrack()) {
+      this.stop();
+      this.#endRecording();
+      return;
+    }
+    if (this.#shortRuns >= SHORT_RUNS_MAX) {
+      this.#failRecording("The browser's recorder fails again and again.", error);
+      return;
+    }
+    try {
+      void this.#startSegment(next ?? (isTrackChange(error) ? "tracks-changed" : "recorder-error"));
+    } catch (cause) {
+      this.#failRecording("The browser's recorder ended and could not be started again.", cause);
+    }
+  }
+
+  /** What it still may give belongs to its segment; the recording does not wait for it. */
+  #goOnWithout(segment: SegmentRecorder): void {
+    this.#hung.add(segment);
+    this.#onSegmentEnded({ chunkCount: 0, next: "stalled", error: null });
+  }
+
+  #reduceBitRate(): void {
+    this.#videoBitsPerSecond = Math.ceil(this.#videoBitsPerSecond / 2);
+    // Without a picture there is nothing to save. A paused recorder would begin with an empty chunk.
+    const isWorthIt = this.#parts.stream.getVideoTracks().length > 0 && !this.#isPaused;
+    if (isWorthIt && !this.#isStopping) this.#segment?.stop("storage-critical");
+  }
+
+  /** Ends the recording with an error; what was recorded is uploaded all the same. */
+  #failRecording(message: string, cause: unknown): void {
+    this.#report(new RecorderError("recorder-failed", message, { cause }));
+    this.stop();
+    this.#endRecording();
+  }
+
+  #report(error: RecorderError): void {
+    this.#error ??= error;
+    this.events.emit("error", error);
+  }
+
+  #hasLiveTrack(): boolean {
+    return this.#parts.stream.getTracks().some(({ readyState }) => readyState === "live");
+  }
+}
+
+function isTrackChange(error: Event | null): boolean {
+  // The event carries the exception (MediaStream Recording, 2.8); without one no error was told,
+  // which leaves a change of the tracks as well.
+  const exception = error !== null && "error" in error ? error.error : null;
+  return exception instanceof DOMException ? exception.name === "InvalidModificationError" : true;
+}

@@ -1,0 +1,154 @@
+import {
+  exactly,
+  instanceOf,
+  isCount,
+  isFlag,
+  isNumber,
+  isText,
+  listOf,
+  orNull,
+  shape,
+  type Check,
+} from "../record-shape.ts";
+
+const addressFields = {
+  recordingId: isText,
+  participantId: isText,
+  trackId: isText,
+  segmentId: isText,
+};
+
+const chunkFields = {
+  ...addressFields,
+  sequence: isCount,
+  mimeType: isText,
+  beganAtMs: isNumber,
+  durationMs: isNumber,
+  payload: instanceOf(Blob),
+};
+
+const isError = shape({
+  code: isText,
+  message: isText,
+  status: orNull(isNumber),
+  problemCode: orNull(isText),
+});
+
+const isStorage = shape({
+  state: exactly("ok", "low", "critical", "memory"),
+  usedBytes: orNull(isNumber),
+  quotaBytes: orNull(isNumber),
+  memoryBytes: isNumber,
+  reason: orNull(isText),
+});
+
+const isLeftSegment = shape({
+  ...addressFields,
+  chunks: isCount,
+  bytes: isCount,
+  durationMs: isNumber,
+});
+
+/** What a page asks of an upload service. `callId` names the answer. */
+const commandShapes = {
+  /** Begins a run; `add`, `endSegment`, `finish`, `abandon` and `list` are about one. */
+  open: shape({
+    runId: isText,
+    serverUrl: isText,
+    parallelUploads: isCount,
+    memoryBytesMax: isCount,
+    lowShare: isNumber,
+    criticalShare: isNumber,
+    /** Whether the page has a storage that may be used. */
+    isPersistent: isFlag,
+    needsAppFetch: isFlag,
+  }),
+  add: shape({ runId: isText, chunk: shape(chunkFields) }),
+  endSegment: shape({ runId: isText, segmentId: isText, chunkCount: isCount }),
+  finish: shape({ runId: isText }),
+  abandon: shape({ runId: isText, message: isText }),
+  list: shape({ runId: isText, callId: isCount }),
+  /** Begins a run for each dead owner's segments; answered by `resumed`. */
+  resume: shape({ callId: isCount, serverUrl: orNull(isText), hasAppFetch: isFlag }),
+};
+
+/** What an upload service tells a page. */
+const eventShapes = {
+  ready: shape({}),
+  kept: shape({
+    runId: isText,
+    segmentId: isText,
+    sequence: isCount,
+    keptIn: exactly("disk", "memory"),
+  }),
+  acknowledged: shape({
+    runId: isText,
+    chunks: listOf(
+      shape({ segmentId: isText, sequence: isCount, bytes: isCount, durationMs: isNumber }),
+    ),
+  }),
+  ended: shape({ runId: isText, segmentId: isText, chunkCount: isCount }),
+  retry: shape({
+    runId: isText,
+    failures: isCount,
+    delayMs: isNumber,
+    status: orNull(isNumber),
+    reason: isText,
+  }),
+  refused: shape({ runId: isText, segmentId: isText, error: isError }),
+  failed: shape({ runId: isText, error: isError }),
+  finished: shape({ runId: isText, error: orNull(isError) }),
+  storage: shape({ runId: isText, change: isStorage }),
+  reduce: shape({ runId: isText }),
+  full: shape({ runId: isText }),
+  listed: shape({ callId: isCount, chunks: listOf(shape(chunkFields)) }),
+  resumed: shape({
+    callId: isCount,
+    runs: listOf(shape({ runId: isText, segments: listOf(isLeftSegment) })),
+  }),
+  callFailed: shape({ callId: isCount, error: isError }),
+};
+
+type Shaped<Shapes> = {
+  readonly [Name in keyof Shapes]: Shapes[Name] extends Check<infer Fields>
+    ? { readonly type: Name } & Fields
+    : never;
+};
+
+/** Each command by name. */
+export type UploadCommands = Shaped<typeof commandShapes>;
+
+/** What a page asks of an upload service. */
+export type UploadCommand = UploadCommands[keyof UploadCommands];
+
+/** Each event by name. */
+export type UploadEvents = Shaped<typeof eventShapes>;
+
+/** What an upload service tells a page. */
+export type UploadEvent = UploadEvents[keyof UploadEvents];
+
+/** A `RecorderError` as it crosses to another thread. */
+export type ErrorFields = NonNullable<UploadEvents["finished"]["error"]>;
+
+/** A segment that was left behind, with what is left of it. */
+export type LeftSegment = UploadEvents["resumed"]["runs"][number]["segments"][number];
+
+/** Throws a `TypeError` for a message that is no command. */
+export function parseCommand(message: unknown): UploadCommand {
+  if (isShaped(commandShapes, message)) return message;
+  throw new TypeError("An upload service got a message that is no command");
+}
+
+/** Throws a `TypeError` for a message that is no event. */
+export function parseEvent(message: unknown): UploadEvent {
+  if (isShaped(eventShapes, message)) return message;
+  throw new TypeError("A page got a message that is no event of an upload service");
+}
+
+function isShaped<Shapes extends Readonly<Record<string, Check<unknown>>>>(
+  shapes: Shapes,
+  message: unknown,
+): message is Shaped<Shapes>[keyof Shapes] {
+  if (typeof message !== "object" || message === null || !("type" in message)) return false;
+  return typeof message.type === "string" && shapes[message.type]?.(message) === true;
+}

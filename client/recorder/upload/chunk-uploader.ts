@@ -1,0 +1,341 @@
+import { backoffDelayMs } from "./backoff.ts";
+import type {
+  ChunkSpool,
+  KeptIn,
+  LentChunk,
+  SegmentAddress,
+  SpooledChunk,
+  TakeLimits,
+} from "../spool/chunk-spool.ts";
+import { EventEmitter } from "../event-emitter.ts";
+import type { IngestApi, Outcome, RetryOutcome } from "./ingest-api.ts";
+import { PathProbe } from "./path-probe.ts";
+import { RecorderError } from "../recorder-error.ts";
+import type { RecorderClock, UploadRetry } from "../recorder.d.ts";
+
+/** Most payload bytes of a request that carries several chunks of a backlog. */
+export const BATCH_BYTES_MAX = 1_048_576;
+
+/** Most chunks of one request; the server takes more. */
+export const BATCH_CHUNKS_MAX = 32;
+
+/** What an uploader is made of. */
+export interface ChunkUploaderParts {
+  readonly spool: ChunkSpool;
+  readonly api: Pick<IngestApi, "sendChunks" | "endSegment" | "batchBytes" | "reach">;
+  readonly clock: RecorderClock;
+  /** Requests under way at once. */
+  readonly parallelUploads: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** What an uploader tells. */
+export interface ChunkUploaderEvents {
+  /** It is where it says, and waits for its upload. */
+  readonly kept: { readonly chunk: SpooledChunk; readonly keptIn: KeptIn };
+  /** They are on the server's stable storage, and no longer in the spool. */
+  readonly acknowledged: readonly LentChunk[];
+  /** The server knows that the segment is complete. */
+  readonly ended: { readonly segmentId: string; readonly chunkCount: number };
+  readonly retry: UploadRetry;
+  /** One chunk is refused for good and stays in the spool; the others are still uploaded. */
+  readonly refused: { readonly error: RecorderError; readonly segmentId: string };
+  /** Nothing is uploaded any more; what is not acknowledged stays in the spool. */
+  readonly failed: RecorderError;
+}
+
+/** A segment that is not known to be complete on the server. */
+interface OpenSegment {
+  readonly address: SegmentAddress;
+  /** Chunks neither acknowledged nor refused. */
+  outstanding: number;
+  /** Total, once the recorder has told it. */
+  chunkCount: number | null;
+}
+
+type Work =
+  | { readonly kind: "chunks"; readonly chunks: readonly LentChunk[] }
+  | { readonly kind: "end"; readonly segment: OpenSegment; readonly chunkCount: number };
+
+/**
+ * Brings chunks to the server and says so when they are there. Failures that may pass are repeated
+ * without end; after one, a single request at a time tries the server until one succeeds. When no
+ * answer came at all, cheap probes find out when the path is there again, and everything that may
+ * hang on a dead connection is sent anew. Only an acknowledged chunk leaves the spool.
+ */
+export class ChunkUploader {
+  readonly #parts: ChunkUploaderParts;
+  readonly events = new EventEmitter<ChunkUploaderEvents>();
+  readonly #segments = new Map<string, OpenSegment>();
+  readonly #underWay = new Set<Promise<void>>();
+  /** Chunks that the spool is taking. */
+  readonly #keeping = new Set<Promise<void>>();
+  readonly #attempts = new Set<AbortController>();
+  readonly #probe: PathProbe;
+  readonly #finished: Promise<RecorderError | null>;
+  #resolveFinished: (error: RecorderError | null) => void = () => undefined;
+  /** Serialises the looking for work, so that no two look at the spool at once. */
+  #turn: Promise<void> = Promise.resolve();
+  #failures = 0;
+  #cancelWait: (() => void) | null = null;
+  #chunksMax = BATCH_CHUNKS_MAX;
+  #error: RecorderError | null = null;
+  #isClosed = false;
+  #isFinishing = false;
+
+  constructor(parts: ChunkUploaderParts) {
+    this.#parts = parts;
+    const { clock, api, random } = parts;
+    this.#probe = new PathProbe({
+      clock,
+      random,
+      reach: (signal) => api.reach(signal),
+      onBack: () => this.#onPathBack(),
+    });
+    this.#finished = new Promise((resolve) => {
+      this.#resolveFinished = resolve;
+    });
+  }
+
+  /** Takes a chunk over, synchronously: it is in the spool's hands when this returns. */
+  add(chunk: SpooledChunk): void {
+    const segment = this.#segments.get(chunk.segmentId) ?? {
+      address: chunk,
+      outstanding: 0,
+      chunkCount: null,
+    };
+    segment.outstanding += 1;
+    this.#segments.set(chunk.segmentId, segment);
+    const kept: Promise<void> = this.#keep(chunk)
+      .catch((cause: unknown) => this.#failBySpool(cause))
+      .finally(() => this.#keeping.delete(kept));
+    this.#keeping.add(kept);
+  }
+
+  /** Takes over a segment that is in the spool already, with so many chunks, and with its total. */
+  adopt(address: SegmentAddress, outstanding: number, chunkCount: number): void {
+    this.#segments.set(address.segmentId, { address, outstanding, chunkCount });
+    this.#look();
+  }
+
+  /**
+   * Tells the total of a segment's chunks, after the last `add`; the server is told once all of them
+   * are there. A segment without chunks is not known to the server, and it is told nothing.
+   */
+  endSegment(segmentId: string, chunkCount: number): void {
+    const segment = this.#segments.get(segmentId);
+    if (segment === undefined) return;
+    segment.chunkCount = chunkCount;
+    this.#parts.spool
+      .endSegment(segmentId, chunkCount)
+      .catch((cause: unknown) => this.#failBySpool(cause));
+    this.#look();
+  }
+
+  /**
+   * To be called after the last `endSegment`. Resolves when nothing is left that can be delivered:
+   * with null when every chunk is acknowledged and every segment ended, else with the first error
+   * that was final. Nothing is put into the spool after that.
+   */
+  async finish(): Promise<RecorderError | null> {
+    this.#isFinishing = true;
+    this.#look();
+    const error = await this.#finished;
+    await Promise.all(this.#keeping);
+    return error;
+  }
+
+  /** Ends a wait between two attempts at once, for example when the network is back. */
+  retryNow(): void {
+    this.#cancelWait?.();
+    this.#cancelWait = null;
+    this.#look();
+  }
+
+  /** Ends the upload for good, for this reason, and waits for the requests under way. */
+  async stop(reason: RecorderError): Promise<void> {
+    this.#close(reason);
+    await this.#turn;
+    await Promise.all(this.#underWay);
+  }
+
+  async #keep(chunk: SpooledChunk): Promise<void> {
+    const keptIn = await this.#parts.spool.put(chunk);
+    this.events.emit("kept", { chunk, keptIn });
+    this.#look();
+  }
+
+  #look(): void {
+    this.#turn = this.#turn
+      .then(() => this.#startWork())
+      .catch((cause: unknown) => this.#failBySpool(cause));
+  }
+
+  async #startWork(): Promise<void> {
+    while (!this.#isClosed && this.#cancelWait === null && this.#underWay.size < this.#lanes()) {
+      const work = await this.#nextWork();
+      if (work === null) break;
+      const done: Promise<void> = this.#do(work)
+        .catch((cause: unknown) => this.#failBySpool(cause))
+        .finally(() => {
+          this.#underWay.delete(done);
+          this.#look();
+        });
+      this.#underWay.add(done);
+    }
+    if (this.#isFinishing && this.#segments.size === 0 && this.#underWay.size === 0) {
+      this.#settle();
+    }
+  }
+
+  /** While the server fails, one request is enough to find out that it is back. */
+  #lanes(): number {
+    return this.#failures === 0 ? this.#parts.parallelUploads : 1;
+  }
+
+  async #nextWork(): Promise<Work | null> {
+    for (const segment of this.#segments.values()) {
+      const { chunkCount, outstanding } = segment;
+      if (chunkCount !== null && outstanding === 0) {
+        // Taken off the list while it is under way, so that it is not found again.
+        this.#segments.delete(segment.address.segmentId);
+        return { kind: "end", segment, chunkCount };
+      }
+    }
+    const bytesMax = this.#parts.api.batchBytes(BATCH_BYTES_MAX);
+    const limits: TakeLimits = { bytesMax, chunksMax: this.#chunksMax };
+    const chunks = await this.#parts.spool.take(limits);
+    return chunks.length === 0 ? null : { kind: "chunks", chunks };
+  }
+
+  async #do(work: Work): Promise<void> {
+    const attempt = new AbortController();
+    // The spool may have been read while the upload was being ended.
+    if (this.#isClosed) attempt.abort();
+    this.#attempts.add(attempt);
+    try {
+      await (work.kind === "end"
+        ? this.#tellEnd(work.segment, work.chunkCount, attempt.signal)
+        : this.#send(work.chunks, attempt.signal));
+    } finally {
+      this.#attempts.delete(attempt);
+    }
+  }
+
+  async #tellEnd(segment: OpenSegment, chunkCount: number, signal: AbortSignal): Promise<void> {
+    const { api, spool } = this.#parts;
+    const { segmentId } = segment.address;
+    const outcome = await api.endSegment(segment.address, chunkCount, signal);
+    if (outcome.kind === "acknowledged") {
+      this.#onSuccess();
+      await spool.closeSegment(segmentId);
+      this.events.emit("ended", { segmentId, chunkCount });
+      return;
+    }
+    // Whoever finds the segment later need not ask again, when nothing but its end is left.
+    if (outcome.kind === "refused") await spool.closeSegment(segmentId);
+    this.#segments.set(segmentId, segment);
+    this.#onFailure(outcome);
+  }
+
+  async #send(chunks: readonly LentChunk[], signal: AbortSignal): Promise<void> {
+    const { api, spool } = this.#parts;
+    const outcome = await api.sendChunks(chunks, signal);
+    if (outcome.kind === "acknowledged") {
+      this.#onSuccess();
+      await spool.delete(chunks);
+      this.#settleChunks(chunks);
+      this.events.emit("acknowledged", chunks);
+    } else if (outcome.kind === "refused" && outcome.isAboutChunks) {
+      await this.#onRefusedChunks(chunks, outcome.error);
+    } else {
+      await spool.giveBack(chunks);
+      this.#onFailure(outcome);
+    }
+  }
+
+  /** Of several chunks the one at fault is found by sending each alone, from here on. */
+  async #onRefusedChunks(chunks: readonly LentChunk[], error: RecorderError): Promise<void> {
+    if (chunks.length > 1) {
+      this.#chunksMax = 1;
+      await this.#parts.spool.giveBack(chunks);
+      return;
+    }
+    // Without its header, which chunk 0 holds, a segment cannot be played: go no further.
+    if (chunks[0]?.sequence === 0) {
+      this.#fail(error);
+      return;
+    }
+    // It stays lent, so that it stays in the spool and is not sent again.
+    this.#settleChunks(chunks);
+    this.#error ??= error;
+    this.events.emit("refused", { error, segmentId: chunks[0]?.segmentId ?? "" });
+  }
+
+  #settleChunks(chunks: readonly LentChunk[]): void {
+    const segment = this.#segments.get(chunks[0]?.segmentId ?? "");
+    if (segment !== undefined) segment.outstanding -= chunks.length;
+  }
+
+  #onFailure(outcome: Exclude<Outcome, { kind: "acknowledged" }>): void {
+    switch (outcome.kind) {
+      case "aborted":
+        break;
+      case "refused":
+        this.#fail(outcome.error);
+        break;
+      case "retry":
+        this.#wait(outcome);
+        break;
+    }
+  }
+
+  #onSuccess(): void {
+    this.#failures = 0;
+    this.#probe.stop();
+  }
+
+  /** What was sent while the path was down may hang on a connection that is dead. */
+  #onPathBack(): void {
+    for (const attempt of this.#attempts) attempt.abort();
+    this.retryNow();
+  }
+
+  #wait({ reason, status, retryAfterMs }: RetryOutcome): void {
+    // Requests that failed side by side are one failure of the server.
+    if (this.#isClosed || this.#cancelWait !== null) return;
+    if (status === null) this.#probe.start();
+    this.#failures += 1;
+    const delayMs = backoffDelayMs(this.#failures, retryAfterMs, this.#parts.random);
+    this.#cancelWait = this.#parts.clock.after(delayMs, () => this.retryNow());
+    this.events.emit("retry", { failures: this.#failures, delayMs, status, reason });
+  }
+
+  #failBySpool(cause: unknown): void {
+    const message = "What was recorded could not be kept until its upload.";
+    this.#fail(new RecorderError("spool-failed", message, { cause }));
+  }
+
+  #fail(error: RecorderError): void {
+    if (this.#isClosed) return;
+    this.#close(error);
+    this.events.emit("failed", error);
+  }
+
+  #close(error: RecorderError): void {
+    if (this.#isClosed) return;
+    this.#error ??= error;
+    this.#isClosed = true;
+    this.#cancelWait?.();
+    this.#cancelWait = null;
+    this.#probe.stop();
+    for (const attempt of this.#attempts) attempt.abort();
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#isClosed = true;
+    this.#resolveFinished(this.#error);
+  }
+}

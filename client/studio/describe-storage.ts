@@ -1,0 +1,37 @@
+import type { RecorderStall, StorageChange } from "../recorder/recorder.d.ts";
+import { formatSpan } from "./format-duration.ts";
+
+/**
+ * What a person should know of where recorded chunks wait while the server is away; null while there
+ * is nothing to say.
+ */
+export function describeStorage({ state, reason }: StorageChange): string | null {
+  const why = reason === null ? "" : ` ${reason}`;
+  switch (state) {
+    case "ok":
+      return null;
+    case "low":
+      return `The space that this browser has for what is not sent yet is getting short.${why} Check the connection to the server, or free space on this computer.`;
+    case "critical":
+      return `The space that this browser has for what is not sent yet is nearly used up.${why} The picture is recorded with less detail from now on. Check the connection to the server, or free space on this computer.`;
+    case "memory":
+      return `What is not sent yet is kept in this page's memory only.${why} It would be lost with the page: keep it open until everything is saved.`;
+  }
+}
+
+/** What a person should know of a recorder that gave nothing; null while there is nothing to say. */
+export function describeStall(
+  trackId: string,
+  { action, silentMs }: Pick<RecorderStall, "action" | "silentMs">,
+): string | null {
+  const span = formatSpan(silentMs);
+  switch (action) {
+    // Most of the time that alone helps.
+    case "asked":
+      return null;
+    case "restarting":
+      return `The browser gave nothing of the ${trackId} for ${span}, so its recorder was started anew. Up to ${span} of it may be missing.`;
+    case "waiting":
+      return `Nothing has come from the ${trackId} for ${span}: it is muted by the browser or the system. It is recorded again as soon as something comes.`;
+  }
+}

@@ -1,0 +1,118 @@
+import { IndexedDbSpool } from "../../../../client/recorder/spool/indexed-db-spool.ts";
+import { FailoverSpool } from "../../../../client/recorder/spool/failover-spool.ts";
+import { MemorySpool } from "../../../../client/recorder/spool/memory-spool.ts";
+import { SpoolDatabase } from "../../../../client/recorder/spool/spool-database.ts";
+import { SPOOL_BEHAVIOURS, spooledChunk } from "./chunk-spool-suite.ts";
+
+declare global {
+  interface Window {
+    spoolPage: SpoolPage;
+  }
+}
+
+const database = new SpoolDatabase(indexedDB);
+
+/** What the tests of the spool do in the page. */
+class SpoolPage {
+  /** Opens the spool of an owner. */
+  open(ownerId: string): IndexedDbSpool {
+    const serverUrl = "http://127.0.0.1/";
+    return new IndexedDbSpool(database, { ownerId, serverUrl, needsAppFetch: false });
+  }
+
+  /** Rejects when the spool does not behave so. */
+  async check(name: string, kind: "IndexedDbSpool" | "FailoverSpool"): Promise<void> {
+    const behaviour = SPOOL_BEHAVIOURS.find((each) => each.name === name);
+    if (behaviour === undefined) throw new Error(`There is no behaviour ${name}`);
+    const disk = this.open(crypto.randomUUID());
+    const spool =
+      kind === "IndexedDbSpool"
+        ? disk
+        : new FailoverSpool(disk, new MemorySpool(), () => undefined);
+    await behaviour.check(spool);
+    for (const { segmentId } of await database.segments()) await database.removeSegment(segmentId);
+  }
+
+  /** Puts chunks `from` to `to - 1` of a segment. */
+  async put(ownerId: string, segmentId: string, from: number, to: number): Promise<void> {
+    const spool = this.open(ownerId);
+    await spool.load();
+    const puts = Array.from({ length: to - from }, (_, i) =>
+      spool.put(spooledChunk(segmentId, from + i, 100)),
+    );
+    await Promise.all(puts);
+  }
+
+  /** What a later page finds of an owner. */
+  async found(ownerId: string): Promise<
+    readonly {
+      readonly segmentId: string;
+      readonly chunksPut: number;
+      readonly chunkCount: number | null;
+      readonly sequences: readonly number[];
+    }[]
+  > {
+    const left = await this.open(ownerId).load();
+    return left.map(({ segment: { segmentId, chunksPut, chunkCount }, chunks }) => ({
+      segmentId,
+      chunksPut,
+      chunkCount,
+      sequences: chunks.map(({ sequence }) => sequence),
+    }));
+  }
+
+  /** Puts records into the database that this version does not write. */
+  async putForeignRecords(): Promise<void> {
+    const opened = await new Promise<IDBDatabase>((resolve) => {
+      const request = indexedDB.open("track-capture-spool");
+      request.addEventListener("success", () => resolve(request.result));
+    });
+    const transaction = opened.transaction(["segments", "chunks"], "readwrite");
+    transaction.objectStore("segments").put({ segmentId: "foreign", words: "of a later version" });
+    transaction.objectStore("chunks").put({ segmentId: "a", sequence: 77 });
+    await new Promise<void>((resolve) => {
+      transaction.addEventListener("complete", () => resolve());
+    });
+    opened.close();
+  }
+
+  /** Loses the bytes of a chunk, as a fault of the disk does, and tells what is lent then. */
+  async takeWithoutBytes(): Promise<readonly (string | null)[]> {
+    const ownerId = crypto.randomUUID();
+    await this.put(ownerId, ownerId, 0, 3);
+    const opened = await new Promise<IDBDatabase>((resolve) => {
+      const request = indexedDB.open("track-capture-spool");
+      request.addEventListener("success", () => resolve(request.result));
+    });
+    const transaction = opened.transaction("payloads", "readwrite");
+    transaction.objectStore("payloads").delete([ownerId, 1]);
+    await new Promise<void>((resolve) => {
+      transaction.addEventListener("complete", () => resolve());
+    });
+    opened.close();
+    const spool = this.open(ownerId);
+    await spool.load();
+    const taken = await spool.take({ bytesMax: 1_000, chunksMax: 10 });
+    return Promise.all(taken.map(async ({ payload }) => (await payload?.text()) ?? null));
+  }
+
+  async end(ownerId: string, segmentId: string, chunkCount: number): Promise<void> {
+    const spool = this.open(ownerId);
+    await spool.load();
+    await spool.endSegment(segmentId, chunkCount);
+  }
+
+  /** Median of a put's time, one after the other, in milliseconds. */
+  async medianPutMs(puts: number, bytes: number): Promise<number> {
+    const spool = this.open(crypto.randomUUID());
+    const durations: number[] = [];
+    for (let i = 0; i < puts; i += 1) {
+      const startMs = performance.now();
+      await spool.put(spooledChunk("measured", i, bytes));
+      durations.push(performance.now() - startMs);
+    }
+    return durations.toSorted((a, b) => a - b)[Math.floor(puts / 2)] ?? -1;
+  }
+}
+
+window.spoolPage = new SpoolPage();

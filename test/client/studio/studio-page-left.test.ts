@@ -1,0 +1,119 @@
+import { expect, test } from "bun:test";
+import type { Page } from "playwright-core";
+import { launchChromium } from "../../support/chromium.ts";
+import { freePort } from "../../support/free-port.ts";
+import { RecordingsApi } from "../../support/recordings-api.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+import { startServer } from "../../support/track-capture-server.ts";
+
+const TEST_TIMEOUT_MS = 120_000;
+
+/** Records in the page until so many chunks are pending, and waits until they are on the disk. */
+async function recordWithoutServer(page: Page, killServer: () => Promise<void>): Promise<void> {
+  await page.getByRole("button", { name: "Record", exact: true }).click();
+  await page.waitForFunction(
+    `Number(document.querySelector("#acknowledged-chunks").textContent) >= 2`,
+  );
+  await killServer();
+  await page
+    .getByTestId("safety")
+    .filter({ hasText: /wait on this computer's disk and are sent as soon as it answers/ })
+    .waitFor();
+  await page.waitForFunction(`Number(document.querySelector("#pending-chunks").textContent) >= 3`);
+}
+
+test(
+  "a visit shows what the one before left, saves it, and says so when that is true",
+  async () => {
+    await using recordings = await temporaryDirectory();
+    const options = {
+      recordingsDirectory: recordings.path,
+      env: { PORT: String(await freePort()) },
+    };
+    await using browser = await launchChromium();
+    const context = await browser.newContext();
+    let page = await context.newPage();
+    {
+      await using server = await startServer(options);
+      await page.goto(server.url);
+      await page.getByLabel("Your name").fill("Ann");
+      await recordWithoutServer(page, () => server.kill());
+    }
+    await page.close();
+
+    await using server = await startServer(options);
+    page = await context.newPage();
+    await page.goto(server.url);
+    await page.getByRole("heading", { name: "Everything left is saved" }).waitFor();
+    const sentence = await page.getByTestId("left").innerText();
+    expect(sentence).toMatch(/^Everything that an earlier visit recorded is saved on the server/);
+    expect(await page.getByTestId("left-segment").innerText()).toMatch(/^Ann: camera .*, saved$/);
+    await page.getByRole("button", { name: "Dismiss" }).click();
+    expect(await page.getByTestId("left").isVisible()).toBe(false);
+
+    const api = new RecordingsApi(server.url);
+    const [summary] = await api.list();
+    if (!summary) throw new Error("The recording is gone");
+    await api.stop(summary.recordingId);
+    const recording = await api.ready(summary.recordingId);
+    // Not more: the recorder was cut off, perhaps in the middle of a frame.
+    expect(recording.participants[0]?.tracks[0]).toMatchObject({
+      state: "ready",
+      segments: [{ ended: true, missing: [] }],
+    });
+    await page.reload();
+    await page.getByTestId("recording").first().waitFor();
+    expect(await page.getByTestId("left").isVisible()).toBe(false);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "what the server does not take stays until the person has saved and removed it",
+  async () => {
+    await using recordings = await temporaryDirectory();
+    const options = {
+      recordingsDirectory: recordings.path,
+      env: { PORT: String(await freePort()) },
+    };
+    await using browser = await launchChromium();
+    const context = await browser.newContext({ acceptDownloads: true });
+    let page = await context.newPage();
+    {
+      await using server = await startServer(options);
+      await page.goto(server.url);
+      await page.getByLabel("Your name").fill("Ann");
+      await recordWithoutServer(page, () => server.kill());
+    }
+    await page.close();
+
+    await using server = await startServer(options);
+    const api = new RecordingsApi(server.url);
+    const [summary] = await api.list();
+    if (!summary) throw new Error("The recording is gone");
+    await api.stop(summary.recordingId);
+    await fetch(`${server.url}/api/recordings/${summary.recordingId}`, { method: "DELETE" });
+    page = await context.newPage();
+    await page.goto(server.url);
+    await page.getByRole("heading", { name: "Not everything could be saved" }).waitFor();
+    const row = page.getByTestId("left-segment");
+    await row.filter({ hasText: "The recording was deleted on the server" }).waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      row.getByRole("button", { name: "Save what is left of Ann: camera as a file" }).click(),
+    ]);
+    expect(download.suggestedFilename()).toMatch(/^Ann camera \(unsaved part\)\.(mkv|webm)$/);
+    const saved = `${recordings.path}/left`;
+    await download.saveAs(saved);
+    expect(Bun.file(saved).size).toBeGreaterThan(10_000);
+
+    await row.getByRole("button", { name: "Remove what is left of Ann: camera" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await row.waitFor({ state: "detached" });
+    expect(await page.getByTestId("left").isVisible()).toBe(false);
+    await page.reload();
+    await page.getByText("Nothing recorded yet.").waitFor();
+    expect(await page.getByTestId("left").isVisible()).toBe(false);
+  },
+  TEST_TIMEOUT_MS,
+);

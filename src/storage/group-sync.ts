@@ -17,7 +17,7 @@ export interface GroupSyncLimits {
   readonly separateMax: number;
   /** A sync of the file system that takes longer is not waited for. */
   readonly slowMs: number;
-  /** How long after such a one all files are synced separately. */
+  /** How long after such a one, or one that failed, all files are synced separately. */
   readonly coolDownMs: number;
 }
 
@@ -43,7 +43,8 @@ interface Waiting {
  * Group commit: files that wait at the same time share one sync of their file system. While few wait,
  * each is synced by itself, which is faster for them. The promise is the same either way: a sync of
  * the file system covers every byte that was written before it began, and when it fails, or takes too
- * long, it proves nothing: every file that waited for it is then synced, and its failure seen, alone.
+ * long, it proves nothing: every file that waited for it, or was written while it ran, is then synced,
+ * and its failure seen, alone.
  */
 export class GroupSync implements DataSync {
   readonly #fileSystem: FileSystemSync;
@@ -113,6 +114,11 @@ export class GroupSync implements DataSync {
     const timer = setTimeout(() => slow.resolve("slow"), slowMs);
     const outcome = await Promise.race([syncing, slow.promise]);
     clearTimeout(timer);
+    if (outcome === false) {
+      // The failure is told once (syncfs(2), Errors), and may be that of a file that was written
+      // meanwhile: a later sync of the file system would say nothing of it, only the file's own does.
+      this.#separateUntilMs = this.#nowMs() + coolDownMs;
+    }
     if (outcome !== "slow") return outcome;
     this.#separateUntilMs = Number.POSITIVE_INFINITY;
     void syncing.finally(() => {

@@ -100,6 +100,18 @@ describe("GroupSync", () => {
     handles.splice(4, 1);
   });
 
+  test("after a failed sync of the file system asks none of files that were written meanwhile", async () => {
+    const sync = new GroupSync(fileSystem, LIMITS);
+    const group = [0, 1, 2, 3, 4].map((i) => note(sync, i));
+    const end = await fileSystem.call(1);
+    const meanwhile = [5, 6, 7].map((i) => note(sync, i));
+    end(false);
+    await Promise.all([...group, ...meanwhile]);
+    await Promise.all([0, 1, 2, 3, 4].map((i) => note(sync, i)));
+    expect(settled.filter((line) => line.endsWith("synced")).length).toBe(13);
+    expect(fileSystem.calls.length).toBe(1);
+  });
+
   test("does not wait for a file system that others keep busy, and leaves it alone for a while", async () => {
     let nowMs = 0;
     const sync = new GroupSync(fileSystem, { ...LIMITS, slowMs: 1 }, () => nowMs);

@@ -85,7 +85,7 @@ export interface SegmentLog {
   readonly description: SegmentDescription;
   /** Live view: it changes with every append. */
   readonly state: SegmentState;
-  /** SHA-256 of a stored chunk; undefined when the sequence is not there. */
+  /** SHA-256 of a stored chunk; undefined when the sequence is not there, or its bytes are damaged. */
   hashOf(sequence: number): Promise<Uint8Array | undefined>;
   /**
    * Appends chunks whose sequences are not there yet, and syncs once for all of them.

@@ -7,13 +7,13 @@ import {
   FRAME_HEADER_BYTES,
   type FrameContext,
   type FrameHeader,
-  decodeFrameHeader,
   encodeFrameHeader,
   sha256Of,
 } from "./chunk-frame.ts";
 import type { DataSync } from "./data-sync.ts";
+import { frameAt, payloadOf } from "./frame-search.ts";
 import { type IndexEntry, encodeIndexPage } from "./index-frame.ts";
-import { readAt, writeFully } from "./whole-transfer.ts";
+import { writeFully } from "./whole-transfer.ts";
 import { encodeEnd } from "./segment-frame.ts";
 import { storageFault } from "./storage-fault.ts";
 
@@ -84,9 +84,10 @@ export class ChunkFile implements SegmentLog {
     const place = this.#contents.frames.get(sequence);
     if (place === undefined) return undefined;
     const handle = await this.#opened();
-    const bytes = await readAt(handle, place.offsetBytes, FRAME_HEADER_BYTES);
-    const header = decodeFrameHeader(bytes, this.tag);
-    return header?.sequence === sequence ? header.sha256 : undefined;
+    const frame = await frameAt(handle, place.offsetBytes, this.tag);
+    if (frame?.header.sequence !== sequence) return undefined;
+    // A chunk that has rotted is as good as none: when it is sent again, it is stored again.
+    return (await payloadOf(handle, frame)) === undefined ? undefined : frame.header.sha256;
   }
 
   async append(chunks: readonly NewChunk[]): Promise<void> {

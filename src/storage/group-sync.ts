@@ -17,8 +17,10 @@ export interface GroupSyncLimits {
   readonly separateMax: number;
   /** A sync of the file system that takes longer is not waited for. */
   readonly slowMs: number;
-  /** How long after such a one, or one that failed, all files are synced separately. */
-  readonly coolDownMs: number;
+  /** How long after such a one all files are synced separately. */
+  readonly slowCoolDownMs: number;
+  /** The same after one that failed: longer than a write can be under way. */
+  readonly failureCoolDownMs: number;
 }
 
 /**
@@ -29,7 +31,8 @@ export interface GroupSyncLimits {
 export const GROUP_SYNC_LIMITS: GroupSyncLimits = {
   separateMax: 4,
   slowMs: 250,
-  coolDownMs: 10_000,
+  slowCoolDownMs: 10_000,
+  failureCoolDownMs: 600_000,
 };
 
 /** A file that waits for its sync. */
@@ -108,21 +111,21 @@ export class GroupSync implements DataSync {
 
   /** Whether the file system was synced in time. */
   async #syncGroup(): Promise<boolean> {
-    const { slowMs, coolDownMs } = this.#limits;
+    const { slowMs, slowCoolDownMs, failureCoolDownMs } = this.#limits;
     const syncing = this.#fileSystem.syncAll();
     const slow = Promise.withResolvers<"slow">();
     const timer = setTimeout(() => slow.resolve("slow"), slowMs);
     const outcome = await Promise.race([syncing, slow.promise]);
     clearTimeout(timer);
     if (outcome === false) {
-      // The failure is told once (syncfs(2), Errors), and may be that of a file that was written
-      // meanwhile: a later sync of the file system would say nothing of it, only the file's own does.
-      this.#separateUntilMs = this.#nowMs() + coolDownMs;
+      // The failure is told once (syncfs(2), Errors), and may be that of a file that is being written
+      // now: a later sync of the file system would say nothing of it, only the file's own does.
+      this.#separateUntilMs = this.#nowMs() + failureCoolDownMs;
     }
     if (outcome !== "slow") return outcome;
     this.#separateUntilMs = Number.POSITIVE_INFINITY;
     void syncing.finally(() => {
-      this.#separateUntilMs = this.#nowMs() + coolDownMs;
+      this.#separateUntilMs = this.#nowMs() + slowCoolDownMs;
     });
     return false;
   }

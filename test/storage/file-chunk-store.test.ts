@@ -86,6 +86,20 @@ describe("a chunk file", () => {
     expect(await readBack()).toBe("zeroonetwo");
   });
 
+  test("takes a chunk again that has rotted in the middle, instead of calling it a duplicate", async () => {
+    const whole = await readFile(path);
+    const offset = whole.indexOf("one");
+    whole.write("0", offset);
+    await writeFile(path, whole);
+    const log = await newStore().open(recordingId, segmentId);
+    expect(log?.state.sequences.next).toBe(3);
+    expect(await log?.hashOf(0)).toEqual(chunkOf(0, "zero").sha256);
+    expect(await log?.hashOf(1)).toBeUndefined();
+    await log?.append([chunkOf(1, "one")]);
+    await log?.close();
+    expect(await readBack()).toBe("zeroonetwo");
+  });
+
   test("without a readable description is refused, not emptied", async () => {
     const whole = await readFile(path);
     const damaged = Buffer.from(whole).fill(0, 0, whole.lastIndexOf("openedAtMs"));

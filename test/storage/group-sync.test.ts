@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { type FileSystemSync, GroupSync } from "../../src/storage/group-sync.ts";
 import { until } from "../support/until.ts";
 
-const LIMITS = { separateMax: 2, slowMs: 60_000, coolDownMs: 60_000 };
+const LIMITS = {
+  separateMax: 2,
+  slowMs: 60_000,
+  slowCoolDownMs: 60_000,
+  failureCoolDownMs: 90_000,
+};
 
 /** A file system whose syncs are ended by the test. */
 class SteeredSync implements FileSystemSync {
@@ -123,7 +128,7 @@ describe("GroupSync", () => {
     await Promise.all([0, 1, 2, 3, 4].map((i) => note(sync, i)));
     expect(settled.filter((line) => line.endsWith("synced")).length).toBe(15);
     expect(fileSystem.calls.length).toBe(1);
-    nowMs = LIMITS.coolDownMs;
+    nowMs = LIMITS.slowCoolDownMs;
     const later = [0, 1, 2].map((i) => note(sync, i));
     (await fileSystem.call(2))(true);
     await Promise.all(later);

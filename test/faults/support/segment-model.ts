@@ -18,7 +18,7 @@ export interface ModelAppend {
 /** What an append must give: the outcomes of its chunks, or why it was refused whole. */
 export type ModelAnswer =
   | { readonly outcomes: readonly { sequence: number; outcome: ChunkOutcome }[] }
-  | { readonly refusal: "chunk-conflict" | "chunk-malformed" };
+  | { readonly refusal: "chunk-conflict" | "chunk-hash-mismatch" | "chunk-malformed" };
 
 /** Payload of a chunk of the model; no two chunks with one are alike. */
 export function modelPayload(
@@ -64,7 +64,7 @@ export class SegmentModel {
     for (const [i, variant] of variants.entries()) {
       const sequence = firstSequence + i;
       const stored = this.chunks.get(sequence);
-      if (i === wrongHashAt) return { refusal: "chunk-malformed" };
+      if (i === wrongHashAt) return { refusal: "chunk-hash-mismatch" };
       if (stored !== undefined) {
         if (stored !== variant) return { refusal: "chunk-conflict" };
         outcomes.push({ sequence, outcome: "duplicate" });

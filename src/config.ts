@@ -77,7 +77,20 @@ const environmentSchema = z.object({
     1,
     64 * BYTES_MAX,
     512 * MIB,
-    "Bytes of all request bodies that may be in memory at once; beyond them clients are told to come again.",
+    "Bytes of all request bodies that may be in memory at once, each a fair share; beyond it clients are told to come again.",
+  ),
+  BODY_IDLE_MS_MAX: wholeNumber(
+    100,
+    TIMER_MS_MAX,
+    10 * SECOND_MS,
+    "How long a request body of more than 1 MiB may stand still; then it is answered with 408 and its connection is closed.",
+  ),
+  // The client library gives up after 30 s, and 1 s more for every 16,000 bytes.
+  BODY_MS_BASE: wholeNumber(
+    100,
+    TIMER_MS_MAX,
+    20 * SECOND_MS,
+    "How long a request body may take, beside 1 s for every 16000 bytes of it; then it is answered with 408 and its connection is closed.",
   ),
   SEGMENT_PENDING_BYTES_MAX: wholeNumber(
     1,
@@ -89,7 +102,7 @@ const environmentSchema = z.object({
     1,
     64 * BYTES_MAX,
     512 * MIB,
-    "Bytes of all segments that may wait for the disk; beyond them clients are told to come again.",
+    "Bytes of all segments that may wait for the disk, each participant a fair share; beyond it clients are told to come again.",
   ),
   SEGMENT_GAPS_MAX: wholeNumber(0, 1_000_000, 1_024, "Gaps that one segment's sequence may have."),
   RECORDING_SEGMENTS_MAX: wholeNumber(
@@ -97,6 +110,12 @@ const environmentSchema = z.object({
     1_000_000,
     10_000,
     "Segments that one recording may have.",
+  ),
+  FREE_SPACE_BYTES_MIN: wholeNumber(
+    0,
+    1024 * 1024 * 1024 * MIB,
+    1024 * MIB,
+    "Bytes that must be free where RECORDINGS_DIR is for a recording to start; those that run go on with less.",
   ),
   OPEN_SEGMENTS_MAX: wholeNumber(1, 1_000_000, 512, "Chunk files that are held open at once."),
   LATE_UPLOAD_WINDOW_MS: wholeNumber(
@@ -157,18 +176,18 @@ const environmentSchema = z.object({
     30 * SECOND_MS,
     "How much longer one run of ffmpeg may take for each MiB of chunks.",
   ),
-  // libx264 with a 4K picture and its threads stays below a third of it.
+  // A transcode of 640x360 needs some 400 MiB, one of 4K 1.5 GiB (2 cores), one of 8K 2.6 GiB.
   FFMPEG_MEMORY_BYTES_MAX: wholeNumber(
     256 * MIB,
     1024 * 1024 * MIB,
-    6 * 1024 * MIB,
+    4 * 1024 * MIB,
     "Address space of one ffmpeg process (where the system has prlimit).",
   ),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(
     0,
     TIMER_MS_MAX,
     10 * SECOND_MS,
-    "How long a server that was asked to end waits for requests in flight.",
+    "How long a server that was asked to end waits for requests in flight; new ones are answered with 503 meanwhile.",
   ),
 });
 

@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
 import type { FinalizeLimits } from "./finalize/finalize-limits.ts";
+import type { RequestBodyLimits } from "./http/body-reader.ts";
 import type { RecordingLimits } from "./recording/limits.ts";
 
 /** The bounds of the engine, as the environment sets them. */
@@ -10,6 +11,7 @@ export function recordingLimits(config: Config): RecordingLimits {
     totalPendingBytesMax: config.TOTAL_PENDING_BYTES_MAX,
     segmentGapsMax: config.SEGMENT_GAPS_MAX,
     recordingSegmentsMax: config.RECORDING_SEGMENTS_MAX,
+    freeSpaceBytesMin: config.FREE_SPACE_BYTES_MIN,
     openSegmentsMax: config.OPEN_SEGMENTS_MAX,
     lateUploadWindowMs: config.LATE_UPLOAD_WINDOW_MS,
   };
@@ -29,5 +31,15 @@ export function finalizeLimits(config: Config): FinalizeLimits {
     runMsBase: config.FFMPEG_RUN_MS_BASE,
     runMsPerMib: config.FFMPEG_RUN_MS_PER_MIB,
     ffmpegMemoryBytesMax: config.FFMPEG_MEMORY_BYTES_MAX,
+  };
+}
+
+/** The bounds of request bodies, as the environment sets them. */
+export function requestBodyLimits(config: Config): RequestBodyLimits {
+  return {
+    requestBytesMax: config.REQUEST_BYTES_MAX,
+    totalRequestBytesMax: config.TOTAL_REQUEST_BYTES_MAX,
+    bodyIdleMsMax: config.BODY_IDLE_MS_MAX,
+    bodyMsBase: config.BODY_MS_BASE,
   };
 }

@@ -1,26 +1,49 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import pino, { type Logger } from "pino";
 import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
-import { finalizeLimits, recordingLimits } from "./configured-limits.ts";
+import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
-import { createApp } from "./http/app.ts";
+import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
+import { Intake } from "./http/intake.ts";
 import { internalProblemResponse } from "./http/problems.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
 import { ArrivalNumbering } from "./recording/arrival-numbering.ts";
 import { AppError } from "./recording/errors.ts";
 import { RecordingEngine } from "./recording/recording-engine.ts";
+import { separateSync } from "./storage/data-sync.ts";
 import { DirectoryLock } from "./storage/directory-lock.ts";
 import { makeDirectory, writeFileDurably } from "./storage/durable-files.ts";
 import { FileChunkStore } from "./storage/file-chunk-store.ts";
+import { FileSystemSpace } from "./storage/free-space.ts";
+import { GroupSync } from "./storage/group-sync.ts";
 import { RecordingsLayout, TEMPORARY_SUFFIX } from "./storage/layout.ts";
+import { Syncfs } from "./storage/syncfs.ts";
 import { SystemClock } from "./system-clock.ts";
 
-/** A connection on which nothing moves for so long is closed; a busy disk may hold an answer. */
-const IDLE_TIMEOUT_SECONDS = 120;
+/** How often a server that ends looks whether requests are still in flight. */
+const ANSWERED_POLL_MS = 20;
+
+/**
+ * How long all the rest may take to end after the requests in flight: ffmpeg, which gets 3 s before it
+ * is killed, and the last syncs of a slow disk.
+ */
+const STOP_REST_MS_MAX = 15_000;
+
+/**
+ * A second signal within so long is the same request: Ctrl-C reaches all of a terminal's processes, and
+ * npm hands it on to its child besides.
+ */
+const SAME_REQUEST_MS = 1_000;
+
+/** By convention a process that a signal ended exits with 128 and the signal's number. */
+const SIGNAL_EXIT_CODES = { SIGTERM: 143, SIGINT: 130 } as const;
+
+/** The file that a readiness check makes begins so. */
+const PROBE_PREFIX = "readiness-";
 
 /** What runs, to be ended in the reverse order of its start. */
 type Stop = () => Promise<void>;
@@ -36,15 +59,23 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   const layout = new RecordingsLayout(config.RECORDINGS_DIR);
   const lock = await takeDirectory(layout.rootDirectory);
   stops.push(async () => lock.release());
+  await removeProbes(layout.rootDirectory);
   const catalog = await SqliteCatalog.open(layout.catalogPath, clock);
   stops.push(() => catalog.close());
-  const store = new FileChunkStore(layout, (finding, path, bytes) => {
-    log.warn({ path, bytes }, finding);
-  });
+  const syncfs = await Syncfs.start(layout.rootDirectory);
+  stops.push(async () => syncfs?.stop());
+  log.info({ sync: syncfs === undefined ? "fdatasync" : "syncfs" }, "how uploads become durable");
+  const store = new FileChunkStore(
+    layout,
+    (finding, path, bytes) => log.warn({ path, bytes }, finding),
+    syncfs === undefined ? separateSync : new GroupSync(syncfs),
+  );
+  const freeSpace = new FileSystemSpace(layout.rootDirectory);
   const engine = new RecordingEngine({
     store,
     catalog,
     clock,
+    freeSpace,
     limits: recordingLimits(config),
     log,
     newRecordingId: () => recordingIdSchema.parse(Bun.randomUUIDv7()),
@@ -67,6 +98,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   await finalizer.start();
   stops.push(() => finalizer.stop());
 
+  const intake = new Intake();
   const app = await createApp({
     engine,
     numbering: new ArrivalNumbering(engine),
@@ -77,19 +109,19 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     ffmpeg,
     readiness: {
       storageWritable: () => writeProbe(layout.rootDirectory),
+      freeBytes: () => freeSpace.freeBytes(),
+      freeSpaceBytesMin: config.FREE_SPACE_BYTES_MIN,
       catalogueAnswering: async () => {
         await catalog.listRecordings({ limit: 1 });
       },
     },
     assets: await buildClientAssets(),
     clock,
-    limits: {
-      requestBytesMax: config.REQUEST_BYTES_MAX,
-      totalRequestBytesMax: config.TOTAL_REQUEST_BYTES_MAX,
-    },
+    intake,
+    limits: requestBodyLimits(config),
     log,
   });
-  listen(app, config, log, stops);
+  listen(app, intake, config, log, stops);
 }
 
 /** Makes the directory of the recordings when it is not there, and keeps other servers away from it. */
@@ -109,6 +141,7 @@ async function takeDirectory(directory: string): Promise<DirectoryLock> {
 
 function listen(
   app: Awaited<ReturnType<typeof createApp>>,
+  intake: Intake,
   config: Config,
   log: Logger,
   stops: Stop[],
@@ -131,16 +164,33 @@ function listen(
   const { server } = app;
   if (server === null) throw new TypeError("Elysia listens without a server");
   stops.push(async () => {
-    // Waits for the requests in flight; those that are still there afterwards are cut off.
-    await Promise.race([server.stop(), Bun.sleep(config.SHUTDOWN_TIMEOUT_MS)]);
+    // Connections are still taken while the requests in flight are waited for, so that clients are told
+    // to come again; what is still there afterwards is cut off.
+    intake.close();
+    await answered(server, config.SHUTDOWN_TIMEOUT_MS);
     await server.stop(true);
   });
   process.stdout.write(`Track Capture serves at ${server.url.origin}\n`);
 }
 
+/** Resolves when no request is in flight, or when the time is over. */
+async function answered(server: Bun.Server<unknown>, timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (server.pendingRequests > 0 && performance.now() < deadlineMs) {
+    await Bun.sleep(ANSWERED_POLL_MS);
+  }
+}
+
+/** Removes what a crash left of readiness checks. */
+async function removeProbes(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (name.startsWith(PROBE_PREFIX)) await rm(join(directory, name), { force: true });
+  }
+}
+
 /** Makes a file durable in `directory` and removes it. */
 async function writeProbe(directory: string): Promise<void> {
-  const path = join(directory, `readiness-${crypto.randomUUID()}${TEMPORARY_SUFFIX}`);
+  const path = join(directory, `${PROBE_PREFIX}${crypto.randomUUID()}${TEMPORARY_SUFFIX}`);
   try {
     await writeFileDurably(path, "");
   } finally {
@@ -176,11 +226,19 @@ async function main(): Promise<void> {
   // The log is on stderr: stdout holds the URL, for programs that start this one.
   const log = pino({ level: config.LOG_LEVEL }, pino.destination({ dest: 2, sync: true }));
   const stops: Stop[] = [];
-  let stopping = false;
-  const shutDown = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
+  let stoppingSinceMs: number | undefined;
+  const shutDown = async (signal: keyof typeof SIGNAL_EXIT_CODES) => {
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs < SAME_REQUEST_MS) return;
+      log.warn({ signal }, "asked again: ending at once");
+      process.exit(SIGNAL_EXIT_CODES[signal]);
+    }
+    stoppingSinceMs = performance.now();
     log.info({ signal }, "stopping");
+    setTimeout(() => {
+      log.error("something does not stop: ending without it");
+      process.exit(1);
+    }, config.SHUTDOWN_TIMEOUT_MS + STOP_REST_MS_MAX);
     await stopAll(stops, log);
     log.info("stopped");
     process.exit(0);

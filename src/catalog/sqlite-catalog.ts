@@ -14,6 +14,7 @@ import type {
 } from "../recording/ports.ts";
 import { recordOf, trackRecordOf } from "./catalog-rows.ts";
 import { type CatalogDatabase, catalogMigrations } from "./catalog-schema.ts";
+import { FaultTellingDialect } from "./fault-telling-dialect.ts";
 import { SqliteJobQueue } from "./sqlite-job-queue.ts";
 
 /** How long a statement waits for another process that holds the database. */
@@ -27,7 +28,10 @@ const STATE_RANKS: Readonly<Record<RecordingState, number>> = {
   ready: 3,
 };
 
-/** The catalogue in one SQLite file. Every write is synced before it resolves. */
+/**
+ * The catalogue in one SQLite file. Every write is synced before it resolves; one that the disk
+ * refuses rejects with StorageFullError or StorageFailedError and has changed nothing.
+ */
 export class SqliteCatalog implements Catalog {
   /** The finalizations, in the same file. */
   readonly jobs: SqliteJobQueue;
@@ -51,7 +55,9 @@ export class SqliteCatalog implements Catalog {
       database.run("PRAGMA synchronous = FULL");
       database.run("PRAGMA foreign_keys = ON");
       database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-      const db = new Kysely<CatalogDatabase>({ dialect: new BunSqliteDialect({ database }) });
+      const db = new Kysely<CatalogDatabase>({
+        dialect: new FaultTellingDialect(new BunSqliteDialect({ database })),
+      });
       const migrator = new Migrator({
         db,
         provider: { getMigrations: () => Promise.resolve(catalogMigrations) },
@@ -190,21 +196,25 @@ export class SqliteCatalog implements Catalog {
     });
   }
 
-  async addTrack({ recordingId, participantId, trackId }: TrackKey): Promise<void> {
-    await this.#db
-      .insertInto("tracks")
-      .values((eb) => ({
-        recording_id: recordingId,
-        participant_id: participantId,
-        track_id: trackId,
-        position: eb
-          .selectFrom("tracks")
-          .where("recording_id", "=", recordingId)
-          .select(({ fn }) => fn.countAll<number>().as("position")),
-        result: null,
-      }))
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+  async addTracks(keys: readonly TrackKey[]): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      for (const { recordingId, participantId, trackId } of keys) {
+        await transaction
+          .insertInto("tracks")
+          .values((eb) => ({
+            recording_id: recordingId,
+            participant_id: participantId,
+            track_id: trackId,
+            position: eb
+              .selectFrom("tracks")
+              .where("recording_id", "=", recordingId)
+              .select(({ fn }) => fn.countAll<number>().as("position")),
+            result: null,
+          }))
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+      }
+    });
   }
 
   async tracks(recordingId: RecordingId): Promise<TrackRecord[]> {

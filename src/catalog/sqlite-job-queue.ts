@@ -93,13 +93,17 @@ export class SqliteJobQueue implements JobQueue {
     await this.#update(key).set({ state: "queued", again: 0, error }).execute();
   }
 
-  async requeueInterrupted(): Promise<number> {
-    const { numUpdatedRows } = await this.#db
+  async requeueInterrupted(): Promise<TrackKey[]> {
+    const rows = await this.#db
       .updateTable("finalize_jobs")
       .set({ state: "queued", again: 0 })
       .where("state", "=", "running")
-      .executeTakeFirst();
-    return Number(numUpdatedRows);
+      .returningAll()
+      .execute();
+    return rows.map((row) => {
+      const { recordingId, participantId, trackId } = jobOf(row, 0);
+      return { recordingId, participantId, trackId };
+    });
   }
 
   async jobs(recordingId: RecordingId): Promise<FinalizeJob[]> {

@@ -1,12 +1,14 @@
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import { runSubprocess } from "../process/subprocess.ts";
 import { type FfmpegTask, ffmpegArguments } from "./ffmpeg-arguments.ts";
+import { type FfmpegConfinement, confined } from "./ffmpeg-confinement.ts";
 import { FfmpegFailedError } from "./finalize-errors.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
 
 /** A run of ffmpeg with its bounds. */
 export interface FfmpegRun {
   readonly ffmpeg: FfmpegBinary;
+  readonly confinement: FfmpegConfinement;
   readonly limits: FinalizeLimits;
   readonly task: Omit<FfmpegTask, "abilities">;
   /** Fed to ffmpeg when the task's input is the pipe. */
@@ -31,13 +33,16 @@ const OUTPUT_PER_INPUT_MAX = { copy: 2, transcode: 16 } as const;
  * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
  */
 export async function runFfmpeg(run: FfmpegRun): Promise<void> {
-  const { ffmpeg, limits, task, inputBytes } = run;
+  const { ffmpeg, confinement, limits, task, inputBytes } = run;
   const outputBytesMax = OUTPUT_BYTES_BASE + inputBytes * OUTPUT_PER_INPUT_MAX[task.plan.action];
   const outcome = await runSubprocess({
-    argv: withResourceLimits(
+    argv: confined(
       [ffmpeg.path, ...ffmpegArguments({ ...task, abilities: ffmpeg.abilities })],
-      limits.ffmpegMemoryBytesMax,
-      outputBytesMax + task.moovBytes,
+      confinement,
+      {
+        memoryBytesMax: limits.ffmpegMemoryBytesMax,
+        fileBytesMax: outputBytesMax + task.moovBytes,
+      },
     ),
     ...(run.input === undefined ? {} : { input: run.input }),
     onStdoutLine: (line) => {
@@ -54,21 +59,6 @@ export async function runFfmpeg(run: FfmpegRun): Promise<void> {
       outcome.stderrTail,
     );
   }
-}
-
-/**
- * Has the kernel bound memory and file size, where util-linux is installed (every Linux but the
- * smallest containers); elsewhere `-max_alloc`, the time limit and verification have to do.
- */
-function withResourceLimits(
-  argv: [string, ...string[]],
-  memoryBytesMax: number,
-  fileBytesMax: number,
-): [string, ...string[]] {
-  const prlimit = Bun.which("prlimit");
-  if (prlimit === null) return argv;
-  const fileBytes = Math.ceil(fileBytesMax);
-  return [prlimit, `--as=${memoryBytesMax}`, `--fsize=${fileBytes}`, "--core=0", ...argv];
 }
 
 /** `out_time_us` is new; the older `out_time_ms` is in microseconds too, in spite of its name. */

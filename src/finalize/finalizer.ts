@@ -6,6 +6,7 @@ import { type SegmentView, summaryOf } from "../recording/segment-view.ts";
 import { writeFileDurably } from "../storage/durable-files.ts";
 import { JobRunner, type JobRunnerParts, isOfTrack } from "./job-runner.ts";
 import { buildManifest } from "./manifest.ts";
+import { recoverFinalizations } from "./crash-recovery.ts";
 import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
@@ -47,6 +48,7 @@ export class Finalizer implements RecordingListener {
       engine: {
         segments: async (recordingId) =>
           this.#foundSegments.get(recordingId) ?? parts.engine.segments(recordingId),
+        unreadableSegments: (recordingId) => parts.engine.unreadableSegments(recordingId),
       },
     };
     this.#runner = new JobRunner(this.#parts, {
@@ -57,16 +59,16 @@ export class Finalizer implements RecordingListener {
 
   /** Takes up what an earlier process left. Call it after the engine's start. */
   async start(): Promise<void> {
-    const { catalog, queue, clock, limits, log } = this.#parts;
-    const interrupted = await queue.requeueInterrupted();
-    const unfinished = await catalog.recordingsInState(["finalizing"]);
+    const { clock, limits, log } = this.#parts;
+    const { interrupted, halfMadeFiles, unfinished, finished } = await recoverFinalizations(
+      this.#parts,
+    );
     for (const { recordingId } of unfinished) this.#consider(recordingId);
     const sinceMs = clock.nowMs() - limits.lateUploadWindowMs;
-    const finished = await catalog.recordingsInState(["ready", "failed"]);
     const open = finished.filter(({ stoppedAtMs }) => (stoppedAtMs ?? 0) > sinceMs);
     this.#lookingBack = this.#lookBack(open);
     this.#runner.wake();
-    log.info({ interrupted, unfinished: unfinished.length }, "finalizer started");
+    log.info({ interrupted, unfinished: unfinished.length, halfMadeFiles }, "finalizer started");
   }
 
   /** Ends what is under way, to be taken up again by the next start, and waits for that. */

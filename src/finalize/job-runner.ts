@@ -1,15 +1,20 @@
 import type { Logger } from "pino";
-import type { RecordingId } from "../contract/ids.ts";
+import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import { AppError } from "../recording/errors.ts";
 import type { Catalog, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
 import type { SegmentView } from "../recording/segment-view.ts";
 import { storageFault, systemErrorCode } from "../storage/storage-fault.ts";
 import { FinalizeError } from "./finalize-errors.ts";
+import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
+import { withUnreadable } from "./segment-report.ts";
 import { type TrackFinalizerParts, finalizeTrack } from "./track-finalizer.ts";
 
 /** What the runner is made of. */
 export interface JobRunnerParts extends TrackFinalizerParts {
-  readonly engine: { segments(recordingId: RecordingId): Promise<readonly SegmentView[]> };
+  readonly engine: {
+    segments(recordingId: RecordingId): Promise<readonly SegmentView[]>;
+    unreadableSegments(recordingId: RecordingId): Promise<readonly SegmentId[]>;
+  };
   readonly catalog: Catalog;
   readonly queue: JobQueue;
   readonly log: Logger;
@@ -30,6 +35,13 @@ interface TakenJob {
   readonly ended: Promise<void>;
 }
 
+/** What becomes of a job whose run failed. */
+interface AfterFailure {
+  readonly again: boolean;
+  /** Why it failed, for the operator. */
+  readonly error: string;
+}
+
 /** Progress is told no more often: a client asks once a second or less. */
 const PROGRESS_PERIOD_MS = 300;
 
@@ -41,10 +53,12 @@ export class JobRunner {
   readonly #parts: JobRunnerParts;
   readonly #observer: JobObserver;
   readonly #taken = new Set<TakenJob>();
+  #confinement: Promise<FfmpegConfinement> | undefined;
   /** Jobs that run now; those that wait for their next try are taken, but do not count here. */
   #running = 0;
   #taking: Promise<void> | undefined;
   #wanted = false;
+  #cancelWake: () => void = () => {};
   #isStopping = false;
 
   constructor(parts: JobRunnerParts, observer: JobObserver) {
@@ -65,6 +79,7 @@ export class JobRunner {
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#taking;
+    this.#cancelWake();
     await this.#cancel([...this.#taken]);
   }
 
@@ -86,7 +101,7 @@ export class JobRunner {
   }
 
   async #take(): Promise<void> {
-    const { queue, log } = this.#parts;
+    const { queue, clock, limits, log } = this.#parts;
     this.#wanted = false;
     try {
       while (!this.#isStopping && this.#hasRoom()) {
@@ -98,6 +113,8 @@ export class JobRunner {
       this.#wanted = true;
     } catch (error) {
       log.error({ err: error }, "could not take a finalization from the queue");
+      this.#cancelWake();
+      this.#cancelWake = clock.after(limits.retryDelayMs, () => this.wake());
     }
   }
 
@@ -120,26 +137,39 @@ export class JobRunner {
 
   /** Never rejects: what goes wrong is told to the queue, and to the log. */
   async #carryOut(key: TrackKey, attempt: number, signal: AbortSignal): Promise<void> {
-    const { queue, catalog, log } = this.#parts;
+    const { limits, log } = this.#parts;
     const failure = await this.#run(key, signal).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
     this.#running -= 1;
-    try {
-      const record = await catalog.findRecording(key.recordingId);
-      if (record === undefined || record.deletedAtMs !== null) {
-        await queue.removeJobs(key.recordingId);
-      } else if (failure === undefined) {
-        await queue.finish(key, { state: "done" });
-      } else if (signal.aborted) {
-        await queue.retry(key, "It was interrupted.");
-      } else {
-        await this.#afterFailure(key, attempt, failure.error, signal);
+    const next =
+      failure === undefined ? undefined : await this.#judge(key, attempt, failure, signal);
+    for (;;) {
+      try {
+        await this.#recordEnd(key, next);
+        return;
+      } catch (error) {
+        log.error({ err: error, ...key }, "could not record the end of a finalization");
+        // The job stays marked as running, and the next start takes it up again.
+        if (signal.aborted) return;
+        // A disk that is full may have room later.
+        await this.#delay(limits.retryDelayMs, signal);
       }
-    } catch (error) {
-      // The job stays marked as running, and the next start takes it up again.
-      log.error({ err: error, ...key }, "could not record the end of a finalization");
+    }
+  }
+
+  async #recordEnd(key: TrackKey, next: AfterFailure | undefined): Promise<void> {
+    const { queue, catalog } = this.#parts;
+    const record = await catalog.findRecording(key.recordingId);
+    if (record === undefined || record.deletedAtMs !== null) {
+      await queue.removeJobs(key.recordingId);
+    } else if (next === undefined) {
+      await queue.finish(key, { state: "done" });
+    } else if (next.again) {
+      await queue.retry(key, next.error);
+    } else {
+      await queue.finish(key, { state: "failed", error: next.error });
     }
   }
 
@@ -148,9 +178,11 @@ export class JobRunner {
     const beganMs = clock.nowMs();
     const record = await catalog.findRecording(key.recordingId);
     if (record === undefined || record.deletedAtMs !== null) return;
+    this.#confinement ??= findFfmpegConfinement();
+    const confinement = await this.#confinement;
     const views = await engine.segments(key.recordingId);
     let toldMs = -Infinity;
-    const result = await finalizeTrack(
+    const made = await finalizeTrack(
       {
         key,
         segments: views.filter((view) => isOfTrack(view, key)).map(({ summary }) => summary),
@@ -160,10 +192,15 @@ export class JobRunner {
           toldMs = nowMs;
           queue.reportProgress(key, share);
         },
+        confinement,
         signal,
       },
       this.#parts,
     );
+    const result = {
+      ...made,
+      ...withUnreadable(made, await engine.unreadableSegments(key.recordingId)),
+    };
     await catalog.saveTrackResult(key, result);
     await this.#observer.trackFinalized(key);
     const { verdict, reason, media } = result;
@@ -171,26 +208,27 @@ export class JobRunner {
     log.info({ ...key, verdict, reason, bytes: media?.bytes, tookMs }, "track finalized");
   }
 
-  async #afterFailure(
+  /** Decides what becomes of a job whose run failed; when it is to run again, after a wait. */
+  async #judge(
     key: TrackKey,
     attempt: number,
-    error: unknown,
+    { error }: { readonly error: unknown },
     signal: AbortSignal,
-  ): Promise<void> {
-    const { queue, limits, log } = this.#parts;
+  ): Promise<AfterFailure> {
+    if (signal.aborted) return { again: true, error: "It was interrupted." };
+    const { limits, log } = this.#parts;
     const sentence = reasonOf(error);
     const isPermanent = error instanceof FinalizeError && error.isPermanent;
     if (isPermanent || attempt >= limits.attemptsMax) {
       log.error({ err: error, ...key, attempt }, "track could not be finalized");
-      await queue.finish(key, { state: "failed", error: sentence });
-      return;
+      return { again: false, error: sentence };
     }
     const delayMs = limits.retryDelayMs * 2 ** (attempt - 1);
     log.warn({ err: error, ...key, attempt, delayMs }, "finalizing a track failed, trying again");
     // Room for other jobs is free meanwhile.
     this.wake();
     await this.#delay(delayMs, signal);
-    await queue.retry(key, sentence);
+    return { again: true, error: sentence };
   }
 
   /** Resolves after `delayMs`, or at once when aborted. */
@@ -207,7 +245,11 @@ export class JobRunner {
 /** Why a run failed, for the operator. */
 function reasonOf(error: unknown): string {
   if (error instanceof AppError) return error.message;
-  if (systemErrorCode(error) !== undefined) return storageFault(error, "make the MP4").message;
+  const code = systemErrorCode(error);
+  // Codes that begin so are of a program's mistakes, not of the system (Node.js, Errors).
+  if (code !== undefined && !code.startsWith("ERR_")) {
+    return storageFault(error, "make the MP4").message;
+  }
   // What was not raised on purpose says nothing to an operator; the log has all of it.
   return "Finalizing failed for an internal reason, which is in the server's log.";
 }

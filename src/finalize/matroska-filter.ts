@@ -11,7 +11,12 @@ import { PacketCounter } from "./packet-counter.ts";
 export interface CountedTrack {
   readonly track: MatroskaTrack;
   readonly packets: PacketCounter;
+  /** The first `PACKET_HEAD_BYTES` of its first packet; empty until that has come. */
+  head: Uint8Array;
 }
+
+/** Enough for what a key frame of VP8 says of itself (RFC 6386, 9.1). */
+export const PACKET_HEAD_BYTES = 10;
 
 const ID = {
   ebml: 0x1a45dfa3,
@@ -216,7 +221,8 @@ export class MatroskaFilter {
       case ID.tracks: {
         for (const track of parseTracks(data)) {
           if (this.#tracks.has(track.number)) continue;
-          this.#tracks.set(track.number, { track, packets: new PacketCounter() });
+          const packets = new PacketCounter();
+          this.#tracks.set(track.number, { track, packets, head: new Uint8Array() });
         }
         return true;
       }
@@ -261,6 +267,9 @@ export class MatroskaFilter {
     const relativeTicks = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
     const flags = bytes[at + 2] ?? 0;
     const isLaced = (flags & LACING_MASK) !== 0;
+    if (counted.packets.packets === 0 && !isLaced) {
+      counted.head = bytes.slice(dataAt, Math.min(to, dataAt + PACKET_HEAD_BYTES));
+    }
     counted.packets.add({
       atMs: (this.#clusterTicks + relativeTicks) * this.#tickMs - counted.track.codecDelayMs,
       packets: isLaced ? (bytes[dataAt] ?? 0) + 1 : 1,

@@ -1,7 +1,7 @@
 import type { SegmentReader } from "../recording/ports.ts";
-import { MatroskaFilter } from "./matroska-filter.ts";
+import { type CountedTrack, MatroskaFilter, PACKET_HEAD_BYTES } from "./matroska-filter.ts";
 import type { SourceCounts } from "./media-check.ts";
-import { type SourceStreams, streamOfTrack } from "./source-stream.ts";
+import { type SourceStream, type SourceStreams, streamOfTrack } from "./source-stream.ts";
 
 /** What the beginning of a segment tells of it. */
 export interface MatroskaProbe {
@@ -62,7 +62,7 @@ export async function* filteredPayloads(
 
 /** The streams that are used: the first picture and the first sound. */
 export function streamsOf(filter: MatroskaFilter): SourceStreams {
-  const streams = filter.tracks.map(({ track }) => streamOfTrack(track));
+  const streams = filter.tracks.map(streamOf);
   return {
     video: streams.find((stream) => stream?.kind === "video"),
     audio: streams.find((stream) => stream?.kind === "audio"),
@@ -76,3 +76,28 @@ export function countsOf(filter: MatroskaFilter): SourceCounts {
     audio: filter.tracks.find(({ track }) => track.kind === "audio")?.packets,
   };
 }
+
+/**
+ * The stream of a track. What the container says of a VP8 picture's size is held against the first
+ * key frame, and the smaller of both counts: the picture is encoded anew in that size, and a size
+ * that a damaged header claims can cost any amount of time and memory.
+ */
+function streamOf({ track, head }: CountedTrack): SourceStream | undefined {
+  const stream = streamOfTrack(track);
+  const own = stream?.codec === "vp8" ? vp8KeyFrameSize(head) : undefined;
+  if (stream === undefined || own === undefined) return stream;
+  const claimed = (stream.width ?? Infinity) * (stream.height ?? Infinity);
+  return own.width * own.height < claimed ? { ...stream, ...own } : stream;
+}
+
+/** RFC 6386, 9.1: a frame's tag, the start code, then two bytes for each side, 14 bits of size. */
+function vp8KeyFrameSize(head: Uint8Array): { width: number; height: number } | undefined {
+  if (head.length < PACKET_HEAD_BYTES) return undefined;
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  const isKeyFrame = (view.getUint8(0) & 1) === 0;
+  if (!isKeyFrame || (view.getUint32(2) & 0xffffff) !== VP8_START_CODE) return undefined;
+  const [width, height] = [view.getUint16(6, true) & 0x3fff, view.getUint16(8, true) & 0x3fff];
+  return width === 0 || height === 0 ? undefined : { width, height };
+}
+
+const VP8_START_CODE = 0x9d012a;

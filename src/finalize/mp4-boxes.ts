@@ -30,7 +30,9 @@ export function boxesIn(bytes: Buffer): Map<string, Buffer[]> {
     const box = boxAt(bytes, at, bytes.length - at);
     if (box === undefined || at + box.size > bytes.length) return found;
     const data = bytes.subarray(at + box.headerBytes, at + box.size);
-    found.set(box.type, [...(found.get(box.type) ?? []), data]);
+    const ofType = found.get(box.type);
+    if (ofType === undefined) found.set(box.type, [data]);
+    else ofType.push(data);
     at += box.size;
   }
   return found;

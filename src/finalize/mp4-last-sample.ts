@@ -93,6 +93,7 @@ function readField(box: Buffer, { at, bytes }: Field): number {
 function extend(box: Buffer, field: Field, ticks: number): void {
   if (field.at < 0 || field.at + field.bytes > box.length) return;
   const value = readField(box, field) + ticks;
-  if (field.bytes === 4) box.writeUInt32BE(value, field.at);
+  // All ones say that a duration is not known: what times out of all bounds are left with.
+  if (field.bytes === 4) box.writeUInt32BE(Math.min(value, 0xffffffff), field.at);
   else box.writeBigUInt64BE(BigInt(value), field.at);
 }

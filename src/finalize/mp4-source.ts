@@ -9,9 +9,9 @@ import {
   MP4,
   WEBM,
 } from "mediabunny";
-import type { SegmentReader } from "../recording/ports.ts";
 import { MediaUnreadableError } from "./finalize-errors.ts";
 import type { SourceCounts } from "./media-check.ts";
+import { refuseImpossibleSampleCounts } from "./mp4-sample-bounds.ts";
 import { PacketCounter } from "./packet-counter.ts";
 import {
   type SourceStream,
@@ -43,14 +43,6 @@ export async function writePayloads(
   }
 }
 
-/** The payloads of a segment with the sequences of those that are damaged told to `onDamaged`. */
-export function plainPayloads(
-  reader: SegmentReader,
-  onDamaged: (sequence: number) => void,
-): AsyncIterable<Uint8Array> {
-  return reader.payloads(onDamaged);
-}
-
 /**
  * Reads what an MP4 file holds, by a reader that is independent of ffmpeg. Its index can stand at
  * the end or be spread over fragments.
@@ -58,6 +50,7 @@ export function plainPayloads(
  * @throws MediaUnreadableError
  */
 export async function probeFile(path: string, signal: AbortSignal): Promise<FileProbe> {
+  await refuseImpossibleSampleCounts(path, signal);
   const input = new Input({ source: new FilePathSource(path), formats: [MP4, WEBM, MATROSKA] });
   try {
     const video = await input.getPrimaryVideoTrack();

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { SegmentReader } from "../recording/ports.ts";
-import { FfmpegFailedError, MediaMismatchError } from "./finalize-errors.ts";
+import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
 import { type SourceCounts, checkMedia } from "./media-check.ts";
 import { segmentBeginMs } from "./segment-begin.ts";
@@ -16,9 +16,12 @@ import {
 } from "./segment-remux.ts";
 import type { SourceStreams, StreamCount } from "./source-stream.ts";
 
-/** The MP4 of a track, verified, with what was found of each segment, in the order of the readers. */
+/** What became of a segment: it is in the MP4, or nothing can be made of it, and why. */
+export type SegmentOutcome = SegmentMedia | { readonly unusable: string };
+
+/** The MP4 of a track, verified, with what became of each segment, in the order of the readers. */
 export interface JoinedMedia extends Omit<SegmentMedia, "damage"> {
-  readonly segments: readonly SegmentMedia[];
+  readonly segments: readonly SegmentOutcome[];
 }
 
 /** Share of the work that is making each segment's MP4; the rest is joining them. */
@@ -27,7 +30,8 @@ const REMUX_SHARE = 0.8;
 /**
  * Makes one MP4 of a track's segments. They are copied together when their streams agree in codecs
  * and parameters, and are made H.264 and AAC first when they do not. Between them stays the gap that
- * was between them on the clock.
+ * was between them on the clock. A segment of which nothing can be made does not keep the others
+ * from being delivered; when that is so of all, the track fails with the first one's reason.
  *
  * @param readers in the order in which the segments began; at least one
  * @throws what `remuxSegment` throws
@@ -42,25 +46,72 @@ export async function joinSegments(
     const media = await remuxSegment(first, undefined, context);
     return { ...media, segments: [media] };
   }
-  const streams: SourceStreams[] = [];
-  for (const reader of readers) streams.push(await segmentStreams(reader, context));
-  const uniform = agree(streams) ? undefined : largestPicture(streams);
-  const segments: SegmentMedia[] = [];
-  for (const [i, reader] of readers.entries()) {
+  const parts: Part[] = [];
+  for (const reader of readers) {
+    parts.push({ reader, found: await orUnusable(() => segmentStreams(reader, context)) });
+  }
+  const streams = parts.flatMap(({ found }) => (found instanceof FinalizeError ? [] : [found]));
+  // One that is left alone differs from no other.
+  const uniform = streams.length < 2 || agree(streams) ? undefined : largestPicture(streams);
+  const outcomes: (SegmentMedia | FinalizeError)[] = [];
+  for (const [i, { reader, found }] of parts.entries()) {
     const onProgress = (share: number): void =>
       context.onProgress(((i + share) / readers.length) * REMUX_SHARE);
-    segments.push(await remuxSegment(reader, uniform, { ...context, onProgress }));
+    outcomes.push(
+      found instanceof FinalizeError
+        ? found
+        : await orUnusable(() => remuxSegment(reader, uniform, { ...context, onProgress })),
+    );
   }
-  return joinParts(readers, segments, context);
+  const segments = outcomes.map((outcome): SegmentOutcome =>
+    outcome instanceof FinalizeError ? { unusable: unusableWords(outcome) } : outcome,
+  );
+  const made = readers.flatMap((reader, i): Made[] => {
+    const media = outcomes[i];
+    return media === undefined || media instanceof FinalizeError ? [] : [{ reader, media }];
+  });
+  const [only, ...more] = made;
+  if (only === undefined) {
+    const error = outcomes.find((outcome) => outcome instanceof FinalizeError);
+    throw error ?? new RangeError("Neither an MP4 nor a reason came of any segment.");
+  }
+  if (more.length === 0) return { ...only.media, segments };
+  return { ...(await joinParts(made, context)), segments };
+}
+
+/** A segment with its streams, or why they cannot be told. */
+interface Part {
+  readonly reader: SegmentReader;
+  readonly found: SourceStreams | FinalizeError;
+}
+
+/** A segment with its own MP4. */
+interface Made {
+  readonly reader: SegmentReader;
+  readonly media: SegmentMedia;
+}
+
+/** What `attempt` gives, or the error that it would fail with however often it is tried. */
+async function orUnusable<T>(attempt: () => Promise<T>): Promise<T | FinalizeError> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error instanceof FinalizeError && error.isPermanent) return error;
+    throw error;
+  }
+}
+
+function unusableWords({ message }: FinalizeError): string {
+  return `could not be used: ${message.replace(/\.$/, "")}`;
 }
 
 async function joinParts(
-  readers: readonly SegmentReader[],
-  segments: readonly SegmentMedia[],
+  made: readonly Made[],
   { workDirectory, signal, onProgress }: RemuxContext,
-): Promise<JoinedMedia> {
+): Promise<Omit<JoinedMedia, "segments">> {
+  const segments = made.map(({ media }) => media);
   const offsetsMs = segmentOffsetsMs(
-    await Promise.all(readers.map((reader) => segmentBeginMs(reader))),
+    await Promise.all(made.map(({ reader }) => segmentBeginMs(reader))),
     segments.map(({ index }) => Math.max(0, ...index.tracks.map(({ endMs }) => endMs ?? 0))),
   );
   const parts = segments.map(({ path, index }, i) => ({
@@ -89,7 +140,7 @@ async function joinParts(
   const copied: RemuxPlan = { ...plan, ...asCopied(plan) };
   const findings = checkMedia(copied, counts, index, false);
   if (findings.length > 0) throw new MediaMismatchError(findings);
-  return { path, plan, counts, index, segments };
+  return { path, plan, counts, index };
 }
 
 /**

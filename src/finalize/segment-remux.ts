@@ -3,13 +3,15 @@ import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import { type Container, containerOfHeader } from "../recording/container.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
 import { FfmpegFailedError, MediaMismatchError, MediaUnreadableError } from "./finalize-errors.ts";
+import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
 import { type SourceCounts, checkMedia } from "./media-check.ts";
-import { plainPayloads, probeFile, writePayloads } from "./mp4-source.ts";
+import { writeWholeFragments } from "./mp4-fragments.ts";
+import { probeFile, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
@@ -19,6 +21,7 @@ import { SyncAhead } from "./sync-ahead.ts";
 /** What a run has at hand. */
 export interface RemuxContext {
   readonly ffmpeg: FfmpegBinary;
+  readonly confinement: FfmpegConfinement;
   readonly limits: FinalizeLimits;
   /** A directory of this run alone, on the file system of the recordings. */
   readonly workDirectory: string;
@@ -71,11 +74,7 @@ export async function segmentStreams(
 ): Promise<SourceStreams> {
   if ((await containerOf(reader)) === "matroska") return (await probeMatroska(reader)).streams;
   const path = join(context.workDirectory, `${crypto.randomUUID()}.source`);
-  await writePayloads(
-    plainPayloads(reader, () => {}),
-    path,
-    context.signal,
-  );
+  await writeWholeFragments(reader, path, () => {}, context.signal);
   return (await probeFile(path, context.signal)).streams;
 }
 
@@ -168,13 +167,14 @@ async function pipeIntoFfmpeg(
   outputPath: string,
   uniform: PictureSize | undefined,
   reader: SegmentReader,
-  { ffmpeg, limits, signal }: RemuxContext,
+  { ffmpeg, confinement, limits, signal }: RemuxContext,
 ): Promise<void> {
   const picture = uniform ?? evenSize(plan);
   const syncAhead = new SyncAhead(outputPath);
   try {
     await runFfmpeg({
       ffmpeg,
+      confinement,
       limits,
       task: { container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath },
       input: tellingBytes(payloads, (bytes) => syncAhead.wrote(bytes)),
@@ -211,11 +211,11 @@ async function remuxMp4(
   uniform: PictureSize | undefined,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
-  const { workDirectory, signal, ffmpeg, limits, onProgress } = context;
+  const { workDirectory, signal, ffmpeg, confinement, limits, onProgress } = context;
   const damagedSequences: number[] = [];
   const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
-  const payloads = plainPayloads(reader, (sequence) => damagedSequences.push(sequence));
-  await writePayloads(payloads, sourcePath, signal);
+  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
+  const droppedBytes = await writeWholeFragments(reader, sourcePath, onDamaged, signal);
   const { streams, counts } = await probeFile(sourcePath, signal);
   const plan = planOrThrow(withPackets(streams, counts), context, uniform);
   const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
@@ -240,9 +240,10 @@ async function remuxMp4(
       outputPath: path,
     };
     const inputBytes = reader.state.bytes;
-    await runFfmpeg({ ffmpeg, limits, task, input: undefined, inputBytes, onMediaMs, signal });
+    const input = undefined;
+    await runFfmpeg({ ffmpeg, confinement, limits, task, input, inputBytes, onMediaMs, signal });
   }
-  const damage = damageOf(reader, damagedSequences, 0);
+  const damage = damageOf(reader, damagedSequences, droppedBytes);
   const index = await settleMp4Index(path);
   if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
   return verified({ path, plan, counts, index, damage }, isIncomplete(reader, damage));

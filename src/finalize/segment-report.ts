@@ -1,4 +1,5 @@
 import type { SegmentSummary, Verdict } from "../contract/recordings.ts";
+import type { SegmentId } from "../contract/ids.ts";
 import type { SequenceRange } from "../contract/chunks.ts";
 import { describeRanges } from "../recording/errors.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
@@ -19,11 +20,14 @@ export function unusableReason({ state }: SegmentReader): string | null {
   return null;
 }
 
+/** What the server can prove of a track, and why it is not more. */
+export interface Judgement {
+  readonly verdict: Verdict;
+  readonly reason: string | null;
+}
+
 /** Judges a track by its segments. Pure. */
-export function judgeTrack(reports: readonly SegmentReport[]): {
-  verdict: Verdict;
-  reason: string | null;
-} {
+export function judgeTrack(reports: readonly SegmentReport[]): Judgement {
   if (reports.every(({ unusable }) => unusable !== null)) {
     const reasons = reports.map(
       ({ summary, unusable }) => `Segment ${summary.segmentId} ${unusable}.`,
@@ -34,6 +38,22 @@ export function judgeTrack(reports: readonly SegmentReport[]): {
   return faults.length === 0
     ? { verdict: "complete", reason: null }
     : { verdict: "degraded", reason: faults.join(" ") };
+}
+
+/**
+ * The judgement of a track whose recording has segments that cannot be read: they may be of this
+ * track, so nobody can say that it is complete. Pure.
+ */
+export function withUnreadable(
+  { verdict, reason }: Judgement,
+  unreadable: readonly SegmentId[],
+): Judgement {
+  if (unreadable.length === 0) return { verdict, reason };
+  const fault = `The recording has segments that cannot be read and may be of this track: ${unreadable.join(", ")}.`;
+  return {
+    verdict: verdict === "complete" ? "degraded" : verdict,
+    reason: reason === null ? fault : `${reason} ${fault}`,
+  };
 }
 
 function segmentFaults(report: SegmentReport): string[] {

@@ -1,5 +1,5 @@
 import { mkdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { SegmentSummary } from "../contract/recordings.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type {
@@ -13,7 +13,9 @@ import type {
 import { summaryOf } from "../recording/segment-view.ts";
 import { publishFile, syncDirectory } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
+import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
+import { workDirectoryOf } from "./half-made-files.ts";
 import { inOrderOfBegin } from "./segment-begin.ts";
 import { type JoinedMedia, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
@@ -33,15 +35,8 @@ export interface TrackRun {
   readonly segments: readonly SegmentSummary[];
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
+  readonly confinement: FfmpegConfinement;
   readonly signal: AbortSignal;
-}
-
-/**
- * Directory in a track's own for the files of a run that are not finished. Runs of a track never
- * overlap, so what lies in it when one begins is litter of an interrupted one.
- */
-export function workDirectoryOf(layout: RecordingsLayout, key: TrackKey): string {
-  return join(layout.trackDirectory(key), "finalizing");
 }
 
 /**
@@ -53,7 +48,7 @@ export function workDirectoryOf(layout: RecordingsLayout, key: TrackKey): string
  * errors, the signal's reason
  */
 export async function finalizeTrack(
-  { key, segments, onProgress, signal }: TrackRun,
+  { key, segments, onProgress, confinement, signal }: TrackRun,
   parts: TrackFinalizerParts,
 ): Promise<TrackResult> {
   const { layout } = parts;
@@ -66,11 +61,14 @@ export async function finalizeTrack(
       if (reader !== undefined) readers.push(reader);
     }
     const ordered = await inOrderOfBegin(readers);
-    const usable = ordered.filter((reader) => unusableReason(reader) === null);
+    const usable: SegmentReader[] = [];
+    for (const reader of ordered) {
+      if (unusableReason(reader) === null && !(await isHeaderDamaged(reader))) usable.push(reader);
+    }
     if (usable.length === 0) return resultOf(ordered, usable, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
-    const context = { ffmpeg, limits, workDirectory, signal, onProgress };
+    const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress };
     const joined = await joinSegments(usable, context);
     const media = await publish(joined, key, signal, parts);
     return resultOf(ordered, usable, joined, media);
@@ -123,6 +121,17 @@ async function syncAncestors(from: string, to: string): Promise<void> {
   await Promise.all(directories.map((directory) => syncDirectory(directory)));
 }
 
+/** Whether the bytes of chunk 0 are not those that were acknowledged. */
+async function isHeaderDamaged(reader: SegmentReader): Promise<boolean> {
+  let isDamaged = false;
+  const chunks = reader.chunks((sequence) => {
+    isDamaged ||= sequence === 0;
+  });
+  // The first that is given comes from behind chunk 0 only when that one was told of as damaged.
+  for await (const { sequence } of chunks) return isDamaged && sequence > 0;
+  return isDamaged;
+}
+
 function resultOf(
   readers: readonly SegmentReader[],
   usable: readonly SegmentReader[],
@@ -132,11 +141,20 @@ function resultOf(
   const reports = readers.map((reader): SegmentReport => {
     const { description, state } = reader;
     const { segmentId } = description;
+    const summary = summaryOf(description, state);
     const untouched = { segmentId, damagedChunks: [], unusableBytes: 0 };
+    const outcome = joined?.segments[usable.indexOf(reader)];
+    if (outcome !== undefined) {
+      return "damage" in outcome
+        ? { summary, damage: outcome.damage, unusable: null }
+        : { summary, damage: untouched, unusable: outcome.unusable };
+    }
+    const unusable = unusableReason(reader);
+    if (unusable !== null) return { summary, damage: untouched, unusable };
     return {
-      summary: summaryOf(description, state),
-      damage: joined?.segments[usable.indexOf(reader)]?.damage ?? untouched,
-      unusable: unusableReason(reader),
+      summary,
+      damage: { ...untouched, damagedChunks: [{ from: 0, to: 0 }] },
+      unusable: "has a damaged chunk 0, which held the container's header",
     };
   });
   return {

@@ -5,17 +5,19 @@ import type { ArrivalNumbering } from "../recording/arrival-numbering.ts";
 import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import { accessLog } from "./access-log.ts";
+import { BodyReader, type RequestBodyLimits } from "./body-reader.ts";
 import { chunkRoutes } from "./chunk-routes.ts";
 import type { ClientAsset } from "./client-assets.ts";
 import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
 import { guideRoutes } from "./guide-routes.ts";
 import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
+import { type Intake, intakeGate } from "./intake.ts";
 import { mediaRoutes } from "./media-routes.ts";
 import { openapiRoutes } from "./openapi-routes.ts";
 import { problems } from "./problems.ts";
 import { recordingRoutes, type Retrier } from "./recording-routes.ts";
-import { RequestBodies, type RequestBodyLimits } from "./request-bodies.ts";
+import { RequestBodies } from "./request-bodies.ts";
 import { segmentRoutes } from "./segment-routes.ts";
 import { sourceRoutes } from "./source-routes.ts";
 import { timeRoutes } from "./time-routes.ts";
@@ -32,6 +34,7 @@ export interface AppParts {
   readonly readiness: ReadinessChecks;
   readonly assets: readonly ClientAsset[];
   readonly clock: Clock;
+  readonly intake: Intake;
   readonly limits: RequestBodyLimits;
   readonly log: Logger;
 }
@@ -39,46 +42,55 @@ export interface AppParts {
 /** How long a browser may remember the answer to its preflight request (Chromium's own limit). */
 const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 
+/**
+ * A connection on which nothing moves for so long is closed. Bun counts it from the beginning of a
+ * request, so it is also the longest time that a busy disk may hold an answer back.
+ */
+export const IDLE_TIMEOUT_SECONDS = 120;
+
 /** Assembles all routes; it does not listen. */
 export async function createApp(parts: AppParts) {
-  const bodies = new RequestBodies(parts.limits);
-  return (
-    new Elysia({ name: "track-capture" })
-      .use(problems(parts))
-      .use(
-        cors({
-          origin: "*",
-          credentials: false,
-          methods: ["GET", "HEAD", "POST", "DELETE"],
-          // The wildcard does not stand for Authorization (Fetch, "CORS non-wildcard").
-          allowedHeaders: ["*", "Authorization"],
-          exposeHeaders: [
-            "Accept-Ranges",
-            "Content-Disposition",
-            "Content-Length",
-            "Content-Range",
-            "ETag",
-            "Last-Modified",
-            "Retry-After",
-          ],
-          maxAge: PREFLIGHT_MAX_AGE_SECONDS,
-        }),
-      )
-      // The plugin sends `Vary: *`, which forbids every cache, though the answers do not vary.
-      .onRequest(({ set }) => {
-        delete set.headers["vary"];
-      })
-      .use(accessLog(parts))
-      .use(recordingRoutes({ ...parts, bodies }))
-      .use(chunkRoutes({ ...parts, bodies }))
-      .use(segmentRoutes({ ...parts, bodies }))
-      .use(mediaRoutes(parts))
-      .use(sourceRoutes(parts))
-      .use(downloadRoutes(parts))
-      .use(guideRoutes({ ...parts, bodies }))
-      .use(timeRoutes(parts))
-      .use(healthRoutes(parts))
-      .use(clientRoutes(parts.assets, parts.clock.nowMs()))
-      .use(await openapiRoutes())
-  );
+  const reader = new BodyReader(parts.limits, (request): void => {
+    app.server?.timeout(request, IDLE_TIMEOUT_SECONDS);
+  });
+  const bodies = new RequestBodies(reader);
+  const app = new Elysia({ name: "track-capture" })
+    .use(problems(parts))
+    .use(
+      cors({
+        origin: "*",
+        credentials: false,
+        methods: ["GET", "HEAD", "POST", "DELETE"],
+        // The wildcard does not stand for Authorization (Fetch, "CORS non-wildcard").
+        allowedHeaders: ["*", "Authorization"],
+        exposeHeaders: [
+          "Accept-Ranges",
+          "Content-Disposition",
+          "Content-Length",
+          "Content-Range",
+          "ETag",
+          "Last-Modified",
+          "Retry-After",
+        ],
+        maxAge: PREFLIGHT_MAX_AGE_SECONDS,
+      }),
+    )
+    // The plugin sends `Vary: *`, which forbids every cache, though the answers do not vary.
+    .onRequest(({ set }) => {
+      delete set.headers["vary"];
+    })
+    .use(intakeGate(parts.intake))
+    .use(accessLog(parts))
+    .use(recordingRoutes({ ...parts, bodies }))
+    .use(chunkRoutes({ ...parts, bodies }))
+    .use(segmentRoutes({ ...parts, bodies }))
+    .use(mediaRoutes(parts))
+    .use(sourceRoutes(parts))
+    .use(downloadRoutes(parts))
+    .use(guideRoutes({ ...parts, bodies }))
+    .use(timeRoutes(parts))
+    .use(healthRoutes(parts))
+    .use(clientRoutes(parts.assets, parts.clock.nowMs()))
+    .use(await openapiRoutes());
+  return app;
 }

@@ -6,8 +6,8 @@ import {
   sha256HexSchema,
   type ChunkUploadFields,
 } from "../contract/chunks.ts";
+import type { RequestForm } from "./multipart.ts";
 import { parseRequest } from "./parse-request.ts";
-import type { RequestForm } from "./request-bodies.ts";
 import { InvalidRequestError } from "./request-errors.ts";
 
 /** A chunk of an upload with what the client said about it. */
@@ -26,15 +26,41 @@ const chunkFieldsSchema = z.object({
   capturedAt: epochMsSchema.optional(),
 });
 
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /**
- * The parts `chunk_0`, `chunk_1`, ... of a form as bytes, in order.
+ * The parts `chunk_0`, `chunk_1`, ... of a form as bytes, in order: views into the body.
  *
  * @throws InvalidRequestError when there is none, one is missing in between, one is no file or
  * comes twice, or there are more than CHUNKS_PER_REQUEST_MAX.
  */
-export async function chunkPayloads(form: RequestForm): Promise<Uint8Array[]> {
-  const files = chunkFiles(form);
-  return Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
+export function chunkPayloads(form: RequestForm): Uint8Array[] {
+  const payloads: Uint8Array[] = [];
+  let count = 0;
+  for (const [name, parts] of form) {
+    const match = CHUNK_NAME.exec(name);
+    const [part] = parts;
+    if (match === null || part === undefined) continue;
+    count += 1;
+    if (!part.isFile) throw new InvalidRequestError(`${name} must be a file.`);
+    const index = Number(match[1]);
+    if (index >= CHUNKS_PER_REQUEST_MAX) {
+      throw new InvalidRequestError(
+        `A request may hold ${CHUNKS_PER_REQUEST_MAX} chunks, so there can be no ${name}.`,
+      );
+    }
+    if (parts.length > 1) throw new InvalidRequestError(`${name} is there twice.`);
+    payloads[index] = part.bytes;
+  }
+  if (count === 0) throw new InvalidRequestError("There is no chunk: the first must be chunk_0.");
+  if (count !== payloads.length) {
+    // A sparse array: its holes are those of the numbering.
+    const hole = payloads.findIndex((payload) => payload === undefined);
+    throw new InvalidRequestError(
+      `chunk_${hole} is missing: the chunks must be numbered from 0 without a hole.`,
+    );
+  }
+  return payloads;
 }
 
 /**
@@ -42,9 +68,10 @@ export async function chunkPayloads(form: RequestForm): Promise<Uint8Array[]> {
  *
  * @throws InvalidRequestError
  */
-export async function readChunkForm(
-  form: RequestForm,
-): Promise<{ fields: ChunkUploadFields; chunks: UploadedChunk[] }> {
+export function readChunkForm(form: RequestForm): {
+  fields: ChunkUploadFields;
+  chunks: UploadedChunk[];
+} {
   const fields = parseRequest(
     chunkUploadFieldsSchema,
     {
@@ -56,7 +83,7 @@ export async function readChunkForm(
     },
     (path) => `body.${path}`,
   );
-  const payloads = await chunkPayloads(form);
+  const payloads = chunkPayloads(form);
   const chunks = payloads.map((payload, index) => {
     const said = parseRequest(
       chunkFieldsSchema,
@@ -71,43 +98,14 @@ export async function readChunkForm(
   return { fields, chunks };
 }
 
-function chunkFiles(form: RequestForm): File[] {
-  const files: File[] = [];
-  let count = 0;
-  for (const [name, value] of form) {
-    const match = CHUNK_NAME.exec(name);
-    if (match === null) continue;
-    count += 1;
-    if (typeof value === "string") throw new InvalidRequestError(`${name} must be a file.`);
-    const index = Number(match[1]);
-    if (index >= CHUNKS_PER_REQUEST_MAX) {
-      throw new InvalidRequestError(
-        `A request may hold ${CHUNKS_PER_REQUEST_MAX} chunks, so there can be no ${name}.`,
-      );
-    }
-    if (files[index] !== undefined) throw new InvalidRequestError(`${name} is there twice.`);
-    files[index] = value;
-  }
-  if (count === 0) throw new InvalidRequestError("There is no chunk: the first must be chunk_0.");
-  if (count !== files.length) {
-    // A sparse array: its holes are those of the numbering.
-    const hole = files.findIndex((file) => file === undefined);
-    throw new InvalidRequestError(
-      `chunk_${hole} is missing: the chunks must be numbered from 0 without a hole.`,
-    );
-  }
-  return files;
-}
-
 /** A text field; undefined when it is not there. */
 export function textOf(form: RequestForm, name: string): string | undefined {
-  const values = form.getAll(name);
-  if (values.length > 1) throw new InvalidRequestError(`${name} is there ${values.length} times.`);
-  const [value] = values;
-  if (value !== undefined && typeof value !== "string") {
-    throw new InvalidRequestError(`${name} must be text, not a file.`);
-  }
-  return value;
+  const parts = form.get(name);
+  const part = parts?.[0];
+  if (parts === undefined || part === undefined) return undefined;
+  if (parts.length > 1) throw new InvalidRequestError(`${name} is there ${parts.length} times.`);
+  if (part.isFile) throw new InvalidRequestError(`${name} must be text, not a file.`);
+  return utf8.decode(part.bytes);
 }
 
 /** A text field for a number: nothing is no number, though `Number("")` is 0. */

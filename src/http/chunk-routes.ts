@@ -23,8 +23,8 @@ export function chunkRoutes({
   return new Elysia({ name: "chunk-routes" }).post(
     "/api/recordings/:recordingId/chunks",
     ({ params: { recordingId }, request }) =>
-      bodies.multipart(request, async (form) => {
-        const { fields, chunks } = await readChunkForm(form);
+      bodies.multipart(request, (form) => {
+        const { fields, chunks } = readChunkForm(form);
         const { participantId, trackId, segmentId, sequence, mimeType } = fields;
         return engine.append({
           recordingId,
@@ -53,7 +53,7 @@ export function chunkRoutes({
         answers: {
           200: { means: "The chunks are durable", body: jsonOutput(chunkUploadResultSchema) },
         },
-        problems: [400, 404, 409, 410, 413, 415, 422, 429, 503, 507],
+        problems: [400, 404, 408, 409, 410, 413, 415, 422, 429, 503, 507],
       }),
     },
   );

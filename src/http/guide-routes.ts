@@ -100,7 +100,7 @@ function guideRoutesBelow(
             },
             (path) => `body.${path}`,
           );
-          await numbering.append({ ...key, chunks: await chunkPayloads(form) });
+          await numbering.append({ ...key, chunks: chunkPayloads(form) });
           return { success: true };
         }),
       { parse: "none", detail: DETAILS.uploadChunks },
@@ -133,13 +133,14 @@ function guideRoutesBelow(
     );
 }
 
-const UPLOAD_PROBLEMS = [400, 404, 410, 413, 415, 422, 429, 503, 507];
+const UPLOAD_PROBLEMS = [400, 404, 408, 410, 413, 415, 422, 429, 503, 507];
 
 const DETAILS = {
   start: operation({
     tag: "Guide",
     summary: "Start a recording",
     answers: { 200: { means: "It is started", body: jsonOutput(startedSchema) } },
+    problems: [503, 507],
   }),
   uploadChunks: operation({
     tag: "Guide",
@@ -174,6 +175,6 @@ const DETAILS = {
     summary: "Stop a recording",
     body: { required: true, ...jsonInput(stopSchema) },
     answers: { 200: { means: "It is stopped", body: jsonOutput(stoppedSchema) } },
-    problems: [400, 404, 415, 422],
+    problems: [400, 404, 408, 415, 422, 503],
   }),
 };

@@ -16,6 +16,10 @@ export interface FfmpegIdentity {
 export interface ReadinessChecks {
   /** Makes a file durable where recordings are kept. */
   storageWritable(): Promise<void>;
+  /** Bytes that can still be written there. */
+  freeBytes(): Promise<number>;
+  /** So many must be free for a recording to start. */
+  readonly freeSpaceBytesMin: number;
   /** Asks the catalogue something. */
   catalogueAnswering(): Promise<void>;
 }
@@ -30,22 +34,36 @@ const healthSchema = z.object({ status: z.literal("ok") });
 
 const readinessSchema = z.object({
   status: z.literal("ready"),
-  storage: z.object({ writable: z.boolean() }),
+  storage: z.object({
+    writable: z.boolean(),
+    /** Null when the file system does not tell. */
+    freeBytes: z.number().nullable(),
+    /** False when so little is free that no recording is started; those that run go on. */
+    takesNewRecordings: z.boolean(),
+  }),
   catalogue: z.object({ answering: z.boolean() }),
   ffmpeg: z.object({ path: z.string(), source: z.string(), version: z.string() }),
 });
 
-/** Whether the process lives, and whether it can do its work. */
+/**
+ * Whether the process lives, and whether it can do its work. A server that has too little space for new
+ * recordings is ready all the same: whoever keeps traffic away from a server that is not would cut off
+ * the uploads of those that run, for which the space is kept.
+ */
 export function healthRoutes({ ffmpeg, readiness, log }: Parts) {
-  const holds = async (name: string, check: Promise<void>): Promise<boolean> => {
+  const tried = async <T>(name: string, check: Promise<T>): Promise<T | null> => {
     try {
-      await check;
-      return true;
+      return await check;
     } catch (error) {
       log.warn({ err: error, check: name }, "readiness check failed");
-      return false;
+      return null;
     }
   };
+  const holds = async (name: string, check: Promise<void>): Promise<boolean> =>
+    (await tried(
+      name,
+      check.then(() => true),
+    )) ?? false;
 
   return new Elysia({ name: "health-routes" })
     .get("/healthz", (): z.output<typeof healthSchema> => ({ status: "ok" }), {
@@ -58,12 +76,14 @@ export function healthRoutes({ ffmpeg, readiness, log }: Parts) {
     .get(
       "/readyz",
       async () => {
-        const [writable, answering] = await Promise.all([
+        const [writable, answering, freeBytes] = await Promise.all([
           holds("storage", readiness.storageWritable()),
           holds("catalogue", readiness.catalogueAnswering()),
+          tried("free space", readiness.freeBytes()),
         ]);
+        const takesNewRecordings = (freeBytes ?? 0) >= readiness.freeSpaceBytesMin;
         const parts = {
-          storage: { writable },
+          storage: { writable, freeBytes, takesNewRecordings },
           catalogue: { answering },
           ffmpeg: { path: ffmpeg.path, source: ffmpeg.source, version: ffmpeg.version },
         };

@@ -1,9 +1,10 @@
 import { Elysia, NotFoundError, ParseError, ValidationError } from "elysia";
 import type { Logger } from "pino";
 import type { Problem, ProblemCode } from "../contract/problem.ts";
-import { AppError, RecordingNotFoundError } from "../recording/errors.ts";
+import { AppError, RecordingNotFoundError, ServerStoppingError } from "../recording/errors.ts";
 import { describeErrors } from "./parse-request.ts";
 import {
+  BodyTimeoutError,
   InvalidRequestError,
   RangeNotSatisfiableError,
   RouteNotFoundError,
@@ -24,6 +25,8 @@ export function statusOf(code: ProblemCode): number {
     case "track-not-found":
     case "media-not-ready":
       return 404;
+    case "body-timeout":
+      return 408;
     case "recording-in-progress":
     case "nothing-to-retry":
     case "chunk-conflict":
@@ -38,12 +41,14 @@ export function statusOf(code: ProblemCode): number {
       return 416;
     case "invalid-request":
     case "chunk-malformed":
+    case "chunk-hash-mismatch":
       return 422;
     case "over-quota":
       return 429;
     case "internal":
       return 500;
     case "overloaded":
+    case "server-stopping":
     case "storage-failed":
       return 503;
     case "storage-full":
@@ -58,6 +63,8 @@ function titleOf(code: ProblemCode): string {
       return "The request does not fit the contract";
     case "unreadable-body":
       return "The request body cannot be read";
+    case "body-timeout":
+      return "The request body comes too slowly";
     case "unsupported-media-type":
       return "The content type is not supported here";
     case "not-found":
@@ -80,6 +87,8 @@ function titleOf(code: ProblemCode): string {
       return "The chunk contradicts what is stored";
     case "chunk-malformed":
       return "The chunk cannot be part of the segment";
+    case "chunk-hash-mismatch":
+      return "The chunk was damaged on its way";
     case "chunk-too-large":
       return "The chunk or the request is too large";
     case "recording-closed":
@@ -88,6 +97,8 @@ function titleOf(code: ProblemCode): string {
       return "A limit is used up";
     case "overloaded":
       return "The server is busy";
+    case "server-stopping":
+      return "The server is stopping";
     case "storage-full":
       return "The disk is full";
     case "storage-failed":
@@ -125,14 +136,20 @@ export function problemResponse(
 
 /** Headers that belong to an error beside its body. */
 function headersOf(error: AppError): Record<string, string> {
+  const headers: Record<string, string> = {};
   if ("retryAfterMs" in error && typeof error.retryAfterMs === "number") {
     // Whole seconds (RFC 9110, 10.2.3), never less than what was meant.
-    return { "retry-after": String(Math.ceil(error.retryAfterMs / 1_000)) };
+    headers["retry-after"] = String(Math.ceil(error.retryAfterMs / 1_000));
   }
   if (error instanceof RangeNotSatisfiableError) {
-    return { "content-range": `bytes */${error.fileBytes}` };
+    headers["content-range"] = `bytes */${error.fileBytes}`;
   }
-  return {};
+  if (error instanceof BodyTimeoutError || error instanceof ServerStoppingError) {
+    // Else the rest of a slow body would still be waited for (RFC 9110, 15.5.9), and a server that
+    // ends would break the connection while the next request is on it.
+    headers["connection"] = "close";
+  }
+  return headers;
 }
 
 /** The answer for an error that nobody expected: it says nothing of what went wrong inside. */

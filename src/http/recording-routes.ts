@@ -111,7 +111,7 @@ const DETAILS = {
     summary: "Start a recording",
     body: { required: false, ...jsonInput(startRecordingRequestSchema) },
     answers: { 201: { means: "The recording", body: jsonOutput(recordingSummarySchema) } },
-    problems: [400, 415, 422, 503, 507],
+    problems: [400, 408, 413, 415, 422, 503, 507],
   }),
   list: operation({
     tag: "Recordings",

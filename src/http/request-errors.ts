@@ -18,6 +18,15 @@ export class UnreadableBodyError extends AppError {
   readonly code = "unreadable-body";
 }
 
+/** A body that stood still for too long, or came too slowly. */
+export class BodyTimeoutError extends AppError {
+  readonly code = "body-timeout";
+
+  constructor(waitedMs: number) {
+    super(`The request body was not there after ${Math.round(waitedMs)} ms.`);
+  }
+}
+
 /** A body of another content type than the route takes. */
 export class UnsupportedMediaTypeError extends AppError {
   readonly code = "unsupported-media-type";

@@ -45,7 +45,7 @@ export function segmentRoutes({
           description: "The segment is complete once all of them are durable.",
           body: { required: true, ...jsonInput(endSegmentRequestSchema) },
           answers: { 200: { means: "What is durable", body: jsonOutput(segmentStatusSchema) } },
-          problems: [400, 404, 409, 410, 415, 422, 503, 507],
+          problems: [400, 404, 408, 409, 410, 413, 415, 422, 503, 507],
         }),
       },
     );

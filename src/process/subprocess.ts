@@ -112,6 +112,8 @@ class Guard {
   readonly #child: Child;
   readonly #request: SubprocessRequest;
   readonly #onAbort = (): void => this.#end("aborted");
+  /** A child must not outlive this process: where that ends at once, so does the child. */
+  readonly #onExit = (): void => this.#child.kill("SIGKILL");
   readonly #timeLimit: ReturnType<typeof setTimeout>;
   #stallLimit: ReturnType<typeof setTimeout> | undefined;
   #kill: ReturnType<typeof setTimeout> | undefined;
@@ -122,6 +124,7 @@ class Guard {
     this.#request = request;
     this.#timeLimit = setTimeout(() => this.#end("ran"), request.timeLimitMs);
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    process.on("exit", this.#onExit);
     this.progressed();
   }
 
@@ -155,6 +158,7 @@ class Guard {
     clearTimeout(this.#stallLimit);
     clearTimeout(this.#kill);
     this.#request.signal?.removeEventListener("abort", this.#onAbort);
+    process.off("exit", this.#onExit);
   }
 
   #end(reason: EndReason): void {

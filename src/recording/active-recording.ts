@@ -1,22 +1,32 @@
+import type { Logger } from "pino";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import type { ChunkLimits } from "./admission.ts";
+import { boundedParallel } from "./bounded-parallel.ts";
 import { ChunkConflictError, RecordingClosedError, RecordingNotFoundError } from "./errors.ts";
 import type { Catalog, ChunkStore, Clock, SegmentKey, SegmentLog, TrackKey } from "./ports.ts";
 import { type SegmentView, summaryOf } from "./segment-view.ts";
 import { SegmentWriter } from "./segment-writer.ts";
+import type { TrackRegistry } from "./track-registry.ts";
+
+/** Chunk files of a recording that are opened at once when it is loaded. */
+const PARALLEL_OPENS_MAX = 16;
 
 /** What a recording in memory is made of. */
 export interface ActiveRecordingParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
+  readonly tracks: TrackRegistry;
   readonly clock: Clock;
   readonly limits: ChunkLimits;
+  readonly log: Logger;
 }
 
 /** A recording in memory: its segments, each with the only writer of its chunk file. */
 export class ActiveRecording {
   readonly recordingId: RecordingId;
   readonly writers = new Map<SegmentId, SegmentWriter>();
+  /** Segments whose files could not be read when the recording was loaded. */
+  readonly unreadable = new Set<SegmentId>();
   /** Null while it is in progress. */
   stoppedAtMs: number | null;
   deleted: boolean;
@@ -37,7 +47,8 @@ export class ActiveRecording {
 
   /**
    * Reads a recording from the catalogue and its segments from their chunk files, cutting torn tails
-   * off. A track whose first chunk became durable right before a crash is told to the catalogue.
+   * off. A track whose first chunk became durable right before a crash is told to the catalogue. A
+   * segment that cannot be read is told to the log and does not keep the others from their work.
    *
    * @throws RecordingNotFoundError
    */
@@ -53,17 +64,34 @@ export class ActiveRecording {
       deleted,
     });
     if (deleted) return active;
-    for (const segmentId of await parts.store.list(recordingId)) {
-      const log = await parts.store.open(recordingId, segmentId);
-      if (log === undefined) continue;
-      // The file descriptor is taken again when a chunk comes; there may be thousands of segments.
-      await log.suspend();
-      const { participantId, trackId } = log.description;
-      const key = { recordingId, participantId, trackId, segmentId };
-      active.writers.set(segmentId, active.#newWriter(key, log));
-      await active.registerTrack(key);
-    }
+    await parts.store.removeUnfinished(recordingId);
+    const segmentIds = await parts.store.list(recordingId);
+    await boundedParallel(segmentIds, PARALLEL_OPENS_MAX, (id) => active.#loadSegment(id));
     return active;
+  }
+
+  async #loadSegment(segmentId: SegmentId): Promise<void> {
+    const { recordingId } = this;
+    const log = await this.#openSegment(segmentId);
+    if (log === undefined) return;
+    // The file descriptor is taken again when a chunk comes; there may be thousands of segments.
+    await log.suspend();
+    const { participantId, trackId } = log.description;
+    const key = { recordingId, participantId, trackId, segmentId };
+    this.writers.set(segmentId, this.#newWriter(key, log));
+    await this.registerTrack(key);
+  }
+
+  async #openSegment(segmentId: SegmentId): Promise<SegmentLog | undefined> {
+    const { store, log } = this.#parts;
+    const { recordingId } = this;
+    try {
+      return await store.open(recordingId, segmentId);
+    } catch (error) {
+      this.unreadable.add(segmentId);
+      log.error({ err: error, recordingId, segmentId }, "a segment cannot be read");
+      return undefined;
+    }
   }
 
   /**
@@ -95,7 +123,7 @@ export class ActiveRecording {
     const name = JSON.stringify([participantId, trackId]);
     let registered = this.#tracks.get(name);
     if (registered === undefined) {
-      registered = this.#parts.catalog.addTrack({ recordingId, participantId, trackId });
+      registered = this.#parts.tracks.register({ recordingId, participantId, trackId });
       this.#tracks.set(name, registered);
       registered.catch(() => this.#tracks.delete(name));
     }

@@ -7,6 +7,8 @@ export type Admission =
   | { readonly outcome: "duplicate" }
   | { readonly outcome: "conflict"; readonly detail: string }
   | { readonly outcome: "malformed"; readonly detail: string }
+  /** Not the bytes that the client hashed: they were damaged on their way, and may come whole next time. */
+  | { readonly outcome: "damaged"; readonly detail: string }
   | { readonly outcome: "too-large"; readonly detail: string }
   | { readonly outcome: "over-quota"; readonly detail: string };
 
@@ -81,7 +83,7 @@ export function admit(
   const sha256 = chunk.sha256.toHex();
   if (chunk.claimedSha256 !== undefined && chunk.claimedSha256.toLowerCase() !== sha256) {
     return {
-      outcome: "malformed",
+      outcome: "damaged",
       detail: `Chunk ${sequence} arrived with SHA-256 ${sha256}, not ${chunk.claimedSha256}.`,
     };
   }

@@ -76,6 +76,11 @@ export class ChunkMalformedError extends AppError {
   readonly code = "chunk-malformed";
 }
 
+/** A chunk whose bytes are not those that the client hashed. Nothing changed; sent again it may pass. */
+export class ChunkHashMismatchError extends AppError {
+  readonly code = "chunk-hash-mismatch";
+}
+
 /** A chunk over the limit of bytes. */
 export class ChunkTooLargeError extends AppError {
   readonly code = "chunk-too-large";
@@ -98,6 +103,16 @@ export class OverloadedError extends AppError {
   constructor(message: string, retryAfterMs: number) {
     super(message);
     this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The server ends; another one, or the same one started again, takes the request. */
+export class ServerStoppingError extends AppError {
+  readonly code = "server-stopping";
+  readonly retryAfterMs = 2_000;
+
+  constructor() {
+    super("The server is stopping. Come again when it has started anew.");
   }
 }
 

@@ -17,6 +17,16 @@ export interface Clock {
   after(delayMs: number, callback: () => void): () => void;
 }
 
+/** The room that is left where recordings are kept. */
+export interface FreeSpace {
+  /**
+   * Bytes that can still be written.
+   *
+   * @throws StorageFailedError
+   */
+  freeBytes(): Promise<number>;
+}
+
 /** Names one track of one recording. */
 export interface TrackKey {
   readonly recordingId: RecordingId;
@@ -75,7 +85,7 @@ export interface SegmentLog {
   readonly description: SegmentDescription;
   /** Live view: it changes with every append. */
   readonly state: SegmentState;
-  /** SHA-256 of a stored chunk; undefined when the sequence is not there. */
+  /** SHA-256 of a stored chunk; undefined when the sequence is not there, or its bytes are damaged. */
   hashOf(sequence: number): Promise<Uint8Array | undefined>;
   /**
    * Appends chunks whose sequences are not there yet, and syncs once for all of them.
@@ -125,6 +135,8 @@ export interface ChunkStore {
   read(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentReader | undefined>;
   /** IDs of all segments of a recording, in no order. */
   list(recordingId: RecordingId): Promise<SegmentId[]>;
+  /** Removes segments of a recording whose making a crash cut short. Gives how many there were. */
+  removeUnfinished(recordingId: RecordingId): Promise<number>;
   /** Removes all that is kept of a recording: chunks and media. */
   deleteRecording(recordingId: RecordingId): Promise<void>;
 }
@@ -233,8 +245,8 @@ export interface Catalog {
   deletedNotPurged(): Promise<RecordingId[]>;
   /** The files of a deleted recording are gone; its tracks and jobs go too. */
   markPurged(recordingId: RecordingId): Promise<void>;
-  /** Adds a track; does nothing when it is there. */
-  addTrack(key: TrackKey): Promise<void>;
+  /** Adds tracks, all of them or none; those that are there stay as they are. */
+  addTracks(keys: readonly TrackKey[]): Promise<void>;
   /** Tracks of a recording, in the order in which they were added. */
   tracks(recordingId: RecordingId): Promise<TrackRecord[]>;
   saveTrackResult(key: TrackKey, result: TrackResult): Promise<void>;
@@ -258,8 +270,8 @@ export interface JobQueue {
   ): Promise<"ended" | "again">;
   /** Puts a failed run back, to be taken again at once. */
   retry(key: TrackKey, error: string): Promise<void>;
-  /** After a crash: what was running is queued again. Gives how many there were. */
-  requeueInterrupted(): Promise<number>;
+  /** After a crash: what was running is queued again, and given. */
+  requeueInterrupted(): Promise<TrackKey[]>;
   /** Jobs of a recording. */
   jobs(recordingId: RecordingId): Promise<FinalizeJob[]>;
   /** Forgets the jobs of a recording. */

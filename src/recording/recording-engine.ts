@@ -2,21 +2,24 @@ import type { Logger } from "pino";
 import type { ChunkUploadResult, SegmentStatus } from "../contract/chunks.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import { ActiveRecording } from "./active-recording.ts";
+import { boundedParallel } from "./bounded-parallel.ts";
 import {
   OverQuotaError,
-  OverloadedError,
   RecordingClosedError,
   RecordingInProgressError,
   RecordingNotFoundError,
   SegmentNotFoundError,
+  ServerStoppingError,
+  StorageFullError,
 } from "./errors.ts";
-import { OVERLOADED_RETRY_AFTER_MS, type RecordingLimits } from "./limits.ts";
+import type { RecordingLimits } from "./limits.ts";
 import { OpenFiles } from "./open-files.ts";
 import { PendingBytes } from "./pending-bytes.ts";
 import type {
   Catalog,
   ChunkStore,
   Clock,
+  FreeSpace,
   RecordingMetadata,
   RecordingRecord,
   SegmentKey,
@@ -24,6 +27,7 @@ import type {
 import type { RecordingListener } from "./recording-listener.ts";
 import { type SegmentView, statusOf } from "./segment-view.ts";
 import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
+import { TrackRegistry } from "./track-registry.ts";
 
 /** Chunks of one segment, as a request brings them. */
 export interface AppendRequest extends SegmentKey {
@@ -45,6 +49,8 @@ export interface RecoveryReport {
   /** Recordings that go on, or whose finalization does. */
   readonly recordings: number;
   readonly segments: number;
+  /** Segments whose files cannot be read; the log names each. */
+  readonly unreadable: number;
   /** Deleted recordings whose files were still there. */
   readonly purged: number;
 }
@@ -54,6 +60,7 @@ export interface RecordingEngineParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly freeSpace: FreeSpace;
   readonly limits: RecordingLimits;
   readonly log: Logger;
   readonly newRecordingId: () => RecordingId;
@@ -65,6 +72,9 @@ interface ActiveEntry {
   /** When it was asked for last. */
   touchedAtMs: number;
 }
+
+/** Recordings that are read at once at the start. */
+const PARALLEL_LOADS_MAX = 8;
 
 /** Recordings of stopped calls are let go of from memory after so long without a chunk. */
 const STOPPED_IDLE_MS = 5 * 60_000;
@@ -79,12 +89,14 @@ export class RecordingEngine {
   readonly #listeners: RecordingListener[] = [];
   readonly #active = new Map<RecordingId, ActiveEntry>();
   readonly #openFiles: OpenFiles;
+  readonly #tracks: TrackRegistry;
   readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
 
   constructor(parts: RecordingEngineParts) {
     this.#parts = parts;
     this.#pending = new PendingBytes(parts.limits);
+    this.#tracks = new TrackRegistry(parts.catalog);
     this.#openFiles = new OpenFiles(parts.limits.openSegmentsMax, (writer) => {
       void this.#track(writer.suspend()).catch((error: unknown) => {
         parts.log.warn({ err: error, ...writer.key }, "a chunk file could not be closed");
@@ -94,19 +106,17 @@ export class RecordingEngine {
 
   /** Recovers what a crash or a stop left: call it once, before anything else. */
   async start(): Promise<RecoveryReport> {
-    const { catalog, store } = this.#parts;
-    const deleted = await catalog.deletedNotPurged();
-    for (const recordingId of deleted) {
-      await store.deleteRecording(recordingId);
-      await catalog.markPurged(recordingId);
-    }
+    const { catalog } = this.#parts;
+    const purged = await this.#finishDeletions();
     const records = await catalog.recordingsInState(["recording", "finalizing"]);
     let segments = 0;
-    for (const { recordingId } of records) {
+    let unreadable = 0;
+    await boundedParallel(records, PARALLEL_LOADS_MAX, async ({ recordingId }) => {
       const active = await this.#load(recordingId);
       segments += active.writers.size;
-    }
-    return { recordings: records.length, segments, purged: deleted.length };
+      unreadable += active.unreadable.size;
+    });
+    return { recordings: records.length, segments, unreadable, purged };
   }
 
   /** Refuses new work, waits for what is under way and closes every file. */
@@ -127,12 +137,17 @@ export class RecordingEngine {
     this.#listeners.push(listener);
   }
 
-  /** Starts a recording; it is durable when it resolves. */
+  /**
+   * Starts a recording; it is durable when it resolves.
+   *
+   * @throws StorageFullError when so little space is free that it is better left to those that run
+   */
   async startRecording(request: {
     readonly name?: string | undefined;
     readonly metadata?: RecordingMetadata | undefined;
   }): Promise<RecordingRecord> {
     this.#refuseWhenStopping();
+    await this.#refuseWhenNearlyFull();
     const record: RecordingRecord = {
       recordingId: this.#parts.newRecordingId(),
       name: request.name ?? null,
@@ -155,8 +170,9 @@ export class RecordingEngine {
   /**
    * Makes the chunks of one request durable: all of them, or none.
    *
-   * @throws RecordingNotFoundError, RecordingClosedError, ChunkMalformedError, ChunkConflictError,
-   * ChunkTooLargeError, OverQuotaError, OverloadedError, StorageFullError, StorageFailedError
+   * @throws RecordingNotFoundError, RecordingClosedError, ChunkMalformedError,
+   * ChunkHashMismatchError, ChunkConflictError, ChunkTooLargeError, OverQuotaError, OverloadedError,
+   * ServerStoppingError, StorageFullError, StorageFailedError
    */
   append(request: AppendRequest): Promise<ChunkUploadResult> {
     return this.#track(this.#append(request));
@@ -216,6 +232,18 @@ export class RecordingEngine {
   }
 
   /**
+   * Segments of a recording whose files could not be read when it was loaded, so that nobody knows
+   * whose they are.
+   *
+   * @throws RecordingNotFoundError
+   */
+  async unreadableSegments(recordingId: RecordingId): Promise<readonly SegmentId[]> {
+    const active = await this.#loadExisting(recordingId);
+    // One that takes chunks again has been read meanwhile.
+    return [...active.unreadable].filter((id) => active.writers.get(id)?.state === undefined);
+  }
+
+  /**
    * Stops a recording: it is `finalizing` from now on. Stopping it again changes nothing.
    *
    * @throws RecordingNotFoundError
@@ -249,10 +277,7 @@ export class RecordingEngine {
     this.#refuseWhenStopping();
     const { clock } = this.#parts;
     const byteLength = request.chunks.reduce((sum, { payload }) => sum + payload.length, 0);
-    const release = this.#pending.reserve(
-      `${request.recordingId}/${request.segmentId}`,
-      byteLength,
-    );
+    const release = this.#pending.reserve(request, byteLength);
     try {
       const active = await this.#loadOpen(request.recordingId);
       const writer = this.#writerFor(active, request);
@@ -316,6 +341,22 @@ export class RecordingEngine {
     log.info({ recordingId }, "recording deleted");
   }
 
+  /** Files that cannot be removed now are tried again at the next start. */
+  async #finishDeletions(): Promise<number> {
+    const { catalog, store, log } = this.#parts;
+    let purged = 0;
+    for (const recordingId of await catalog.deletedNotPurged()) {
+      try {
+        await store.deleteRecording(recordingId);
+        await catalog.markPurged(recordingId);
+        purged += 1;
+      } catch (error) {
+        log.error({ err: error, recordingId }, "a deleted recording's files cannot be removed");
+      }
+    }
+    return purged;
+  }
+
   /** The recording's state in memory, for a chunk: neither deleted nor past its late uploads. */
   async #loadOpen(recordingId: RecordingId): Promise<ActiveRecording> {
     const active = await this.#load(recordingId);
@@ -352,7 +393,7 @@ export class RecordingEngine {
       known.touchedAtMs = touchedAtMs;
       return known.loading;
     }
-    const loading = ActiveRecording.load(recordingId, this.#parts);
+    const loading = ActiveRecording.load(recordingId, { ...this.#parts, tracks: this.#tracks });
     this.#active.set(recordingId, { loading, touchedAtMs });
     return loading.then(
       async (active) => {
@@ -410,9 +451,16 @@ export class RecordingEngine {
   }
 
   #refuseWhenStopping(): void {
-    if (this.#stopping) {
-      throw new OverloadedError("The server is stopping.", OVERLOADED_RETRY_AFTER_MS);
-    }
+    if (this.#stopping) throw new ServerStoppingError();
+  }
+
+  async #refuseWhenNearlyFull(): Promise<void> {
+    const freeBytes = await this.#parts.freeSpace.freeBytes();
+    const { freeSpaceBytesMin } = this.#parts.limits;
+    if (freeBytes >= freeSpaceBytesMin) return;
+    throw new StorageFullError(
+      `${freeBytes} bytes are free; a recording is started with ${freeSpaceBytesMin} or more.`,
+    );
   }
 
   /** Makes `stop` wait for an operation. */

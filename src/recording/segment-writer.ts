@@ -2,6 +2,7 @@ import type { ChunkOutcome } from "../contract/chunks.ts";
 import { type Admission, type CandidateChunk, type ChunkLimits, admit } from "./admission.ts";
 import {
   ChunkConflictError,
+  ChunkHashMismatchError,
   ChunkMalformedError,
   ChunkTooLargeError,
   OverQuotaError,
@@ -93,7 +94,7 @@ export class SegmentWriter {
   /**
    * Appends the chunks of one request. Resolves when all of them are durable.
    *
-   * @throws ChunkMalformedError, ChunkConflictError, ChunkTooLargeError, OverQuotaError: nothing of
+   * @throws ChunkMalformedError, ChunkHashMismatchError, ChunkConflictError, ChunkTooLargeError, OverQuotaError: nothing of
    * the request was written. StorageFullError, StorageFailedError: nothing of it is acknowledged.
    */
   append(mimeType: string, chunks: readonly ArrivedChunk[]): Promise<ChunkReceipt[]> {
@@ -280,6 +281,8 @@ function acknowledged(admission: Admission): ChunkOutcome {
       throw new ChunkConflictError(admission.detail);
     case "malformed":
       throw new ChunkMalformedError(admission.detail);
+    case "damaged":
+      throw new ChunkHashMismatchError(admission.detail);
     case "too-large":
       throw new ChunkTooLargeError(admission.detail);
     case "over-quota":

@@ -17,8 +17,14 @@ export class ChunkFileContents implements SegmentState {
   }
 
   /** Takes a chunk's frame in. A later frame of the same sequence replaces the earlier one. */
-  addChunk(header: FrameHeader, offsetBytes: number): void {
-    const { sequence, byteLength, receivedAtMs } = header;
+  addChunk(
+    {
+      sequence,
+      byteLength,
+      receivedAtMs,
+    }: Pick<FrameHeader, "sequence" | "byteLength" | "receivedAtMs">,
+    offsetBytes: number,
+  ): void {
     this.bytes += byteLength - (this.frames.get(sequence)?.byteLength ?? 0);
     this.sequences.add(sequence);
     this.frames.set(sequence, { offsetBytes, byteLength });

@@ -7,8 +7,8 @@ import type {
   StoredChunk,
 } from "../recording/ports.ts";
 import type { ChunkFileContents } from "./chunk-file-contents.ts";
-import { readAt } from "./chunk-file-scan.ts";
 import { FRAME_HEADER_BYTES, decodeFrameHeader, sha256Of } from "./chunk-frame.ts";
+import { readAt } from "./whole-transfer.ts";
 
 /** A chunk as it was read; `payload` is undefined when it is damaged. */
 interface ReadChunk {
@@ -20,16 +20,25 @@ interface ReadChunk {
 export class ChunkFileReader implements SegmentReader {
   readonly description: SegmentDescription;
   readonly #handle: FileHandle;
+  readonly #tag: Uint8Array;
   readonly #contents: ChunkFileContents;
 
   /**
    * @param handle of the file, which `close` closes
-   * @param contents nobody else changes its sequences
+   * @param file its description, its tag and what it holds: nobody else changes its sequences
    */
-  constructor(handle: FileHandle, description: SegmentDescription, contents: ChunkFileContents) {
-    this.description = description;
+  constructor(
+    handle: FileHandle,
+    file: {
+      readonly description: SegmentDescription;
+      readonly tag: Uint8Array;
+      readonly contents: ChunkFileContents;
+    },
+  ) {
+    this.description = file.description;
     this.#handle = handle;
-    this.#contents = contents;
+    this.#tag = file.tag;
+    this.#contents = file.contents;
   }
 
   get state(): SegmentState {
@@ -41,7 +50,7 @@ export class ChunkFileReader implements SegmentReader {
       const place = this.#contents.frames.get(sequence);
       if (place === undefined) continue;
       const bytes = await readAt(this.#handle, place.offsetBytes, FRAME_HEADER_BYTES);
-      const header = decodeFrameHeader(bytes);
+      const header = decodeFrameHeader(bytes, this.#tag);
       if (header === undefined) continue;
       const { byteLength, capturedAtMs, receivedAtMs } = header;
       yield { sequence, byteLength, capturedAtMs, receivedAtMs };
@@ -83,7 +92,7 @@ export class ChunkFileReader implements SegmentReader {
       place.offsetBytes,
       FRAME_HEADER_BYTES + place.byteLength,
     );
-    const header = decodeFrameHeader(frame);
+    const header = decodeFrameHeader(frame, this.#tag);
     const payload = frame.subarray(FRAME_HEADER_BYTES);
     const whole =
       header?.kind === "chunk" &&

@@ -1,19 +1,33 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { StorageFailedError } from "../recording/errors.ts";
 import type { NewChunk, SegmentDescription, SegmentLog } from "../recording/ports.ts";
+import type { ChunkFileContents } from "./chunk-file-contents.ts";
+import type { ChunkFileScan } from "./chunk-file-scan.ts";
 import {
   FRAME_HEADER_BYTES,
+  type FrameContext,
   type FrameHeader,
-  decodeFrameHeader,
   encodeFrameHeader,
   sha256Of,
 } from "./chunk-frame.ts";
-import type { ChunkFileContents } from "./chunk-file-contents.ts";
-import { type ChunkFileScan, SYNC_BYTES_MAX, encodeEnd, readAt } from "./chunk-file-scan.ts";
+import type { DataSync } from "./data-sync.ts";
+import { frameAt, payloadOf } from "./frame-search.ts";
+import { type IndexEntry, encodeIndexPage } from "./index-frame.ts";
+import { writeFully } from "./whole-transfer.ts";
+import { encodeEnd } from "./segment-frame.ts";
 import { storageFault } from "./storage-fault.ts";
 
-// writev takes at most IOV_MAX buffers (1,024 on Linux); a frame is two.
-const FRAMES_PER_WRITE_MAX = 512;
+/**
+ * Most bytes that one write brings (a single larger frame aside): what is read whole when a file is
+ * opened after a crash is one write.
+ */
+const WRITE_BYTES_MAX = 8 * 1024 * 1024;
+
+// writev takes at most IOV_MAX buffers (1,024 on Linux); a frame is two, and an index frame joins.
+const FRAMES_PER_WRITE_MAX = 500;
+
+/** Chunks after which an index frame is written: at 1 KiB, it costs less than 0.02 % of them. */
+const CHUNKS_PER_INDEX = 64;
 
 /** A frame that is to be written. */
 interface Frame {
@@ -21,50 +35,59 @@ interface Frame {
   readonly payload: Uint8Array;
 }
 
+/** How a chunk file gets at its file. */
+export interface ChunkFileParts {
+  /** To open the file again after `suspend`. */
+  readonly path: string;
+  /** Of the file, cut at `scan.goodBytes`; closed by `close`. */
+  readonly handle: FileHandle;
+  readonly scan: ChunkFileScan;
+  readonly dataSync: DataSync;
+  /** Told of where the durable part ends when a failure left bytes behind it. */
+  readonly onClose: (failedAtBytes: number | undefined) => void;
+}
+
 /**
  * The log of one segment: frames appended to one file, each group made durable by one write and one
- * fdatasync. fdatasync also makes the new length durable, as data could not be read without it
- * (fdatasync(2)).
+ * sync, which it may share with other files.
  */
 export class ChunkFile implements SegmentLog {
   readonly description: SegmentDescription;
-  readonly #path: string;
+  readonly tag: Uint8Array;
+  readonly #parts: ChunkFileParts;
+  readonly #contents: ChunkFileContents;
   /** Undefined while suspended. */
   #handle: FileHandle | undefined;
-  readonly #scan: ChunkFileScan;
-  readonly #onClose: (failedAtBytes: number | undefined) => void;
   #durableBytes: number;
+  #indexOffsetBytes: number;
+  /** Chunks behind the newest index frame. */
+  #unindexed: IndexEntry[];
   #failed = false;
 
-  /**
-   * @param path of the file, to open it again after `suspend`
-   * @param handle of the file, cut at `scan.goodBytes`; closed by `close`
-   * @param onClose told of where the durable part ends when a failure left bytes behind it
-   */
-  constructor(
-    path: string,
-    handle: FileHandle,
-    scan: ChunkFileScan,
-    onClose: (failedAtBytes: number | undefined) => void,
-  ) {
+  constructor(parts: ChunkFileParts) {
+    const { scan, handle } = parts;
     this.description = scan.description;
-    this.#path = path;
+    this.tag = scan.tag;
+    this.#parts = parts;
+    this.#contents = scan.contents;
     this.#handle = handle;
-    this.#scan = scan;
     this.#durableBytes = scan.goodBytes;
-    this.#onClose = onClose;
+    this.#indexOffsetBytes = scan.indexOffsetBytes;
+    this.#unindexed = [...scan.unindexed];
   }
 
   get state(): ChunkFileContents {
-    return this.#scan.contents;
+    return this.#contents;
   }
 
   async hashOf(sequence: number): Promise<Uint8Array | undefined> {
-    const place = this.#scan.contents.frames.get(sequence);
+    const place = this.#contents.frames.get(sequence);
     if (place === undefined) return undefined;
     const handle = await this.#opened();
-    const header = decodeFrameHeader(await readAt(handle, place.offsetBytes, FRAME_HEADER_BYTES));
-    return header?.sequence === sequence ? header.sha256 : undefined;
+    const frame = await frameAt(handle, place.offsetBytes, this.tag);
+    if (frame?.header.sequence !== sequence) return undefined;
+    // A chunk that has rotted is as good as none: when it is sent again, it is stored again.
+    return (await payloadOf(handle, frame)) === undefined ? undefined : frame.header.sha256;
   }
 
   async append(chunks: readonly NewChunk[]): Promise<void> {
@@ -74,7 +97,7 @@ export class ChunkFile implements SegmentLog {
       const header = chunkHeader(chunk);
       const frameBytes = FRAME_HEADER_BYTES + chunk.payload.length;
       const full =
-        groupBytes + frameBytes > SYNC_BYTES_MAX || group.length === FRAMES_PER_WRITE_MAX;
+        groupBytes + frameBytes > WRITE_BYTES_MAX || group.length === FRAMES_PER_WRITE_MAX;
       if (group.length > 0 && full) {
         await this.#write(group);
         group = [];
@@ -87,10 +110,8 @@ export class ChunkFile implements SegmentLog {
   }
 
   async end(chunkCount: number): Promise<void> {
-    const payload = encodeEnd(chunkCount);
-    const header = endHeader(payload);
-    await this.#write([{ header, payload }]);
-    this.#scan.contents.chunkCount = chunkCount;
+    await this.#write([plainFrame("end", encodeEnd(chunkCount))]);
+    this.#contents.chunkCount = chunkCount;
   }
 
   async suspend(): Promise<void> {
@@ -100,25 +121,62 @@ export class ChunkFile implements SegmentLog {
   }
 
   async close(): Promise<void> {
-    this.#onClose(this.#failed ? this.#durableBytes : undefined);
+    this.#parts.onClose(this.#failed ? this.#durableBytes : undefined);
     await this.suspend();
   }
 
   async #opened(): Promise<FileHandle> {
-    this.#handle ??= await open(this.#path, "r+");
+    this.#handle ??= await open(this.#parts.path, "r+");
     return this.#handle;
   }
 
   /** Makes frames durable, then takes them into the index. A failure leaves the file as it was. */
   async #write(frames: readonly Frame[]): Promise<void> {
+    const entries: IndexEntry[] = [];
+    let end = this.#durableBytes;
+    for (const { header } of frames) {
+      const { kind, sequence, byteLength } = header;
+      if (kind === "chunk") entries.push({ sequence, byteLength, offsetBytes: end });
+      end += FRAME_HEADER_BYTES + byteLength;
+    }
+    const unindexed = [...this.#unindexed, ...entries];
+    const isIndexDue = unindexed.length >= CHUNKS_PER_INDEX;
+    const written = isIndexDue ? [...frames, this.#indexFrame(unindexed, frames)] : frames;
+    await this.#writeDurably(written);
+
+    for (const [i, { header }] of frames.filter(isChunkFrame).entries()) {
+      this.#contents.addChunk(header, entries[i]?.offsetBytes ?? 0);
+    }
+    if (isIndexDue) this.#indexOffsetBytes = end;
+    this.#unindexed = isIndexDue ? [] : unindexed;
+  }
+
+  /** @param frames those that are written with it, of which the contents do not tell yet */
+  #indexFrame(entries: readonly IndexEntry[], frames: readonly Frame[]): Frame {
+    const { chunkCount, lastChunkAtMs } = this.#contents;
+    const arrivals = frames.map(({ header }) => header.receivedAtMs);
+    const page = { entries, chunkCount, lastChunkAtMs: Math.max(lastChunkAtMs ?? 0, ...arrivals) };
+    return plainFrame("index", encodeIndexPage(page));
+  }
+
+  async #writeDurably(frames: readonly Frame[]): Promise<void> {
+    const { tag } = this;
     const offset = this.#durableBytes;
-    const buffers = frames.flatMap(({ header, payload }) => [encodeFrameHeader(header), payload]);
+    const context: FrameContext = {
+      tag,
+      writeOffsetBytes: offset,
+      indexOffsetBytes: this.#indexOffsetBytes,
+    };
+    const buffers = frames.flatMap(({ header, payload }) => [
+      encodeFrameHeader(header, context),
+      payload,
+    ]);
     const byteLength = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
     try {
       const handle = await this.#opened();
       if (this.#failed) await this.#rollBack(handle);
-      await writeFully(handle, buffers, byteLength, offset);
-      await handle.datasync();
+      await writeFully(handle, buffers, offset);
+      await this.#parts.dataSync.sync(handle);
     } catch (error) {
       this.#failed = true;
       const fault = storageFault(error, `append to segment ${this.description.segmentId}`);
@@ -133,12 +191,7 @@ export class ChunkFile implements SegmentLog {
       }
       throw fault;
     }
-    let frameOffset = offset;
-    for (const { header } of frames) {
-      if (header.kind === "chunk") this.#scan.contents.addChunk(header, frameOffset);
-      frameOffset += FRAME_HEADER_BYTES + header.byteLength;
-    }
-    this.#durableBytes = frameOffset;
+    this.#durableBytes = offset + byteLength;
   }
 
   // What a failed write or sync left behind is cut off before anything else is written. A sync that
@@ -151,6 +204,23 @@ export class ChunkFile implements SegmentLog {
   }
 }
 
+/** A frame of a kind that has neither a sequence nor times. */
+export function plainFrame(kind: "segment" | "end" | "index", payload: Uint8Array): Frame {
+  const header = {
+    kind,
+    sequence: 0,
+    byteLength: payload.length,
+    capturedAtMs: null,
+    receivedAtMs: 0,
+    sha256: sha256Of(payload),
+  };
+  return { header, payload };
+}
+
+function isChunkFrame({ header }: Frame): boolean {
+  return header.kind === "chunk";
+}
+
 function chunkHeader(chunk: NewChunk): FrameHeader {
   const { sequence, payload, sha256, capturedAtMs, receivedAtMs } = chunk;
   return {
@@ -161,37 +231,4 @@ function chunkHeader(chunk: NewChunk): FrameHeader {
     receivedAtMs,
     sha256,
   };
-}
-
-function endHeader(payload: Uint8Array): FrameHeader {
-  return {
-    kind: "end",
-    sequence: 0,
-    byteLength: payload.length,
-    capturedAtMs: null,
-    receivedAtMs: 0,
-    sha256: sha256Of(payload),
-  };
-}
-
-/** Writes all buffers at `offsetBytes`; a short write is continued where it stopped. */
-async function writeFully(
-  handle: FileHandle,
-  buffers: readonly Uint8Array[],
-  byteLength: number,
-  offsetBytes: number,
-): Promise<void> {
-  const { bytesWritten } = await handle.writev([...buffers], offsetBytes);
-  if (bytesWritten === byteLength) return;
-  const rest = Buffer.concat(buffers).subarray(bytesWritten);
-  let written = 0;
-  while (written < rest.length) {
-    const result = await handle.write(
-      rest,
-      written,
-      rest.length - written,
-      offsetBytes + bytesWritten + written,
-    );
-    written += result.bytesWritten;
-  }
 }

@@ -1,5 +1,6 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
+import { systemErrorCode } from "./storage-fault.ts";
 
 /**
  * Makes the entries of a directory durable: a new or renamed file survives a crash only when its
@@ -14,14 +15,20 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Creates a directory with all its parents; every entry that is new is durable when it resolves. */
+/**
+ * Creates a directory with all its parents. Its name and theirs are durable when it resolves, also
+ * when a process made them that was killed before it could say so; parents that this user may not
+ * read are left out, since nobody made those for us.
+ */
 export async function makeDirectory(path: string): Promise<void> {
-  // With `recursive`, mkdir gives the first directory that it had to create.
-  const firstCreated = await mkdir(path, { recursive: true });
-  if (firstCreated === undefined) return;
-  for (let created = path; ; created = dirname(created)) {
-    await syncDirectory(dirname(created));
-    if (created === firstCreated || dirname(created) === created) return;
+  await mkdir(path, { recursive: true });
+  for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
+    try {
+      await syncDirectory(dirname(at));
+    } catch (error) {
+      if (systemErrorCode(error) === "EACCES") return;
+      throw error;
+    }
   }
 }
 

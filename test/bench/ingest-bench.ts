@@ -1,247 +1,115 @@
-import { open } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { RecordingsApi } from "../support/recordings-api.ts";
-import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { startServer } from "../support/track-capture-server.ts";
-import { HttpConnection } from "./http-connection.ts";
+import {
+  CHUNK_BYTES,
+  type Load,
+  type Throughput,
+  driveBareServer,
+  driveDisk,
+  driveTrackCapture,
+  makePayload,
+} from "./ingest-contenders.ts";
 import { settleDisk } from "./settle-disk.ts";
-import { median, quantile } from "./statistics.ts";
+import { median } from "./statistics.ts";
 import { printTable } from "./table.ts";
 
-const CHUNK_BYTES = 128 * 1024;
-/** Chunks of each connection before the time is taken. */
-const WARM_UP_CHUNKS = 20;
-const EBML_MAGIC = [0x1a, 0x45, 0xdf, 0xa3] as const;
-
-/** What one contender did in one run. */
-interface Throughput {
-  readonly chunksPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** CPU time of the server's process per chunk; undefined for the disk alone. */
-  readonly cpuMsPerChunk: number | undefined;
-}
-
-/** Gives the next request of a connection. */
-type NextRequest = (connection: number, index: number) => readonly Uint8Array[];
-
-/** How the ingest bench is run. */
+/** How the ingest benches are run. */
 export interface IngestBenchOptions {
   readonly runs: number;
   readonly durationMs: number;
-  readonly connections: number;
 }
 
-function makePayload(): Uint8Array {
-  const payload = crypto.getRandomValues(new Uint8Array(CHUNK_BYTES / 2));
-  const bytes = new Uint8Array(CHUNK_BYTES);
-  bytes.set(payload);
-  bytes.set(payload, CHUNK_BYTES / 2);
-  bytes.set(EBML_MAGIC);
-  return bytes;
-}
+type Contenders = Readonly<Record<string, () => Promise<Throughput>>>;
 
-/** CPU time that a process has used, in ms (proc(5): utime and stime in ticks of 10 ms). */
-async function cpuMsOf(pid: number): Promise<number> {
-  const stat = await Bun.file(`/proc/${pid}/stat`).text();
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-/** Runs `connections` loops at once until the time is over; each gives how long every turn took. */
-async function drive(
-  connections: number,
-  durationMs: number,
-  turn: (connection: number, index: number) => Promise<void>,
-): Promise<{ latenciesMs: number[]; elapsedMs: number }> {
-  const latenciesMs: number[] = [];
-  const startedAt = performance.now();
-  const deadline = startedAt + durationMs;
-  await Promise.all(
-    Array.from({ length: connections }, async (_, connection) => {
-      for (let index = 0; performance.now() < deadline; index += 1) {
-        const sentAt = performance.now();
-        await turn(connection, index);
-        latenciesMs.push(performance.now() - sentAt);
-      }
-    }),
-  );
-  return { latenciesMs, elapsedMs: performance.now() - startedAt };
-}
-
-async function driveServer(
-  port: number,
-  pid: number,
-  options: IngestBenchOptions,
-  nextRequest: NextRequest,
-): Promise<Throughput> {
-  const connections = await Promise.all(
-    Array.from({ length: options.connections }, () => HttpConnection.open(port)),
-  );
-  const send = async (connection: number, index: number): Promise<void> => {
-    const answer = await connections[connection]?.send(nextRequest(connection, index));
-    if (answer?.status !== 200) throw new Error(`Refused: ${answer?.status} ${answer?.body}`);
-  };
-  // Not timed: the first chunk of each makes its file, and the next ones let the code be compiled.
-  for (let index = 0; index < WARM_UP_CHUNKS; index += 1) {
-    await Promise.all(connections.map((_, connection) => send(connection, index)));
+/** Has the contenders take turns; gives the runs of each. */
+async function takeTurns(
+  contenders: Contenders,
+  runs: number,
+): Promise<ReadonlyMap<string, readonly Throughput[]>> {
+  const results = new Map<string, Throughput[]>();
+  for (let run = 0; run < runs; run += 1) {
+    for (const [name, contend] of Object.entries(contenders)) {
+      await settleDisk();
+      results.set(name, [...(results.get(name) ?? []), await contend()]);
+    }
   }
-  const cpuBeforeMs = await cpuMsOf(pid);
-  const { latenciesMs, elapsedMs } = await drive(
-    options.connections,
-    options.durationMs,
-    (connection, index) => send(connection, WARM_UP_CHUNKS + index),
-  );
-  const cpuMs = (await cpuMsOf(pid)) - cpuBeforeMs;
-  for (const connection of connections) connection.close();
-  return summarise(latenciesMs, elapsedMs, cpuMs);
+  return results;
 }
 
-function summarise(
-  latenciesMs: readonly number[],
-  elapsedMs: number,
-  cpuMs: number | undefined,
-): Throughput {
-  return {
-    chunksPerSecond: (latenciesMs.length / elapsedMs) * 1_000,
-    p50Ms: quantile(latenciesMs, 0.5),
-    p99Ms: quantile(latenciesMs, 0.99),
-    cpuMsPerChunk: cpuMs === undefined ? undefined : cpuMs / latenciesMs.length,
-  };
+function medianOf(runs: readonly Throughput[], figure: (run: Throughput) => number): number {
+  return median(runs.map(figure));
 }
 
-async function benchBareServer(
-  options: IngestBenchOptions,
-  payload: Uint8Array,
-  mode: "sync" | "no sync",
-): Promise<Throughput> {
-  await using directory = await temporaryDirectory();
-  const script = fileURLToPath(new URL("bare-server.ts", import.meta.url));
-  const child = Bun.spawn([process.execPath, script, directory.path, mode], { stdout: "pipe" });
-  try {
-    const { value } = await child.stdout.getReader().read();
-    const port = Number(new TextDecoder().decode(value));
-    return await driveServer(port, child.pid, options, (connection) => [
-      Buffer.from(
-        `POST /${connection} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${payload.length}\r\n\r\n`,
-      ),
-      payload,
-    ]);
-  } finally {
-    child.kill();
-    await child.exited;
-  }
-}
-
-/** Multipart requests as the client library sends them, with the hash of each chunk. */
-function multipartRequests(recordingId: string, payload: Uint8Array): NextRequest {
-  const boundary = "----TrackCaptureBench";
-  const sha256 = new Bun.CryptoHasher("sha256").update(payload).digest("hex");
-  const segmentIds: string[] = [];
-  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
-  return (connection, index) => {
-    const segmentId = (segmentIds[connection] ??= crypto.randomUUID());
-    const fields = {
-      participantId: `participant ${connection}`,
-      trackId: "camera",
-      segmentId,
-      sequence: String(index),
-      mimeType: "video/x-matroska;codecs=avc1,opus",
-      sha256_0: sha256,
-      capturedAt_0: String(Date.now()),
-    };
-    const text = Object.entries(fields)
-      .map(
-        ([name, value]) =>
-          `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
-      )
-      .join("");
-    const head = Buffer.from(
-      `${text}--${boundary}\r\nContent-Disposition: form-data; name="chunk_0"; filename="blob"\r\n` +
-        "Content-Type: video/x-matroska\r\n\r\n",
-    );
-    const request = Buffer.from(
-      `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
-        `Content-Type: multipart/form-data; boundary=${boundary}\r\n` +
-        `Content-Length: ${head.length + payload.length + tail.length}\r\n\r\n`,
-    );
-    return [request, head, payload, tail];
-  };
-}
-
-async function benchTrackCapture(
-  options: IngestBenchOptions,
-  payload: Uint8Array,
-): Promise<Throughput> {
-  await using server = await startServer({ env: { LOG_LEVEL: "warn" } });
-  const recordingId = await new RecordingsApi(server.url).start("bench");
-  const port = Number(new URL(server.url).port);
-  return await driveServer(port, server.pid, options, multipartRequests(recordingId, payload));
-}
-
-async function benchDisk(
-  options: IngestBenchOptions,
-  payload: Uint8Array,
-  files: number,
-): Promise<Throughput> {
-  await using directory = await temporaryDirectory();
-  const handles = await Promise.all(
-    Array.from({ length: files }, (_, i) => open(join(directory.path, String(i)), "a")),
-  );
-  try {
-    const { latenciesMs, elapsedMs } = await drive(files, options.durationMs, async (file) => {
-      await handles[file]?.write(payload);
-      await handles[file]?.datasync();
-    });
-    return summarise(latenciesMs, elapsedMs, undefined);
-  } finally {
-    for (const handle of handles) await handle.close();
-  }
+/** CPU time of the server's process per chunk, for a table. */
+function cpuCell(runs: readonly Throughput[]): string {
+  const cpu = runs.flatMap(({ cpuMsPerChunk }) => cpuMsPerChunk ?? []);
+  return cpu.length === 0 ? "" : median(cpu).toFixed(2);
 }
 
 /**
  * Durable multipart ingest against the least that a server can do and against the disk alone, all in
  * the same run; each contender's figures are the medians of its runs, which take turns.
  */
-export async function benchIngest(options: IngestBenchOptions): Promise<void> {
+export async function benchIngest(
+  { runs, durationMs }: IngestBenchOptions,
+  connections: number,
+): Promise<void> {
   const payload = makePayload();
-  const contenders = {
-    "bare server, no sync": () => benchBareServer(options, payload, "no sync"),
-    "bare server, fdatasync": () => benchBareServer(options, payload, "sync"),
-    "disk alone, 1 file": () => benchDisk(options, payload, 1),
-    [`disk alone, ${options.connections} files`]: () =>
-      benchDisk(options, payload, options.connections),
-    "Track Capture": () => benchTrackCapture(options, payload),
-  };
-  const results = new Map<string, Throughput[]>();
-  for (let run = 0; run < options.runs; run += 1) {
-    for (const [name, bench] of Object.entries(contenders)) {
-      await settleDisk();
-      results.set(name, [...(results.get(name) ?? []), await bench()]);
-    }
-  }
-  const rates = new Map(
-    [...results].map(([name, runs]) => [
+  const load: Load = { connections, durationMs, periodMs: 0 };
+  const results = await takeTurns(
+    {
+      "bare server, no sync": () => driveBareServer(load, payload, "no sync"),
+      "bare server, fdatasync": () => driveBareServer(load, payload, "sync"),
+      "disk alone, fdatasync": () => driveDisk(load, payload),
+      "Track Capture": () => driveTrackCapture(load, payload),
+    },
+    runs,
+  );
+  const rateOf = (name: string): number =>
+    medianOf(results.get(name) ?? [], ({ chunksPerSecond }) => chunksPerSecond);
+  const noSync = rateOf("bare server, no sync");
+  const synced = rateOf("bare server, fdatasync");
+  printTable(
+    `Ingest: ${connections} connections, ${CHUNK_BYTES / 1024} KiB chunks, medians of ${runs} runs`,
+    ["contender", "chunks/s", "of no sync", "of fdatasync", "p50 ms", "p99 ms", "CPU ms/chunk"],
+    [...results].map(([name, all]) => [
       name,
-      median(runs.map(({ chunksPerSecond }) => chunksPerSecond)),
+      rateOf(name).toFixed(0),
+      (rateOf(name) / noSync).toFixed(2),
+      (rateOf(name) / synced).toFixed(2),
+      medianOf(all, ({ p50Ms }) => p50Ms).toFixed(1),
+      medianOf(all, ({ p99Ms }) => p99Ms).toFixed(1),
+      cpuCell(all),
     ]),
   );
-  const reference = rates.get("bare server, no sync") ?? Number.NaN;
+}
+
+/**
+ * How long participants wait for their acknowledgements when each sends one chunk a second, beside the
+ * disk alone with the same number of files.
+ */
+export async function benchAcknowledgement(
+  { runs, durationMs }: IngestBenchOptions,
+  participants: number,
+): Promise<void> {
+  const payload = makePayload();
+  const load: Load = { connections: participants, durationMs, periodMs: 1_000 };
+  const results = await takeTurns(
+    {
+      "disk alone, fdatasync": () => driveDisk(load, payload),
+      "Track Capture": () => driveTrackCapture(load, payload),
+    },
+    runs,
+  );
+  const diskP99Ms = medianOf(results.get("disk alone, fdatasync") ?? [], ({ p99Ms }) => p99Ms);
   printTable(
-    `Ingest: ${options.connections} connections, ${CHUNK_BYTES / 1024} KiB chunks, medians of ${options.runs} runs`,
-    ["contender", "chunks/s", "of bare, no sync", "p50 ms", "p99 ms", "CPU ms/chunk"],
-    [...results].map(([name, runs]) => {
-      const cpu = runs.flatMap(({ cpuMsPerChunk }) => cpuMsPerChunk ?? []);
-      const rate = rates.get(name) ?? Number.NaN;
-      return [
-        name,
-        rate.toFixed(0),
-        (rate / reference).toFixed(2),
-        median(runs.map(({ p50Ms }) => p50Ms)).toFixed(1),
-        median(runs.map(({ p99Ms }) => p99Ms)).toFixed(1),
-        cpu.length === 0 ? "" : median(cpu).toFixed(2),
-      ];
-    }),
+    `Acknowledgement: ${participants} participants, one ${CHUNK_BYTES / 1024} KiB chunk a second each, medians of ${runs} runs`,
+    ["contender", "chunks/s", "p50 ms", "p99 ms", "p99 of the disk's", "CPU ms/chunk"],
+    [...results].map(([name, all]) => [
+      name,
+      medianOf(all, ({ chunksPerSecond }) => chunksPerSecond).toFixed(0),
+      medianOf(all, ({ p50Ms }) => p50Ms).toFixed(1),
+      medianOf(all, ({ p99Ms }) => p99Ms).toFixed(1),
+      (medianOf(all, ({ p99Ms }) => p99Ms) / diskP99Ms).toFixed(2),
+      cpuCell(all),
+    ]),
   );
 }

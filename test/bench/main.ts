@@ -1,8 +1,10 @@
-// `bun run bench [ingest] [finalize] [memory] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [memory] [recovery] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
 import { benchFinalize } from "./finalize-bench.ts";
-import { benchIngest } from "./ingest-bench.ts";
+import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
+import { benchRecovery } from "./recovery-bench.ts";
+import { benchSync } from "./sync-bench.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -12,16 +14,34 @@ const { values, positionals } = parseArgs({
     // for the disk only when a tenth of the memory is dirty.
     seconds: { type: "string", default: "10" },
     minutes: { type: "string", default: "1,10,60" },
+    // For `recovery`: an hour of each segment, of small chunks, so that the files fit on most disks.
+    segments: { type: "string", default: "1000" },
+    chunks: { type: "string", default: "3600" },
+    "chunk-bytes": { type: "string", default: "2048" },
   },
 });
 
 const runs = Number(values.runs);
-const asked = new Set(positionals.length === 0 ? ["ingest", "finalize", "memory"] : positionals);
+const durationMs = Number(values.seconds) * 1_000;
+const asked = new Set(
+  positionals.length === 0
+    ? ["sync", "ingest", "ack", "finalize", "memory", "recovery"]
+    : positionals,
+);
 
+if (asked.has("sync")) await benchSync({ runs, durationMs: durationMs / 3 });
 if (asked.has("ingest")) {
-  await benchIngest({ runs, durationMs: Number(values.seconds) * 1_000, connections: 50 });
+  for (const connections of [50, 500]) await benchIngest({ runs, durationMs }, connections);
 }
+if (asked.has("ack")) await benchAcknowledgement({ runs, durationMs }, 200);
 if (asked.has("finalize")) {
   await benchFinalize({ runs, minutes: values.minutes.split(",").map(Number) });
 }
 if (asked.has("memory")) await benchMemory();
+if (asked.has("recovery")) {
+  await benchRecovery({
+    segments: Number(values.segments),
+    chunksPerSegment: Number(values.chunks),
+    chunkBytes: Number(values["chunk-bytes"]),
+  });
+}

@@ -50,7 +50,7 @@ describe("SqliteCatalog", () => {
       participantId: participantIdSchema.parse("alice"),
       trackId: trackIdSchema.parse(track),
     };
-    await catalog.addTrack(key);
+    await catalog.addTracks([key]);
     return key;
   };
 
@@ -120,8 +120,8 @@ describe("SqliteCatalog", () => {
 
   test("keeps tracks in the order of their addition, each once, with result and job", async () => {
     const key = await addTrack("screen");
-    await catalog.addTrack({ ...key, trackId: trackIdSchema.parse("camera") });
-    await catalog.addTrack(key);
+    await catalog.addTracks([{ ...key, trackId: trackIdSchema.parse("camera") }]);
+    await catalog.addTracks([key]);
     await catalog.saveTrackResult(key, RESULT);
     await catalog.jobs.enqueue(key);
     await reopen();
@@ -176,7 +176,7 @@ describe("SqliteCatalog", () => {
     catalog.jobs.reportProgress(key, 0.5);
     expect(await catalog.jobs.jobs(key.recordingId)).toMatchObject([{ progress: 0.5 }]);
     await reopen();
-    expect(await catalog.jobs.requeueInterrupted()).toBe(1);
+    expect(await catalog.jobs.requeueInterrupted()).toEqual([key]);
     expect(await catalog.jobs.take()).toMatchObject({ ...key, attempts: 2, progress: 0 });
   });
 

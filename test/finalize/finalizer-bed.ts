@@ -22,6 +22,7 @@ import {
 import type { RecordingRecord, TrackKey, TrackRecord } from "../../src/recording/ports.ts";
 import { RecordingEngine } from "../../src/recording/recording-engine.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
+import { FileSystemSpace } from "../../src/storage/free-space.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -95,17 +96,24 @@ export class FinalizerBed implements AsyncDisposable {
     return this.#directory.path;
   }
 
+  /** Opens the catalogue alone, to bring it into the state that a crash left. */
+  async startCatalog(): Promise<void> {
+    await Bun.$`mkdir -p ${this.layout.rootDirectory}`;
+    this.catalog = await SqliteCatalog.open(this.layout.catalogPath, this.clock);
+  }
+
   async start(ffmpeg: FfmpegBinary): Promise<void> {
     const { clock, layout } = this;
     const log = pino({ level: "silent" });
-    await Bun.$`mkdir -p ${layout.rootDirectory}`;
-    this.catalog = await SqliteCatalog.open(layout.catalogPath, clock);
+    await this.startCatalog();
     this.store = new FileChunkStore(layout, () => undefined);
     this.engine = new RecordingEngine({
       store: this.store,
       catalog: this.catalog,
       clock,
+      freeSpace: new FileSystemSpace(layout.rootDirectory),
       limits: {
+        freeSpaceBytesMin: 0,
         chunkBytesMax: 2 ** 28,
         segmentPendingBytesMax: 2 ** 28,
         totalPendingBytesMax: 2 ** 28,

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmod, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { manifestSchema } from "../../src/contract/manifest.ts";
-import { workDirectoryOf } from "../../src/finalize/track-finalizer.ts";
+import { workDirectoryOf } from "../../src/finalize/half-made-files.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
 import { NothingToRetryError, RecordingNotFoundError } from "../../src/recording/errors.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
@@ -175,6 +175,24 @@ describe("Finalizer", () => {
     expect(await bed.store.list(record.recordingId)).toHaveLength(2);
   });
 
+  test("a run that ended before its first packet does not keep the track's others back", async () => {
+    const cluster = Buffer.from(vp9[0] ?? []).indexOf(Buffer.from("1f43b675", "hex"));
+    const headerOnly = (vp9[0] ?? new Uint8Array()).slice(0, cluster);
+    const record = await bed.finalize(
+      { chunks: [headerOnly] },
+      { chunks: vp9 },
+      { chunks: [headerOnly] },
+      { chunks: vp9 },
+    );
+    expect(record.state).toBe("ready");
+    const { result } = await bed.track(record.recordingId);
+    expect(result).toMatchObject({
+      verdict: "degraded",
+      media: { videoPackets: 360, action: "copy" },
+    });
+    expect(result?.reason).toContain("could not be used: The chunks hold no packet");
+  });
+
   test(
     "a failed recording becomes ready when a retry succeeds",
     async () => {
@@ -211,6 +229,64 @@ describe("Finalizer", () => {
     },
     MEDIA_TIMEOUT_MS,
   );
+
+  test("a retry that succeeded just before a crash makes the recording ready by the next start", async () => {
+    const record = await bed.finalize({ chunks: vp9 });
+    const { recordingId } = await bed.finalize({ chunks: [Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3)] });
+    expect((await bed.untilState(recordingId, "failed")).reason).not.toBeNull();
+    const { result } = await bed.track(record.recordingId);
+    if (result === null) throw new Error("The other recording has no result.");
+    const key = trackKey(recordingId);
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.jobs.enqueue(key);
+    await bed.catalog.jobs.take();
+    await bed.catalog.saveTrackResult(key, result);
+    await bed.catalog.jobs.finish(key, { state: "done" });
+    await bed.catalog.close();
+    await bed.start(ffmpeg);
+    expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
+  });
+
+  test("a track that crashed the server ten times fails with that reason, and can be retried", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    await bed.send(recordingId, { chunks: vp9 });
+    const key = trackKey(recordingId);
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.advanceRecording(recordingId, "finalizing", { atMs: 0, reason: null });
+    await bed.catalog.jobs.enqueue(key);
+    for (let crash = 0; crash < 10; crash += 1) {
+      await bed.catalog.jobs.take();
+      if (crash < 9) await bed.catalog.jobs.requeueInterrupted();
+    }
+    await bed.catalog.close();
+    await bed.start(ffmpeg);
+    const record = await bed.untilState(recordingId, "failed", "ready");
+    expect(record.reason).toContain("The server ended 10 times");
+    await bed.finalizer.retry(recordingId);
+    expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
+  });
+
+  test("half-made files of a run that a crash interrupted are gone after the next start", async () => {
+    const { recordingId } = await bed.finalize({ chunks: vp9 });
+    const key = trackKey(recordingId);
+    const workDirectory = workDirectoryOf(bed.layout, key);
+    const manifestPath = `${bed.layout.manifestPath(recordingId)}.${crypto.randomUUID()}.tmp`;
+    await bed.stop();
+    await bed.startCatalog();
+    await bed.catalog.jobs.enqueue(key);
+    await bed.catalog.jobs.take();
+    await bed.catalog.close();
+    await mkdir(workDirectory);
+    await writeFile(join(workDirectory, "half.mp4"), "half");
+    await writeFile(manifestPath, "{");
+    await bed.start(ffmpeg);
+    await bed.untilTrack(recordingId, "the job is done again", ({ job }) => job?.state === "done");
+    expect(await readdir(bed.layout.trackDirectory(key))).toEqual(["media.mp4"]);
+    const names = await readdir(bed.layout.recordingDirectory(recordingId));
+    expect(names.toSorted()).toEqual(["manifest.json", "segments", "tracks"]);
+  });
 
   test("there is nothing to retry of a ready recording, and none of an unknown one", async () => {
     const { recordingId } = await bed.finalize();

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import type { SegmentSummary } from "../../src/contract/recordings.ts";
-import { type SegmentReport, judgeTrack, rangesOf } from "../../src/finalize/segment-report.ts";
+import {
+  type SegmentReport,
+  judgeTrack,
+  rangesOf,
+  withUnreadable,
+} from "../../src/finalize/segment-report.ts";
 import { newSegmentId } from "./finalizer-bed.ts";
 
 function report(
@@ -66,6 +71,16 @@ describe("judgeTrack", () => {
     expect(verdict).toBe("lost");
     expect(reason).toContain("has only empty chunks");
     expect(judgeTrack([])).toEqual({ verdict: "lost", reason: "No chunk ever came." });
+  });
+
+  test("is not complete while the recording has a segment that cannot be read", () => {
+    const unreadable = [newSegmentId()];
+    const complete = judgeTrack([report()]);
+    expect(withUnreadable(complete, [])).toEqual(complete);
+    const { verdict, reason } = withUnreadable(complete, unreadable);
+    expect(verdict).toBe("degraded");
+    expect(reason).toContain(unreadable[0] ?? "");
+    expect(withUnreadable(judgeTrack([]), unreadable).verdict).toBe("lost");
   });
 });
 

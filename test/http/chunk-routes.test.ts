@@ -232,7 +232,7 @@ describe("refused, without changing anything, is", () => {
         // The first is right: it must not be kept either.
         chunks: { chunk_0: payloadOf(2), chunk_1: payloadOf(3) },
       });
-      await expectProblem(response, 422, "chunk-malformed");
+      await expectProblem(response, 422, "chunk-hash-mismatch");
     });
   });
 

@@ -2,7 +2,11 @@ import { expect, test } from "bun:test";
 import { Elysia } from "elysia";
 import pino from "pino";
 import { problems } from "../../src/http/problems.ts";
-import { OverloadedError, StorageFullError } from "../../src/recording/errors.ts";
+import {
+  OverloadedError,
+  StorageFailedError,
+  StorageFullError,
+} from "../../src/recording/errors.ts";
 import { problemSchema } from "../../src/contract/problem.ts";
 
 /** An app whose only route throws, and the lines that it logs. */
@@ -31,6 +35,8 @@ test("an error that asks to come again tells when, in whole seconds", async () =
   expect([overloaded.status, overloaded.headers.get("retry-after")]).toEqual([503, "2"]);
   const full = await failingApp(new StorageFullError("full")).answer();
   expect([full.status, full.headers.get("retry-after")]).toEqual([507, "10"]);
+  const failed = await failingApp(new StorageFailedError("failed")).answer();
+  expect([failed.status, failed.headers.get("retry-after")]).toEqual([503, "5"]);
 });
 
 test("an error that was expected is not logged as one", async () => {

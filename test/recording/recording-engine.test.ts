@@ -11,8 +11,13 @@ import {
   trackIdSchema,
 } from "../../src/contract/ids.ts";
 import type { RecordingLimits } from "../../src/recording/limits.ts";
-import { type AppendRequest, RecordingEngine } from "../../src/recording/recording-engine.ts";
+import {
+  type AppendRequest,
+  RecordingEngine,
+  type RecoveryReport,
+} from "../../src/recording/recording-engine.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
+import { FileSystemSpace } from "../../src/storage/free-space.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { textOf } from "../suites/chunk-store.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -25,6 +30,7 @@ const LIMITS: RecordingLimits = {
   totalPendingBytesMax: 8_000,
   segmentGapsMax: 3,
   recordingSegmentsMax: 3,
+  freeSpaceBytesMin: 1,
   openSegmentsMax: 2,
   lateUploadWindowMs: 60_000,
 };
@@ -39,6 +45,7 @@ describe("RecordingEngine", () => {
   let catalog: SqliteCatalog;
   let store: FileChunkStore;
   let engine: RecordingEngine;
+  let report: RecoveryReport;
   let changes: RecordingId[];
   let recordingId: RecordingId;
   let segmentId: SegmentId;
@@ -51,6 +58,7 @@ describe("RecordingEngine", () => {
       store,
       catalog,
       clock,
+      freeSpace: new FileSystemSpace(directory.path),
       limits: LIMITS,
       log: pino({ level: "silent" }),
       newRecordingId: () => recordingIdSchema.parse(Bun.randomUUIDv7()),
@@ -60,7 +68,7 @@ describe("RecordingEngine", () => {
       recordingChanged: (changed) => changes.push(changed),
       recordingDeleted: () => Promise.resolve(),
     });
-    await engine.start();
+    report = await engine.start();
   };
 
   const stop = async (): Promise<void> => {
@@ -207,6 +215,22 @@ describe("RecordingEngine", () => {
     expect(view).toMatchObject({ participantId: "alice", trackId: "camera", segmentId });
   });
 
+  test("starts in spite of a segment that cannot be read, and keeps the others going", async () => {
+    await engine.append(request(0, [HEADER]));
+    const broken = newSegmentId();
+    await engine.append(request(0, [HEADER], { segmentId: broken }));
+    await stop();
+    const path = new RecordingsLayout(directory.path).segmentPath(recordingId, broken);
+    await Bun.write(path, "no chunk file any more");
+    await start();
+    expect(report).toMatchObject({ recordings: 1, segments: 1, unreadable: 1 });
+    await engine.append(request(1, ["next"]));
+    await expect(engine.append(request(1, ["next"], { segmentId: broken }))).rejects.toMatchObject({
+      code: "storage-failed",
+    });
+    expect(await Bun.file(path).text()).toBe("no chunk file any more");
+  });
+
   test("keeps more segments going than it may hold files open for", async () => {
     const ids = [newSegmentId(), newSegmentId(), newSegmentId()];
     for (const id of ids) await engine.append(request(0, [HEADER], { segmentId: id }));
@@ -307,6 +331,8 @@ describe("RecordingEngine", () => {
   test("refuses new work while it stops", async () => {
     await engine.append(request(0, [HEADER]));
     await engine.stop();
-    await expect(engine.append(request(1, ["b"]))).rejects.toMatchObject({ code: "overloaded" });
+    await expect(engine.append(request(1, ["b"]))).rejects.toMatchObject({
+      code: "server-stopping",
+    });
   });
 });

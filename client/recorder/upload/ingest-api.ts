@@ -220,7 +220,9 @@ function outcomeOfError(response: Response, body: unknown, nowMs: number): Outco
     status === 425 ||
     status === 429 ||
     // A body that did not arrive whole, such as through a proxy whose uplink broke.
-    problemCode === "unreadable-body";
+    problemCode === "unreadable-body" ||
+    // One that changed on its way: the hash is that of what was sent.
+    problemCode === "chunk-hash-mismatch";
   if (mayPass) {
     return retry(detail, status, parseRetryAfter(response.headers.get("Retry-After"), nowMs));
   }

@@ -19,8 +19,12 @@ interface Write {
   /** From the file's start; -1 when the call does not say. */
   readonly offsetBytes: number;
   readonly endedAt: number;
-  /** `failed`: a sync of it failed, after which no other sync can vouch for it. */
-  state: "volatile" | "durable" | "failed";
+  /**
+   * `failed`: a sync of the file failed, after which no other sync can vouch for it. `doubtful`: a
+   * sync of the whole file system failed, which may have tried to write it and told of that failure
+   * once and for all: no later one speaks of it, only a sync of the file itself (syncfs(2), Errors).
+   */
+  state: "volatile" | "durable" | "failed" | "doubtful";
 }
 
 /** A name in a directory. */
@@ -65,22 +69,25 @@ export class DurabilityModel {
     this.#payloads = payloads;
   }
 
+  /** Takes names as they are there after a sync of their directory that failed, or never came. */
+  distrustNames(paths: readonly string[]): void {
+    for (const path of paths) {
+      if (existsSync(path)) this.#entries.set(path, { madeAt: -1, isDurable: false });
+    }
+  }
+
   /**
-   * Takes a file as it lies there, without knowing what an earlier server synced: neither its bytes
-   * nor its name count as durable.
+   * Takes a file's bytes as they are there.
    *
-   * @param afterFailedSync whether a sync of its bytes failed, so that only writing them anew helps
+   * @param afterFailedSync whether a sync of them failed: then only writing them anew helps; otherwise
+   * they were never synced
    */
-  async distrust(path: string, { afterFailedSync }: { afterFailedSync: boolean }): Promise<void> {
+  async distrustBytes(path: string, afterFailedSync: boolean): Promise<void> {
     const file = Bun.file(path);
-    if (await file.exists()) {
-      const bytes = Buffer.from(await file.bytes());
-      const state = afterFailedSync ? "failed" : "volatile";
-      this.#writes.set(path, [{ bytes, offsetBytes: 0, endedAt: -1, state }]);
-    }
-    for (let at = path; at.length > this.#rootDirectory.length; at = dirname(at)) {
-      if (existsSync(at)) this.#entries.set(at, { madeAt: -1, isDurable: false });
-    }
+    if (!(await file.exists())) return;
+    const bytes = Buffer.from(await file.bytes());
+    const state = afterFailedSync ? "failed" : "volatile";
+    this.#writes.set(path, [{ bytes, offsetBytes: 0, endedAt: -1, state }]);
   }
 
   /** Takes in all that one server did, and checks each of its answers at the moment it was sent. */
@@ -200,18 +207,28 @@ export class DurabilityModel {
     if (synced === undefined) return;
     const isForAll = call.name === "syncfs";
     const isDone = call.result === 0;
-    // A syncfs that fails says of no file whether it was the one: each is synced alone after it.
-    if (isForAll && !isDone) return;
+    if (isForAll && !isDone) {
+      this.#doubtAllWrites();
+      return;
+    }
     for (const [path, writes] of this.#writes) {
       if (!isForAll && path !== synced) continue;
       for (const write of writes) {
-        if (write.state !== "volatile" || write.endedAt >= call.beganAt) continue;
+        const isInReach = write.state === "volatile" || (write.state === "doubtful" && !isForAll);
+        if (!isInReach || write.endedAt >= call.beganAt) continue;
         write.state = isDone ? "durable" : "failed";
       }
     }
     for (const [path, entry] of this.#entries) {
       if (!isForAll && dirname(path) !== synced) continue;
       if (isDone && entry.madeAt < call.beganAt) entry.isDurable = true;
+    }
+  }
+
+  // Also those that ended while it was under way: it may have come upon them.
+  #doubtAllWrites(): void {
+    for (const write of [...this.#writes.values()].flat()) {
+      if (write.state === "volatile") write.state = "doubtful";
     }
   }
 

@@ -15,7 +15,7 @@ export interface SystemCall {
 }
 
 const WHOLE = /^(\d+) +(\w+)\((.*)\) += (.*)$/s;
-const UNFINISHED = /^(\d+) +(\w+)\((.*) <unfinished \.\.\.>$/s;
+const UNFINISHED = /^(\d+) +(\w+)\((.*) <(?:unfinished|detached) \.\.\.>$/s;
 const RESUMED = /^(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (.*)$/s;
 
 /**

@@ -18,6 +18,9 @@ const STRING_BYTES_MAX = 1024 * 1024;
 /** strace writes its last lines after the server's end. */
 const TRACE_END_TIMEOUT_MS = 20_000;
 
+/** On a busy machine. */
+const ATTACH_TIMEOUT_MS = 20_000;
+
 /** A server whose system calls are logged from its first one on. */
 export interface TracedServer extends AsyncDisposable {
   readonly server: TrackCaptureServer;
@@ -28,10 +31,14 @@ export interface TracedServer extends AsyncDisposable {
 /**
  * Starts the server under strace.
  *
- * @param logDirectory where the log goes, which one server uses */
+ * @param logDirectory where the log goes
+ * @param faults calls that fail now and then, as strace takes them: `syncfs:error=EIO:when=2+3`. Each
+ * thread counts its own calls
+ */
 export async function startTracedServer(
   logDirectory: string,
   options: ServerOptions,
+  faults: readonly string[] = [],
 ): Promise<TracedServer> {
   const logPath = join(logDirectory, `${Bun.randomUUIDv7()}.strace`);
   const strace = [
@@ -40,6 +47,7 @@ export async function startTracedServer(
     "-D",
     "--seccomp-bpf",
     ...traceOptions(logPath),
+    ...faults.flatMap((fault) => ["-e", `inject=${fault}`]),
   ];
   const server = await startServer({ ...options, launcher: strace });
   return {
@@ -106,16 +114,18 @@ async function attach(
   logPath: string,
   options: readonly string[],
 ): Promise<AttachedStrace> {
+  const wordsPath = `${logPath}.words`;
   const strace = Bun.spawn(["strace", ...options, "-p", String(pid)], {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "ignore", Bun.file(wordsPath)],
   });
-  const decoder = new TextDecoder();
-  let said = "";
-  for await (const bytes of strace.stderr) {
-    said += decoder.decode(bytes, { stream: true });
-    if (/attached/.test(said)) break;
-  }
-  if (!/attached/.test(said)) throw new Error(`strace did not attach: ${said}`);
+  await until(
+    async () => {
+      const words = await Bun.file(wordsPath).text();
+      if (strace.exitCode !== null) throw new Error(`strace did not attach: ${words}`);
+      return words.includes(" attached") ? words : undefined;
+    },
+    { what: "strace is attached to the server", timeoutMs: ATTACH_TIMEOUT_MS },
+  );
   return {
     detach: async () => {
       strace.kill("SIGTERM");

@@ -152,6 +152,7 @@ describe("ChunkUploader", () => {
 
   for (const [status, code] of [
     [400, "unreadable-body"],
+    [422, "chunk-hash-mismatch"],
     [408, "invalid-request"],
     [425, "invalid-request"],
     [429, "over-quota"],

@@ -1,0 +1,45 @@
+import { z } from "zod";
+import {
+  participantIdSchema,
+  recordingIdSchema,
+  segmentIdSchema,
+  trackIdSchema,
+} from "../contract/ids.ts";
+import type { SegmentDescription } from "../recording/ports.ts";
+
+/** A longer description is none of ours: IDs and a MIME type are far below it. */
+export const DESCRIPTION_BYTES_MAX = 64 * 1024;
+
+const descriptionSchema = z.object({
+  recordingId: recordingIdSchema,
+  participantId: participantIdSchema,
+  trackId: trackIdSchema,
+  segmentId: segmentIdSchema,
+  mimeType: z.string(),
+  openedAtMs: z.number(),
+});
+
+const endSchema = z.object({ chunkCount: z.int().min(0) });
+
+/** Encodes a segment's description as the payload of its `segment` frames. */
+export function encodeDescription(description: SegmentDescription): Uint8Array {
+  const { recordingId, participantId, trackId, segmentId, mimeType, openedAtMs } = description;
+  return new TextEncoder().encode(
+    JSON.stringify({ recordingId, participantId, trackId, segmentId, mimeType, openedAtMs }),
+  );
+}
+
+/** Decodes the payload of a `segment` frame whose hash fitted. */
+export function decodeDescription(payload: Buffer): SegmentDescription {
+  return descriptionSchema.parse(JSON.parse(payload.toString()));
+}
+
+/** Encodes a segment's total as the payload of its `end` frame. */
+export function encodeEnd(chunkCount: number): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ chunkCount }));
+}
+
+/** The total in the payload of an `end` frame whose hash fitted. */
+export function decodeEnd(payload: Buffer): number {
+  return endSchema.parse(JSON.parse(payload.toString())).chunkCount;
+}

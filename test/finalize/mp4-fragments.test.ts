@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { writeWholeFragments } from "../../src/finalize/mp4-fragments.ts";
+import { boxAt } from "../../src/finalize/mp4-boxes.ts";
+import { SeededRandom, campaignSeed } from "../faults/support/seeded-random.ts";
+import { joinChunks, recordedSegment } from "../support/recorded-media.ts";
+import { FinalizerBed, testFfmpeg } from "./finalizer-bed.ts";
+
+const CUTS = 12;
+
+describe("writeWholeFragments", () => {
+  let bed: FinalizerBed;
+  let whole: Buffer;
+  beforeEach(async () => {
+    bed = await FinalizerBed.open(await testFfmpeg());
+    whole = Buffer.from(joinChunks((await recordedSegment("mp4-vp9-opus")).chunks));
+  });
+  afterEach(async () => {
+    await bed[Symbol.asyncDispose]();
+  });
+
+  /** What is written of a segment of these chunks, and how many bytes were left out. */
+  const written = async (
+    chunks: readonly (Uint8Array | undefined)[],
+  ): Promise<{ bytes: Buffer; dropped: number }> => {
+    const { recordingId } = await bed.engine.startRecording({});
+    const segmentId = await bed.send(recordingId, { chunks, mimeType: "video/mp4" });
+    const reader = await bed.store.read(recordingId, segmentId);
+    if (reader === undefined) throw new Error("The segment is not there.");
+    const path = join(bed.scratchDirectory, crypto.randomUUID());
+    const { signal } = new AbortController();
+    const dropped = await writeWholeFragments(reader, path, () => undefined, signal);
+    await reader.close();
+    return { bytes: Buffer.from(await Bun.file(path).bytes()), dropped };
+  };
+
+  const cut = (random: SeededRandom): Buffer[] => {
+    const borders = Array.from({ length: 12 }, () => random.int(1, whole.length));
+    const all = [0, 9, ...borders.toSorted((a, b) => a - b), whole.length];
+    return all.slice(1).map((to, i) => whole.subarray(all[i], to));
+  };
+
+  test("wherever it is cut into chunks, all of a whole segment is written", async () => {
+    const random = new SeededRandom(campaignSeed());
+    for (let i = 0; i < CUTS; i += 1) {
+      const { bytes, dropped } = await written(cut(random));
+      expect({ seed: random.seed, isEqual: bytes.equals(whole), dropped }).toEqual({
+        seed: random.seed,
+        isEqual: true,
+        dropped: 0,
+      });
+    }
+  });
+
+  test("without one of its chunks, every fragment that the chunk has no part of is written, and no other", async () => {
+    const units = unitsOf(whole);
+    expect(units.length).toBe(3);
+    const random = new SeededRandom(campaignSeed());
+    for (let i = 0; i < CUTS; i += 1) {
+      const chunks = cut(random);
+      const left = random.int(2, chunks.length - 1);
+      const from = chunks.slice(0, left).reduce((sum, { length }) => sum + length, 0);
+      const to = from + (chunks[left]?.length ?? 0);
+      const expected = Buffer.concat(
+        units
+          .filter((unit) => unit.to <= from || unit.from >= to)
+          .map((unit) => whole.subarray(unit.from, unit.to)),
+      );
+      const { bytes, dropped } = await written(
+        chunks.map((chunk, n) => (n === left ? undefined : chunk)),
+      );
+      // A header that is cut off itself leaves nothing that can be read: that is for others to say.
+      if (from < (units[0]?.to ?? 0)) continue;
+      expect({ seed: random.seed, isEqual: bytes.equals(expected) }).toEqual({
+        seed: random.seed,
+        isEqual: true,
+      });
+      expect(dropped).toBe(whole.length - (to - from) - expected.length);
+    }
+  });
+});
+
+/** The header, and each fragment with its media. */
+function unitsOf(bytes: Buffer): { from: number; to: number }[] {
+  const units: { from: number; to: number }[] = [];
+  let from = 0;
+  for (let at = 0; at < bytes.length;) {
+    const box = boxAt(bytes, at, bytes.length - at);
+    if (box === undefined) throw new RangeError(`There is no box at ${at}.`);
+    at += box.size;
+    if (box.type !== "mdat" && box.type !== "moov") continue;
+    units.push({ from, to: at });
+    from = at;
+  }
+  return units;
+}

@@ -67,5 +67,9 @@ export class TransferEstimate {
     if (sentMs < this.#timedOutAtMs) return;
     this.#timedOutAtMs = nowMs;
     this.#timeouts += 1;
+    // Unlike the patience, this outlives the next answer, which may be to a request of a few bytes.
+    if (this.#bytesPerMs !== null) {
+      this.#bytesPerMs = Math.max(SLOWEST_BYTES_PER_MS, this.#bytesPerMs / 2);
+    }
   }
 }

@@ -1,29 +1,26 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { FaultBed } from "../support/fault-bed.ts";
 import { expectFaithfulMp4 } from "../support/faithful-mp4.ts";
 import { trackOf } from "../support/recordings-api.ts";
-import { mountSmallDisk, smallDiskProblem } from "../support/small-disk.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
+import { smallDisk, smallDiskObstacle } from "./support/small-disk.ts";
+import { testUnless } from "./support/system-tools.ts";
 
 const DISK_BYTES = campaign({ short: 64, long: 256 }) * 1_048_576;
-
-/** Room for a chunk or two, so that the disk is full in the middle of the upload. */
-const LEFT_BYTES = 200_000;
 
 /** Chunks that wait for the disk before there is space again. */
 const WAITING_CHUNKS = campaign({ short: 4, long: 120 });
 
 const TIMEOUT_MS = campaign({ short: 60_000, long: 600_000 });
 
-const problem = await smallDiskProblem();
-if (problem !== undefined) reportCampaign(`Skipped: a full disk under a browser, since ${problem}`);
+const testOnSmallDisk = testUnless(smallDiskObstacle());
 
-test.skipIf(problem !== undefined)(
+testOnSmallDisk(
   "while the server's disk is full the browser keeps what it records, and delivers it by itself",
   async () => {
-    await using disk = await mountSmallDisk(DISK_BYTES);
+    await using disk = await smallDisk(DISK_BYTES);
     await using bed = await FaultBed.open("same-origin", {
       recordingsDirectory: `${disk.path}/recordings`,
       // The floor under which no recording starts is not what is tested here.
@@ -39,7 +36,7 @@ test.skipIf(problem !== undefined)(
     page.on("response", (response) => {
       if (response.status() >= 500) refusals.push(response.status());
     });
-    await disk.fill(LEFT_BYTES);
+    await disk.fill();
     const waiting = await until(
       async () => {
         const { pendingChunks } = await barcode.report("camera");
@@ -47,7 +44,7 @@ test.skipIf(problem !== undefined)(
       },
       { what: "chunks wait for the disk", timeoutMs: TIMEOUT_MS },
     );
-    await disk.empty();
+    await disk.free();
     await barcode.stopRecorder("camera");
     await bed.ledger.hashed();
     const judge = bed.judge(name.recordingId);

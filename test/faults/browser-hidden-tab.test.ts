@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import type { Page } from "playwright-core";
 import { recordingIdSchema, segmentIdSchema } from "../../src/contract/ids.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
@@ -10,6 +10,7 @@ import { trackOf } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
+import { testUnless } from "./support/system-tools.ts";
 
 /** Long enough for what a browser does to tabs that are hidden for minutes. */
 const HIDDEN_MS = campaign({ short: 12_000, long: 600_000 });
@@ -31,12 +32,11 @@ const DURATION_TOLERANCE_MS = 1_500;
 
 // The packaged browser is a headless shell, in which each tab counts as visible.
 const { origin } = await chromiumOfThisRun();
-const canHideTabs = origin !== "@sparticuz/chromium";
-if (!canHideTabs) {
-  reportCampaign("Skipped: hidden tabs, since the packaged browser cannot hide one");
-}
+const testWithHiddenTabs = testUnless(
+  origin === "@sparticuz/chromium" ? "the packaged browser cannot hide a tab" : undefined,
+);
 
-test.skipIf(!canHideTabs)(
+testWithHiddenTabs(
   "a hidden tab, whose timers the browser slows down, delivers a chunk at least every 2 s",
   async () => {
     await using bed = await FaultBed.open("same-origin");

@@ -23,16 +23,16 @@ export class ResumedUploads implements PendingUploads {
   readonly #running = new Set<RunUpload>();
   readonly #found: Tally = { chunks: 0, bytes: 0, ms: 0 };
   readonly #acknowledged: Tally = { chunks: 0, bytes: 0, ms: 0 };
-  #settle: { resolve: () => void; reject: (error: RecorderError) => void };
+  #settle: (error: RecorderError | null) => void = () => undefined;
   #error: RecorderError | null = null;
   #isFinished = false;
 
   constructor() {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.finished = promise;
-    this.#settle = { resolve, reject };
+    this.finished = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error === null ? resolve() : reject(error));
+    });
     // Nobody has to listen: each segment tells its own error.
-    promise.catch(() => undefined);
+    this.finished.catch(() => undefined);
   }
 
   get segments(): readonly PendingSegment[] {
@@ -123,8 +123,7 @@ export class ResumedUploads implements PendingUploads {
   #finishIfDone(): void {
     if (this.#running.size > 0 || this.#isFinished) return;
     this.#isFinished = true;
-    if (this.#error === null) this.#settle.resolve();
-    else this.#settle.reject(this.#error);
+    this.#settle(this.#error);
     this.#events.emit("finished", this.progress);
   }
 }

@@ -101,6 +101,8 @@ export class UploadHost {
         break;
       default:
         this.#runs.get(event.runId)?.receive(event);
+        // A handle outlives it where somebody holds it.
+        if (event.type === "finished") this.#runs.delete(event.runId);
     }
   }
 }

@@ -9,6 +9,17 @@ import { adoptRunSpool, openRunSpool, type Disk, type RunSpool } from "./run-spo
 import type { LeftSegment, UploadCommand, UploadCommands, UploadEvent } from "./upload-messages.ts";
 import { UploadRun } from "./upload-run.ts";
 
+/** Dead runs whose rest is sent at once, to one server: each has several requests under way. */
+const RESUMED_RUNS_AT_ONCE = 2;
+
+/** A dead run that this service has taken over. */
+interface AdoptedRun {
+  readonly runId: string;
+  readonly serverUrl: string;
+  readonly spool: RunSpool;
+  readonly run: UploadRun;
+}
+
 /** What a service is made of. */
 export interface UploadServiceParts {
   readonly fetch: RecorderFetch;
@@ -71,7 +82,6 @@ export class UploadService {
     this.#parts.tell({ type: "listed", callId, chunks });
   }
 
-  /** One after another: of the runs that two tabs find at once, each takes some. */
   async #resume({ callId, ...wanted }: UploadCommands["resume"]): Promise<void> {
     const { disk, tell } = this.#parts;
     if (disk === null) return tell({ type: "resumed", callId, runs: [] });
@@ -82,42 +92,66 @@ export class UploadService {
       if (segment.needsAppFetch && !wanted.hasAppFetch) continue;
       owners.set(segment.ownerId, segment);
     }
-    const adopted: { runId: string; spool: RunSpool; run: UploadRun }[] = [];
+    const adopted: AdoptedRun[] = [];
+    let failure: { readonly cause: unknown } | null = null;
+    // One after another: of the runs that two tabs find at once, each takes some.
     for (const owner of owners.values()) {
-      const { ownerId, serverUrl, needsAppFetch } = owner;
-      // Its run, which is told of its troubles, is made only if there is something for it.
-      let report: ((cause: unknown) => void) | undefined;
-      const spool = await adoptRunSpool(disk, { ownerId, serverUrl, needsAppFetch }, (cause) =>
-        report?.(cause),
-      );
-      if (spool === null) continue;
-      const runId = newUuid();
-      const settings = {
-        runId,
-        serverUrl,
-        parallelUploads: RECORDER_DEFAULTS.parallelUploads,
-        memoryBytesMax: RECORDER_DEFAULTS.memorySpoolBytesMax,
-        lowShare: RECORDER_DEFAULTS.storageThresholds.low,
-        criticalShare: RECORDER_DEFAULTS.storageThresholds.critical,
-      };
-      const run = this.#newRun(settings, async (onTrouble) => {
-        report = onTrouble;
-        return spool;
-      });
-      this.#runs.set(runId, run);
-      adopted.push({ runId, spool, run });
+      try {
+        const run = await this.#adopt(disk, owner);
+        if (run !== null) adopted.push(run);
+      } catch (cause) {
+        failure = { cause };
+      }
     }
+    // What could be taken over must be sent: it is locked.
+    if (adopted.length === 0 && failure !== null) throw failure.cause;
     const runs = adopted.map(({ runId, spool }) => ({ runId, segments: leftOf(spool) }));
     // First the answer, then what becomes of it.
     tell({ type: "resumed", callId, runs });
-    for (const { run } of adopted) void run.sendFound();
+    for (const serverUrl of new Set(adopted.map((run) => run.serverUrl))) {
+      const queue = adopted.filter((run) => run.serverUrl === serverUrl).values();
+      for (let i = 0; i < RESUMED_RUNS_AT_ONCE; i += 1) void this.#sendFound(queue);
+    }
+  }
+
+  async #adopt(disk: Disk, owner: SegmentRecord): Promise<AdoptedRun | null> {
+    const { ownerId, serverUrl, needsAppFetch } = owner;
+    // Its run, which is told of its troubles, is made only if there is something for it.
+    let report: ((cause: unknown) => void) | undefined;
+    const spool = await adoptRunSpool(disk, { ownerId, serverUrl, needsAppFetch }, (cause) =>
+      report?.(cause),
+    );
+    if (spool === null) return null;
+    const runId = newUuid();
+    const settings = {
+      runId,
+      serverUrl,
+      parallelUploads: RECORDER_DEFAULTS.parallelUploads,
+      memoryBytesMax: RECORDER_DEFAULTS.memorySpoolBytesMax,
+      lowShare: RECORDER_DEFAULTS.storageThresholds.low,
+      criticalShare: RECORDER_DEFAULTS.storageThresholds.critical,
+    };
+    const run = this.#newRun(settings, async (onTrouble) => {
+      report = onTrouble;
+      return spool;
+    });
+    this.#runs.set(runId, run);
+    return { runId, serverUrl, spool, run };
+  }
+
+  /** Several that share a queue send side by side. */
+  async #sendFound(queue: Iterable<AdoptedRun>): Promise<void> {
+    for (const { runId, run } of queue) {
+      await run.sendFound();
+      this.#runs.delete(runId);
+    }
   }
 
   #newRun(
     settings: Omit<UploadCommands["open"], "type" | "isPersistent" | "needsAppFetch">,
     openSpool: (onTrouble: (cause: unknown) => void) => Promise<RunSpool>,
   ): UploadRun {
-    const { fetch, clock, estimateStorage, tell } = this.#parts;
+    const { fetch, clock, estimateStorage } = this.#parts;
     const { runId, serverUrl, parallelUploads, memoryBytesMax, lowShare, criticalShare } = settings;
     return new UploadRun({
       runId,
@@ -129,7 +163,11 @@ export class UploadService {
       clock,
       estimateStorage,
       openSpool,
-      tell,
+      tell: (event) => {
+        // Nothing is left that anybody could ask for. A run that failed keeps what it has.
+        if (event.type === "finished" && event.error === null) this.#runs.delete(runId);
+        this.#parts.tell(event);
+      },
     });
   }
 

@@ -20,7 +20,10 @@ const SLOWEST_BYTES_PER_MS = 16;
 const LATEST_WEIGHT = 0.4;
 
 /** A batch is as large as can be sent in this time: losing one costs no more. */
-const BATCH_MS = 1_500;
+const BATCH_MS = 4_000;
+
+/** No smaller: where the delay is long, not the path narrow, small batches would keep it empty. */
+const BATCH_BYTES_MIN = 262_144;
 
 /** Smaller requests tell of the delay, not of the rate. */
 const MEASURED_BYTES_MIN = 16_384;
@@ -47,7 +50,7 @@ export class TransferEstimate {
   /** Bytes that a batch should have, up to `bytesMax`. */
   batchBytes(bytesMax: number): number {
     if (this.#bytesPerMs === null) return bytesMax;
-    return Math.min(bytesMax, Math.max(MEASURED_BYTES_MIN, this.#bytesPerMs * BATCH_MS));
+    return Math.min(bytesMax, Math.max(BATCH_BYTES_MIN, this.#bytesPerMs * BATCH_MS));
   }
 
   /** A request with so many bytes was answered after so long. */
@@ -64,5 +67,9 @@ export class TransferEstimate {
     if (sentMs < this.#timedOutAtMs) return;
     this.#timedOutAtMs = nowMs;
     this.#timeouts += 1;
+    // Unlike the patience, this outlives the next answer, which may be to a request of a few bytes.
+    if (this.#bytesPerMs !== null) {
+      this.#bytesPerMs = Math.max(SLOWEST_BYTES_PER_MS, this.#bytesPerMs / 2);
+    }
   }
 }

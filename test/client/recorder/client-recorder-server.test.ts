@@ -68,6 +68,8 @@ describe("ClientRecorder with the server", () => {
       return String(started.recordingId);
     }, participantId);
 
+    // The served library brings its worker along.
+    expect(page.workers()).toHaveLength(1);
     const given = await page.evaluate(() => window.recorderPage.given());
     expect(await sourceHash(server, recordingId, participantId)).toBe(given[0]?.sha256 ?? "");
     const { participants } = await recordingOf(server, recordingId);

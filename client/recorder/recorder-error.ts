@@ -1,5 +1,19 @@
 import type { RecorderError as PublicRecorderError, RecorderErrorCode } from "./recorder.d.ts";
 
+/** Every code, for what comes from another thread. The compiler sees to it that none is missing. */
+export const RECORDER_ERROR_CODES = Object.keys({
+  "invalid-option": true,
+  "already-recording": true,
+  "not-supported": true,
+  "recorder-failed": true,
+  "recording-not-found": true,
+  "recording-closed": true,
+  rejected: true,
+  "spool-failed": true,
+  "spool-full": true,
+  stopped: true,
+} satisfies Record<RecorderErrorCode, true>);
+
 /** The only kind of error that the recorder throws, rejects with or reports. Branch on `code`. */
 export class RecorderError extends Error implements PublicRecorderError {
   override readonly name: string = "RecorderError";

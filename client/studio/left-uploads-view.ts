@@ -59,11 +59,13 @@ export class LeftUploadsView {
       this.#draw();
     });
     uploads.on("error", () => this.#draw());
-    uploads.on("finished", () => {
+    const finish = (): void => {
       this.#isFinished = true;
       this.#draw();
       this.#onSaved();
-    });
+    };
+    // What was refused is told by each segment.
+    uploads.finished.then(finish, finish);
     this.#draw();
   }
 

@@ -1,5 +1,4 @@
 import { RecorderError } from "../recorder-error.ts";
-import type { RecorderErrorCode } from "../recorder.d.ts";
 import type { ErrorFields } from "./upload-messages.ts";
 
 /** What of an error crosses to another thread: its cause may be something that cannot. */
@@ -10,13 +9,8 @@ export function fieldsOfError({ code, message, status, problemCode, cause }: Rec
 
 /** The error again. */
 export function errorOfFields(fields: ErrorFields): RecorderError {
-  return new RecorderError(isCode(fields.code) ? fields.code : "rejected", fields.message, {
+  return new RecorderError(fields.code, fields.message, {
     status: fields.status ?? undefined,
     problemCode: fields.problemCode ?? undefined,
   });
-}
-
-/** Both sides are one delivery; which codes exist is `recorder.d.ts`'s to say. */
-function isCode(code: string): code is RecorderErrorCode {
-  return code !== "";
 }

@@ -1,3 +1,5 @@
+import { RECORDER_ERROR_CODES } from "../recorder-error.ts";
+import type { RecorderErrorCode } from "../recorder.d.ts";
 import {
   exactly,
   instanceOf,
@@ -27,8 +29,11 @@ const chunkFields = {
   payload: instanceOf(Blob),
 };
 
+const isCode: Check<RecorderErrorCode> = (value): value is RecorderErrorCode =>
+  RECORDER_ERROR_CODES.some((code) => code === value);
+
 const isError = shape({
-  code: isText,
+  code: isCode,
   message: isText,
   status: orNull(isNumber),
   problemCode: orNull(isText),

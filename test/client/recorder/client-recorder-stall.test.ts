@@ -65,6 +65,46 @@ describe("ClientRecorder in Chromium, when the browser's recorder falls silent",
     expect(await expectAllDelivered(opened)).toHaveLength(2);
   });
 
+  test("goes on without a recorder that does not even stop, and keeps what it gives later", async () => {
+    await using opened = await browser.openPage();
+    const { page } = opened;
+    const reasons = await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200 });
+      const seen: string[] = [];
+      const restarted = new Promise<void>((resolve) => {
+        recorder.on("segment", (change) => {
+          if (change.type !== "started") return;
+          seen.push(change.reason);
+          if (change.reason === "stalled") resolve();
+        });
+      });
+      await recorder.startRecording(
+        recorderPage.openStream({ picture: true, sound: true }),
+        recordingId,
+      );
+      await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
+      recorderPage.silence(true);
+      recorderPage.hang(true);
+      await restarted;
+      recorderPage.hang(false);
+      recorderPage.silence(false);
+      const before = recorder.progress.recorded.chunks;
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > before + 6);
+      await recorder.stopRecording();
+      return seen;
+    }, RECORDING_ID);
+    expect(reasons).toEqual(["start", "stalled"]);
+    const segments = [...opened.server.segments.values()];
+    expect(segments).toHaveLength(2);
+    for (const { chunks, chunkCount } of segments) expect(chunkCount).toBe(chunks.size);
+    // The one that hung gave the rest after all, before the recording was stopped.
+    const given = await page.evaluate(() => window.recorderPage.given());
+    const [first] = segments;
+    expect(first?.chunks.size).toBeGreaterThan(3);
+    expect(first?.chunks.size).toBeLessThanOrEqual(given[0]?.sizes.length ?? 0);
+  });
+
   test("takes neither a pause nor a page that stood still for a stall", async () => {
     await using opened = await browser.openPage();
     const { page } = opened;

@@ -24,6 +24,8 @@ const given: Blob[][] = [];
 const mediaRecorders: MediaRecorder[] = [];
 /** While true, the browser's recorders seem to give nothing. */
 let isSilent = false;
+/** While true, they do not stop when they are told to. */
+let isHung = false;
 
 /** Tells what the recorder under test is given, beside it and without its help. */
 class WatchedMediaRecorder extends MediaRecorder {
@@ -47,6 +49,10 @@ class WatchedMediaRecorder extends MediaRecorder {
       blobs.push(event.data);
       return undefined;
     });
+  }
+
+  override stop(): void {
+    if (!isHung) super.stop();
   }
 }
 globalThis.MediaRecorder = WatchedMediaRecorder;
@@ -89,6 +95,11 @@ class RecorderPage {
   /** Lets the browser's recorders fall silent, and speak again. */
   silence(silent: boolean): void {
     isSilent = silent;
+  }
+
+  /** Lets the browser's recorders hang, and be responsive again. */
+  hang(hung: boolean): void {
+    isHung = hung;
   }
 
   /** Has the running recorder give so many bytes that cannot be compressed. */

@@ -5,7 +5,8 @@ import { until } from "../support/until.ts";
 import { RawConnection } from "../http/raw-connection.ts";
 import { rawHead, rawUpload, type RawChunk } from "../http/raw-upload.ts";
 import { campaign, CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
-import { seededRandom } from "./seeded-random.ts";
+import { reportCampaign } from "./support/report-campaign.ts";
+import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 
 const EBML_MAGIC = [0x1a, 0x45, 0xdf, 0xa3] as const;
 const BODY_IDLE_MS_MAX = 600;
@@ -74,20 +75,20 @@ test(
   "cut off, doubled, in parallel and in any order: the segment has the bytes of an undisturbed run",
   async () => {
     const chunks = campaign({ short: 60, long: 3_000 });
-    const random = seededRandom("NETWORK_SEED");
+    const random = new SeededRandom(campaignSeed());
     const segment = await newSegment();
     const payloads = Array.from({ length: chunks }, (_, sequence) =>
-      payloadOf(sequence, 1 + Math.floor(random.next() * 40_000)),
+      payloadOf(sequence, random.int(1, 40_000)),
     );
     let [cutOff, doubled] = [0, 0];
     const deliver = async (sequence: number): Promise<void> => {
       const payload = payloads[sequence] ?? new Uint8Array();
       const chunk = { ...segment, sequence, payload };
-      while (random.next() < 0.4) {
+      while (random.chance(0.4)) {
         cutOff += 1;
-        await sendCutOff(chunk, random.next(), random.next() < 0.5 ? "reset" : "close");
+        await sendCutOff(chunk, random.int(0, 999) / 1_000, random.pick(["reset", "close"]));
       }
-      const times = random.next() < 0.3 ? 3 : 1;
+      const times = random.chance(0.3) ? 3 : 1;
       doubled += times - 1;
       // The page that was doubled sends the same chunk at the same moment.
       const statuses = await Promise.all(Array.from({ length: times }, () => sendWhole(chunk)));
@@ -103,8 +104,8 @@ test(
     expect(status).toMatchObject({ nextSequence: chunks, missing: [] });
     const expected = Buffer.concat(payloads);
     expect(Buffer.compare(await sourceOf(segment.recordingId), expected)).toBe(0);
-    process.stderr.write(
-      `network: ${chunks} chunks, ${cutOff} cut off, ${doubled} doubled, 0 bytes differ (${random.name})\n`,
+    reportCampaign(
+      `network (FAULT_SEED=${random.seed}): ${chunks} chunks, ${cutOff} cut off, ${doubled} doubled, 0 bytes differ`,
     );
   },
   CAMPAIGN_TIMEOUT_MS,

@@ -26,6 +26,14 @@ export class SeededRandom {
     return value;
   }
 
+  /** The same values in another order. */
+  shuffled<Value>(values: readonly Value[]): Value[] {
+    return values
+      .map((value) => ({ value, rank: this.#next() }))
+      .toSorted((a, b) => a.rank - b.rank)
+      .map(({ value }) => value);
+  }
+
   /** `count` random bytes. */
   bytes(count: number): Uint8Array<ArrayBuffer> {
     return Uint8Array.from({ length: count }, () => this.int(0, 255));

@@ -1,4 +1,4 @@
-import { dlopen, FFIType, ptr } from "bun:ffi";
+import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import type { RecordingId } from "../../src/contract/ids.ts";
 import { AppError } from "../../src/recording/errors.ts";
@@ -59,26 +59,38 @@ async function outcomeOf(
   return { end: result.verdict, reason: result.reason, tookMs, media, files };
 }
 
-const RUSAGE_CHILDREN = -1;
-/** `struct rusage` of 64-bit Linux: two times of 16 bytes, then `ru_maxrss` (getrusage(2)). */
-const RUSAGE_BYTES = 144;
-const MAXRSS_OFFSET_BYTES = 32;
+const CHILD_POLL_MS = 10;
 
 /**
- * The most memory that any child of this process had resident, in bytes; at least what this process
- * itself has when it starts one, since that is what a child begins with. Undefined where it is not
- * known: on all but Linux.
+ * The most memory that any child of this process has resident while it is watched, looked at every
+ * 10 ms. What the system tells of ended children (getrusage(2)) would not do: it counts the memory of
+ * this process too, which a child shares until it begins its own program.
  */
-export function largestChildBytes(): number | undefined {
-  if (process.platform !== "linux") return undefined;
-  const libc = dlopen("libc.so.6", {
-    getrusage: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
-  });
+export class ChildMemoryWatch implements Disposable {
+  /** Undefined while none was seen, and where it is not known: on all but Linux. */
+  largestBytes: number | undefined;
+  readonly #timer = setInterval(() => this.#look(), CHILD_POLL_MS);
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const children = readIfThere(`/proc/self/task/${process.pid}/children`);
+    for (const pid of children.split(" ").filter((word) => word !== "")) {
+      const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
+      if (kibibytes === undefined) continue;
+      this.largestBytes = Math.max(this.largestBytes ?? 0, Number(kibibytes) * 1_024);
+    }
+  }
+}
+
+/** Nothing when the process has ended, or the system has no such file. */
+function readIfThere(path: string): string {
   try {
-    const usage = new Uint8Array(RUSAGE_BYTES);
-    if (libc.symbols.getrusage(RUSAGE_CHILDREN, ptr(usage)) !== 0) return undefined;
-    return Number(new DataView(usage.buffer).getBigInt64(MAXRSS_OFFSET_BYTES, true)) * 1_024;
-  } finally {
-    libc.close();
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return "";
+    throw error;
   }
 }

@@ -67,7 +67,6 @@ export const connectWorker: ConnectUpload = (receive) => {
   worker.addEventListener("message", ({ data }) => {
     const event = parseEvent(data);
     if (event.type === "ready") {
-      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a window's method
       begin((command) => worker.postMessage(command));
     } else {
       receive(event);

@@ -203,6 +203,14 @@ test(
   CAMPAIGN_TIMEOUT_MS,
 );
 
+/** Uploads a whole segment and ends it: its recording can be stopped at once. */
+async function endedUpload(api: RecordingsApi): ReturnType<typeof uploadOf> {
+  const upload = await uploadOf(await api.start());
+  await api.upload({ ...upload, sequence: 0 });
+  await api.endSegment(upload.recordingId, upload.segmentId, upload.chunks.length);
+  return upload;
+}
+
 const FINALIZE_POINTS: readonly KillPoint[] = [
   // No other file is renamed before it.
   { name: "before the rename of an MP4", calls: RENAME_CALLS, paths: () => [] },
@@ -220,10 +228,8 @@ test.each(FINALIZE_POINTS)(
     const recordingsDirectory = join(directory.path, "recordings");
     await using server = await startServer({ recordingsDirectory });
     const api = new RecordingsApi(server.url);
-    const upload = await uploadOf(await api.start());
+    const upload = await endedUpload(api);
     const places = allPlaces(recordingsDirectory, upload);
-    await api.upload({ ...upload, sequence: 0 });
-    await api.endSegment(upload.recordingId, upload.segmentId, upload.chunks.length);
     await attachFault(server.pid, directory.path, {
       calls,
       outcome: "signal=KILL",
@@ -264,10 +270,8 @@ test.each(DELETE_POINTS)(
     const recordingsDirectory = join(directory.path, "recordings");
     await using server = await startServer({ recordingsDirectory });
     const api = new RecordingsApi(server.url);
-    const upload = await uploadOf(await api.start());
+    const upload = await endedUpload(api);
     const places = allPlaces(recordingsDirectory, upload);
-    await api.upload({ ...upload, sequence: 0 });
-    await api.endSegment(upload.recordingId, upload.segmentId, upload.chunks.length);
     await api.stop(upload.recordingId);
     await api.ready(upload.recordingId);
     const url = `/api/recordings/${upload.recordingId}`;

@@ -40,10 +40,14 @@ export class StudioControls {
   readonly #resultHeading = requireElement("result-heading", HTMLElement);
   readonly #newRecording = requireElement("new-recording", HTMLButtonElement);
 
-  /** Binds and enables the controls. `participantName` is what the field holds at first. */
-  start(commands: StudioCommands, participantName: string): void {
-    // Whoever typed while the devices were being listed keeps what they typed.
-    if (this.#participantName.value === "") this.#participantName.value = participantName;
+  /** Fills in a name, unless somebody has begun to type one. */
+  suggestName(participantName: string): void {
+    const field = this.#participantName;
+    if (field.value === "" && document.activeElement !== field) field.value = participantName;
+  }
+
+  /** Binds and enables the controls. */
+  start(commands: StudioCommands): void {
     this.#setup.addEventListener("submit", (event) => {
       event.preventDefault();
       commands.record();

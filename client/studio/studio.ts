@@ -35,6 +35,8 @@ addEventListener("unhandledrejection", ({ reason }) => {
   notices.show("fault", { sentence });
 });
 
+// Before anything is waited for: later it could land between the letters that somebody types.
+controls.suggestName(recallName(() => localStorage));
 list.start();
 new LeftUploadsView(confirmDialog, () => void list.refresh()).start();
 
@@ -80,17 +82,14 @@ async function startStudio(devices: MediaDevices): Promise<void> {
   });
   // The page's buttons are disabled until here: before, the lists hold no choice.
   await picker.start();
-  controls.start(
-    {
-      openDevices: () => void page.openDevices(),
-      record: () => void page.record(),
-      togglePause: () => page.togglePause(),
-      stop: () => void page.stop(),
-      toggleScreen: () => void page.toggleScreen(),
-      startOver: () => void page.startOver(),
-    },
-    recallName(() => localStorage),
-  );
+  controls.start({
+    openDevices: () => void page.openDevices(),
+    record: () => void page.record(),
+    togglePause: () => page.togglePause(),
+    stop: () => void page.stop(),
+    toggleScreen: () => void page.toggleScreen(),
+    startOver: () => void page.startOver(),
+  });
   if (!("getDisplayMedia" in devices)) controls.hideShare();
   if (await isPermitted()) await page.openDevices();
 }

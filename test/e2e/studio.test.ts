@@ -50,25 +50,47 @@ test(
 );
 
 test(
-  "a name that is typed while the page still looks for devices is kept",
+  "a name is suggested before anything is waited for, and never into what somebody types",
   async () => {
     await using bed = await openTestBed();
     const context = await bed.browser.newContext();
     const page = await context.newPage();
+    const name = page.getByLabel("Your name");
     await page.addInitScript(`
       const devices = navigator.mediaDevices;
       const enumerate = devices.enumerateDevices.bind(devices);
-      const typed = new Promise((resolve) => {
+      const listed = new Promise((resolve) => {
         globalThis.letDevicesBeFound = resolve;
       });
-      devices.enumerateDevices = () => typed.then(enumerate);
+      devices.enumerateDevices = () => listed.then(enumerate);
     `);
-    await page.goto(bed.server.url);
-    await page.getByLabel("Your name").fill("Ann");
-    await page.evaluate("letDevicesBeFound()");
     const record = page.getByRole("button", { name: "Record", exact: true });
-    await record.click({ trial: true }); // waits until it can be clicked, and does not
-    expect(await page.getByLabel("Your name").inputValue()).toBe("Ann");
+    const devicesAreFound = async (): Promise<void> => {
+      await page.evaluate("letDevicesBeFound()");
+      await record.click({ trial: true }); // waits until it can be clicked, and does not
+    };
+
+    await page.goto(bed.server.url);
+    expect(await name.inputValue()).toBe("Guest");
+    await name.fill("Ann");
+    await devicesAreFound();
+    expect(await name.inputValue()).toBe("Ann");
+
+    // On a slow network the field can be typed into before the page's script is there.
+    const script = Promise.withResolvers<void>();
+    await page.route("**/*.js", async (route) => {
+      await script.promise;
+      await route.continue();
+    });
+    await page.goto(bed.server.url, { waitUntil: "commit" });
+    await name.focus();
+    script.resolve();
+    await page.waitForFunction(
+      "'letDevicesBeFound' in globalThis && document.readyState === 'complete'",
+    );
+    await page.keyboard.type("Bob");
+    await devicesAreFound();
+    expect(await name.inputValue()).toBe("Bob");
     await context.close();
   },
   TEST_TIMEOUT_MS,

@@ -22,6 +22,8 @@ const SEGMENTS = 6;
 const CHUNK_BYTES = 10_000;
 const CHUNKS_PER_SEGMENT = 150;
 const FILLS = campaign({ short: 2, long: 20 });
+/** What each recording finds free: a third of what it needs. */
+const ROOM_BYTES = (SEGMENTS * CHUNKS_PER_SEGMENT * CHUNK_BYTES) / 3;
 /** For all recordings, each of them twice. */
 const DISK_BYTES = 2 * FILLS * SEGMENTS * CHUNKS_PER_SEGMENT * CHUNK_BYTES + 16 * MIB;
 const WAIT_TIMEOUT_MS = 60_000;
@@ -70,18 +72,15 @@ testOnSmallDisk(
           chunkBytes: CHUNK_BYTES,
         }),
       );
+      await disk.fill(ROOM_BYTES);
       const { done, refusals } = uploadAll(api, uploads, ledger, random);
-      const third = ledger.count + (SEGMENTS * CHUNKS_PER_SEGMENT) / 3;
-      await until(() => ledger.count >= third || undefined, {
-        what: "a third of the chunks is acknowledged",
-        timeoutMs: WAIT_TIMEOUT_MS,
-      });
-      await disk.fill();
       const untilRefused = (times: number) =>
         until(() => [...refusals.values()].every(({ length }) => length >= times) || undefined, {
           what: `every segment was refused ${times} times`,
           timeoutMs: WAIT_TIMEOUT_MS,
         });
+      await untilRefused(1);
+      await disk.fill();
       // Requests that were under way when the disk became full have their answers then.
       await untilRefused(4);
       const acknowledged = ledger.count;

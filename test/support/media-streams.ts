@@ -61,9 +61,11 @@ function medianStep(timesMs: readonly number[]): number {
   return steps[Math.floor(steps.length / 2)] ?? 0;
 }
 
-/** How much longer the longest step between packets is than the median one. */
+/** How far the longest or the shortest step between packets is from the median one. */
 export function stepSpreadMs(timesMs: readonly number[]): number {
-  return (stepsOf(timesMs).at(-1) ?? 0) - medianStep(timesMs);
+  const steps = stepsOf(timesMs);
+  const median = medianStep(timesMs);
+  return Math.max((steps.at(-1) ?? 0) - median, median - (steps[0] ?? 0));
 }
 
 /** The only stream of a kind; throws when there is none, or more than one. */

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmdirSync } from "node:fs";
-import { mkdir, open, rm } from "node:fs/promises";
+import { mkdir, open, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
@@ -7,8 +7,8 @@ import { temporaryDirectory } from "../../support/temporary-directory.ts";
 /** A file system of its own that is soon full. */
 export interface SmallDisk extends AsyncDisposable {
   readonly path: string;
-  /** Takes every byte that is left. */
-  fill(): Promise<void>;
+  /** Takes every byte that is left, or all but so many. */
+  fill(leftBytes?: number): Promise<void>;
   /** Gives back what `fill` took. */
   free(): Promise<void>;
 }
@@ -37,11 +37,14 @@ export async function smallDisk(bytes: number): Promise<SmallDisk> {
   const fillerPath = join(path, "filler");
   return {
     path,
-    fill: async () => {
+    fill: async (leftBytes = 0) => {
       const handle = await open(fillerPath, "a");
       try {
         for (let blockBytes = 64 * 1024; blockBytes >= 4 * 1024; blockBytes /= 2) {
-          await writeUntilFull(handle, new Uint8Array(blockBytes));
+          const { bavail, bsize } = await statfs(path);
+          const blocksMax = Math.max(0, Math.floor((bavail * bsize - leftBytes) / blockBytes));
+          const block = new Uint8Array(blockBytes);
+          await writeUntilFull(handle, block, leftBytes === 0 ? Infinity : blocksMax);
         }
       } finally {
         await handle.close();
@@ -55,9 +58,10 @@ export async function smallDisk(bytes: number): Promise<SmallDisk> {
 async function writeUntilFull(
   handle: { write(bytes: Uint8Array): Promise<{ bytesWritten: number }> },
   block: Uint8Array,
+  blocksMax: number,
 ): Promise<void> {
   try {
-    for (;;) await handle.write(block);
+    for (let i = 0; i < blocksMax; i += 1) await handle.write(block);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
   }

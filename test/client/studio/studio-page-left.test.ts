@@ -1,25 +1,30 @@
 import { expect, test } from "bun:test";
-import type { Page } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import { launchChromium } from "../../support/chromium.ts";
 import { freePort } from "../../support/free-port.ts";
 import { RecordingsApi } from "../../support/recordings-api.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
-import { startServer } from "../../support/track-capture-server.ts";
+import { startServer, type ServerOptions } from "../../support/track-capture-server.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
 
-/** Records in the page until so many chunks are pending, and waits until they are on the disk. */
-async function recordWithoutServer(page: Page, killServer: () => Promise<void>): Promise<void> {
+/** Records as Ann until the server dies, and leaves when chunks wait on the computer's disk. */
+async function leaveBehind(context: BrowserContext, options: ServerOptions): Promise<void> {
+  await using server = await startServer(options);
+  const page = await context.newPage();
+  await page.goto(server.url);
+  await page.getByLabel("Your name").fill("Ann");
   await page.getByRole("button", { name: "Record", exact: true }).click();
   await page.waitForFunction(
     `Number(document.querySelector("#acknowledged-chunks").textContent) >= 2`,
   );
-  await killServer();
+  await server.kill();
   await page
     .getByTestId("safety")
     .filter({ hasText: /wait on this computer's disk and are sent as soon as it answers/ })
     .waitFor();
   await page.waitForFunction(`Number(document.querySelector("#pending-chunks").textContent) >= 3`);
+  await page.close();
 }
 
 test(
@@ -32,17 +37,10 @@ test(
     };
     await using browser = await launchChromium();
     const context = await browser.newContext();
-    let page = await context.newPage();
-    {
-      await using server = await startServer(options);
-      await page.goto(server.url);
-      await page.getByLabel("Your name").fill("Ann");
-      await recordWithoutServer(page, () => server.kill());
-    }
-    await page.close();
+    await leaveBehind(context, options);
 
     await using server = await startServer(options);
-    page = await context.newPage();
+    const page = await context.newPage();
     await page.goto(server.url);
     await page.getByRole("heading", { name: "Everything left is saved" }).waitFor();
     const sentence = await page.getByTestId("left").innerText();
@@ -78,14 +76,7 @@ test(
     };
     await using browser = await launchChromium();
     const context = await browser.newContext({ acceptDownloads: true });
-    let page = await context.newPage();
-    {
-      await using server = await startServer(options);
-      await page.goto(server.url);
-      await page.getByLabel("Your name").fill("Ann");
-      await recordWithoutServer(page, () => server.kill());
-    }
-    await page.close();
+    await leaveBehind(context, options);
 
     await using server = await startServer(options);
     const api = new RecordingsApi(server.url);
@@ -93,7 +84,7 @@ test(
     if (!summary) throw new Error("The recording is gone");
     await api.stop(summary.recordingId);
     await fetch(`${server.url}/api/recordings/${summary.recordingId}`, { method: "DELETE" });
-    page = await context.newPage();
+    const page = await context.newPage();
     await page.goto(server.url);
     await page.getByRole("heading", { name: "Not everything could be saved" }).waitFor();
     const row = page.getByTestId("left-segment");

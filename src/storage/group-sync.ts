@@ -117,16 +117,20 @@ export class GroupSync implements DataSync {
     const timer = setTimeout(() => slow.resolve("slow"), slowMs);
     const outcome = await Promise.race([syncing, slow.promise]);
     clearTimeout(timer);
-    if (outcome === false) {
-      // The failure is told once (syncfs(2), Errors), and may be that of a file that is being written
-      // now: a later sync of the file system would say nothing of it, only the file's own does.
-      this.#separateUntilMs = this.#nowMs() + failureCoolDownMs;
+    if (outcome === "slow") {
+      this.#separateUntilMs = Number.POSITIVE_INFINITY;
+      void syncing.then((succeeded) =>
+        this.#coolDown(succeeded ? slowCoolDownMs : failureCoolDownMs),
+      );
+      return false;
     }
-    if (outcome !== "slow") return outcome;
-    this.#separateUntilMs = Number.POSITIVE_INFINITY;
-    void syncing.finally(() => {
-      this.#separateUntilMs = this.#nowMs() + slowCoolDownMs;
-    });
-    return false;
+    // The failure is told once (syncfs(2), Errors), and may be that of a file that is being written
+    // now: a later sync of the file system would say nothing of it, only the file's own does.
+    if (!outcome) this.#coolDown(failureCoolDownMs);
+    return outcome;
+  }
+
+  #coolDown(durationMs: number): void {
+    this.#separateUntilMs = this.#nowMs() + durationMs;
   }
 }

@@ -133,4 +133,18 @@ describe("GroupSync", () => {
     (await fileSystem.call(2))(true);
     await Promise.all(later);
   });
+
+  test("leaves it alone for longer when the sync that took too long has failed", async () => {
+    let nowMs = 0;
+    const sync = new GroupSync(fileSystem, { ...LIMITS, slowMs: 1 }, () => nowMs);
+    const group = [0, 1, 2, 3, 4].map((i) => note(sync, i));
+    const end = await fileSystem.call(1);
+    await Promise.all(group);
+    end(false);
+    await Promise.all([0, 1, 2, 3, 4].map((i) => note(sync, i)));
+    // After a success it would be trusted again by now.
+    nowMs = LIMITS.slowCoolDownMs;
+    await Promise.all([0, 1, 2, 3, 4].map((i) => note(sync, i)));
+    expect(fileSystem.calls.length).toBe(1);
+  });
 });

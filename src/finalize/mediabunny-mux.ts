@@ -1,3 +1,4 @@
+import { type FileHandle, open } from "node:fs/promises";
 import {
   type AudioCodec,
   EncodedAudioPacketSource,
@@ -5,7 +6,6 @@ import {
   EncodedPacketSink,
   EncodedVideoPacketSource,
   FilePathSource,
-  FilePathTarget,
   Input,
   type InputAudioTrack,
   type InputVideoTrack,
@@ -13,9 +13,12 @@ import {
   MP4,
   Mp4OutputFormat,
   Output,
+  StreamTarget,
+  type StreamTargetChunk,
   type VideoCodec,
   WEBM,
 } from "mediabunny";
+import { writeFully } from "../storage/whole-transfer.ts";
 import { MediaUnreadableError } from "./finalize-errors.ts";
 
 /** A file whose packets go into the MP4. */
@@ -45,9 +48,24 @@ export interface MuxRequest {
  * @throws MediaUnreadableError, the signal's reason
  */
 export async function muxByMediabunny(request: MuxRequest): Promise<void> {
+  // A FilePathTarget leaves its file open when the muxing fails before its start or at its end.
+  const file = await open(request.outputPath, "w");
+  try {
+    await muxInto(file, request);
+  } finally {
+    await file.close();
+  }
+}
+
+async function muxInto(file: FileHandle, request: MuxRequest): Promise<void> {
   const output = new Output({
     format: new Mp4OutputFormat({ fastStart: "reserve" }),
-    target: new FilePathTarget(request.outputPath),
+    target: new StreamTarget(
+      new WritableStream<StreamTargetChunk>({
+        write: ({ data, position }) => writeFully(file, [data], position),
+      }),
+      { chunked: true },
+    ),
   });
   const inputs = request.inputs.map(({ path, offsetMs }) => ({
     offsetMs,

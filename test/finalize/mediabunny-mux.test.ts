@@ -1,0 +1,44 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { readdir, readlink, writeFile } from "node:fs/promises";
+import { muxByMediabunny } from "../../src/finalize/mediabunny-mux.ts";
+import { recordedSegment } from "../support/recorded-media.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+/** Paths of all files under `directory` that this process has open (proc(5)). */
+async function openFilesUnder(directory: string): Promise<string[]> {
+  const links = await readdir("/proc/self/fd");
+  const paths = await Promise.all(
+    // The listing's own is gone by then.
+    links.map((link) => readlink(`/proc/self/fd/${link}`).catch(() => "")),
+  );
+  return paths.filter((path) => path.startsWith(directory));
+}
+
+test("whatever becomes of the muxing, no file stays open", async () => {
+  await using directory = await temporaryDirectory();
+  const { chunks } = await recordedSegment("vp9-opus");
+  const whole = Buffer.concat(chunks.map(({ payload }) => payload));
+  for (const [name, bytes, packetsMax, succeeds] of [
+    ["whole", whole, 1_000, true],
+    ["no media", Buffer.alloc(100_000, "no media"), 1_000, false],
+    ["more packets than there is room for", whole, 3, false],
+  ] as const) {
+    const path = join(directory.path, `${name}.source`);
+    await writeFile(path, bytes);
+    const muxing = muxByMediabunny({
+      inputs: [{ path, offsetMs: 0 }],
+      outputPath: join(directory.path, `${name}.mp4`),
+      videoPackets: packetsMax,
+      audioPackets: packetsMax,
+      onMediaMs: () => undefined,
+      signal: new AbortController().signal,
+    });
+    const outcome = await muxing.then(
+      () => true,
+      () => false,
+    );
+    expect([name, outcome]).toEqual([name, succeeds]);
+    expect(await openFilesUnder(directory.path)).toEqual([]);
+  }
+});

@@ -27,10 +27,11 @@ export function describeLeftUploads(left: LeftUploads): Safety {
     return { tone: "working", headline: "Saving what an earlier visit left", sentence };
   }
   if (refused > 0) {
-    const sentence = `The server does not take ${waiting} that an earlier visit recorded. They stay on this computer until you remove them.`;
+    const sentence =
+      "The server does not take what is listed here, which an earlier visit recorded. It stays on this computer until you remove it.";
     return { tone: "danger", headline: "Not everything could be saved", sentence };
   }
-  if (pending.chunks > 0) {
+  if (left.segments.some(({ state }) => state === "waiting")) {
     const sentence = `${waiting} that an earlier visit recorded are still on this computer's disk. They are sent the next time that this page is opened.`;
     return { tone: "warning", headline: "Not everything is saved yet", sentence };
   }
@@ -51,6 +52,8 @@ export function describeLeftRefusal(error: {
     case "recording-not-found":
     case "recording-closed":
       return "The recording was deleted on the server, or was stopped too long ago.";
+    case "spool-failed":
+      return "A part of it cannot be read from this computer's disk.";
     default:
       return `The server refused it: ${error.message}`;
   }

@@ -4,6 +4,7 @@ import type { ConfirmDialog } from "./confirm-dialog.ts";
 import { describeLeftRefusal, describeLeftUploads, leftFileName } from "./describe-left-uploads.ts";
 import { element, requireElement, setText } from "./element.ts";
 import { formatBytes } from "./format-bytes.ts";
+import type { NoticeBoard } from "./notice-board.ts";
 
 const STATE_WORDS: Record<PendingSegment["state"], string> = {
   waiting: "on its way",
@@ -17,6 +18,7 @@ const STATE_WORDS: Record<PendingSegment["state"], string> = {
  */
 export class LeftUploadsView {
   readonly #confirm: ConfirmDialog;
+  readonly #notices: NoticeBoard;
   readonly #onSaved: () => void;
   readonly #section = requireElement("left", HTMLElement);
   readonly #safety = requireElement("left-safety", HTMLElement);
@@ -33,8 +35,9 @@ export class LeftUploadsView {
   #drawn = "";
 
   /** @param onSaved - is called when the server may have more of a recording than before. */
-  constructor(confirm: ConfirmDialog, onSaved: () => void) {
+  constructor(confirm: ConfirmDialog, notices: NoticeBoard, onSaved: () => void) {
     this.#confirm = confirm;
+    this.#notices = notices;
     this.#onSaved = onSaved;
   }
 
@@ -129,6 +132,13 @@ export class LeftUploadsView {
 
   async #save(segment: PendingSegment): Promise<void> {
     const chunks = await ClientRecorder.pendingChunks(segment.segmentId);
+    if (chunks.length === 0) {
+      this.#notices.show("left", {
+        sentence:
+          "There is nothing to save as a file: it is still being sent, was removed, or cannot be read from this computer's disk.",
+      });
+      return;
+    }
     const mimeType = chunks.find((chunk) => chunk.mimeType !== "")?.mimeType ?? "";
     const url = URL.createObjectURL(new Blob(chunks.map(({ payload }) => payload)));
     const link = element("a", {
@@ -147,7 +157,12 @@ export class LeftUploadsView {
       accept: "Remove",
     });
     if (!isSure) return;
-    await ClientRecorder.discardPending(segmentId);
+    if (!(await ClientRecorder.discardPending(segmentId))) {
+      this.#notices.show("left", {
+        sentence: "Nothing was removed: it is still being sent, or another page has removed it.",
+      });
+      return;
+    }
     this.#removed.add(segmentId);
     this.#draw();
   }

@@ -38,7 +38,7 @@ addEventListener("unhandledrejection", ({ reason }) => {
 // Before anything is waited for: later it could land between the letters that somebody types.
 controls.suggestName(recallName(() => localStorage));
 list.start();
-new LeftUploadsView(confirmDialog, () => void list.refresh()).start();
+new LeftUploadsView(confirmDialog, notices, () => void list.refresh()).start();
 
 const missing = describeMissingAbility(
   {

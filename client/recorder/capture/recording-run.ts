@@ -2,12 +2,9 @@ import { EventEmitter } from "../event-emitter.ts";
 import { RecorderError } from "../recorder-error.ts";
 import type {
   RecorderClock,
+  RecorderEvents,
   RecorderProgress,
-  RecorderStall,
-  SegmentChange,
   SegmentReason,
-  StorageChange,
-  UploadRetry,
 } from "../recorder.d.ts";
 import type { RunUpload } from "../service/run-upload.ts";
 import type { SegmentAddress } from "../spool/chunk-spool.ts";
@@ -41,13 +38,7 @@ export interface RecordingRunParts {
 }
 
 /** What a run tells. */
-export interface RecordingRunEvents {
-  readonly progress: RecorderProgress;
-  readonly segment: SegmentChange;
-  readonly retry: UploadRetry;
-  readonly storage: StorageChange;
-  readonly stall: RecorderStall;
-  readonly error: RecorderError;
+export interface RecordingRunEvents extends Omit<RecorderEvents, "statechange"> {
   /** The recording ends, by request, with its tracks, or by a failure; `outcome` will tell. */
   readonly stopping: null;
 }

@@ -1,3 +1,4 @@
+import { EventEmitter } from "../event-emitter.ts";
 import { RecorderError } from "../recorder-error.ts";
 import type { PendingUploads, ResumeOptions, UnacknowledgedChunk } from "../recorder.d.ts";
 import { resolvedServerUrl } from "../recorder-options.ts";
@@ -10,7 +11,7 @@ import { ResumedUploads } from "./resumed-uploads.ts";
 
 /** What all recorders of a page share: the upload service, and what earlier pages left behind. */
 export class PageUploads {
-  readonly #listeners = new Set<(uploads: PendingUploads) => void>();
+  readonly #events = new EventEmitter<{ readonly resumed: PendingUploads }>();
   #host: UploadHost | null = null;
   #resumed: ResumedUploads | null = null;
   #hasAskedToPersist = false;
@@ -28,12 +29,9 @@ export class PageUploads {
 
   /** See `ClientRecorder.onResumed`. */
   onResumed(listener: (uploads: PendingUploads) => void): () => void {
-    const entry = (uploads: PendingUploads): void => listener(uploads);
-    this.#listeners.add(entry);
-    if (this.#resumed !== null) entry(this.#resumed);
-    return () => {
-      this.#listeners.delete(entry);
-    };
+    const remove = this.#events.on("resumed", listener);
+    if (this.#resumed !== null) listener(this.#resumed);
+    return remove;
   }
 
   /**
@@ -67,7 +65,7 @@ export class PageUploads {
       uploads.add(runs);
       if (running !== null || runs.length === 0) return;
       this.#resumed = uploads;
-      for (const listener of this.#listeners) listener(uploads);
+      this.#events.emit("resumed", uploads);
     });
     const abandon = (): void => uploads.abandon();
     if (signal?.aborted === true) abandon();

@@ -52,8 +52,16 @@ export class FailoverSpool implements ChunkSpool {
   async list(): Promise<readonly SpooledChunk[]> {
     const volatile = await this.#memory.list();
     const isVolatile = new Set(volatile.map(nameOf));
+    let onDisk: readonly SpooledChunk[] = [];
+    try {
+      onDisk = await this.#disk.list();
+    } catch (cause) {
+      // What is on the disk stays there; what is in memory only can be had now or never.
+      if (volatile.length === 0) throw cause;
+      this.#onTrouble(cause);
+    }
     // A chunk whose `put` took too long can be in both.
-    const durable = (await this.#disk.list()).filter((chunk) => !isVolatile.has(nameOf(chunk)));
+    const durable = onDisk.filter((chunk) => !isVolatile.has(nameOf(chunk)));
     if (volatile.length === 0) return durable;
     return [...durable, ...volatile].toSorted((a, b) => a.beganAtMs - b.beganAtMs);
   }

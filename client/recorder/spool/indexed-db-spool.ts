@@ -196,7 +196,11 @@ export class IndexedDbSpool implements ChunkSpool {
       for (const { waiting } of readable) waiting.reject(cause);
       return;
     }
-    for (const segment of segments.values()) this.#segments.set(segment.segmentId, segment);
+    for (const segment of segments.values()) {
+      // Its total may have been told while this was written.
+      const chunkCount = this.#segments.get(segment.segmentId)?.chunkCount ?? null;
+      this.#segments.set(segment.segmentId, { ...segment, chunkCount });
+    }
     for (const { waiting } of readable) {
       if (!waiting.isGivenUp) this.#list.add(this.#cached(waiting.chunk));
       waiting.resolve();

@@ -91,12 +91,18 @@ export class SpoolDatabase {
     return records.filter(isChunkRecord);
   }
 
-  /** Null when it is not there. */
+  /** Null when it is not there, or lost for good. */
   async payload({ segmentId, sequence }: ChunkKey): Promise<ArrayBuffer | null> {
-    const value: unknown = await this.#read("payloads", (store) =>
-      store.get([segmentId, sequence]),
-    );
-    return value instanceof ArrayBuffer ? value : null;
+    try {
+      const value: unknown = await this.#read("payloads", (store) =>
+        store.get([segmentId, sequence]),
+      );
+      return value instanceof ArrayBuffer ? value : null;
+    } catch (cause) {
+      // Chromium from 132 on, when the value's file is gone; what may pass is an UnknownError.
+      if (cause instanceof DOMException && cause.name === "NotReadableError") return null;
+      throw cause;
+    }
   }
 
   async #read<T>(store: string, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
@@ -122,7 +128,9 @@ export class SpoolDatabase {
   }
 
   #open(): Promise<IDBDatabase> {
-    const connection = (this.#connection ??= openDatabase(this.#factory));
+    if (this.#connection !== null) return this.#connection;
+    const connection = openDatabase(this.#factory);
+    this.#connection = connection;
     const forget = (): void => {
       if (this.#connection === connection) this.#connection = null;
     };

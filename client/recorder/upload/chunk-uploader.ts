@@ -39,7 +39,10 @@ export interface ChunkUploaderEvents {
   /** The server knows that the segment is complete. */
   readonly ended: { readonly segmentId: string; readonly chunkCount: number };
   readonly retry: UploadRetry;
-  /** One chunk is refused for good and stays in the spool; the others are still uploaded. */
+  /**
+   * One chunk, or a segment's total, is refused for good. What is refused stays in the spool; the
+   * rest is still uploaded.
+   */
   readonly refused: { readonly error: RecorderError; readonly segmentId: string };
   /** Nothing is uploaded any more; what is not acknowledged stays in the spool. */
   readonly failed: RecorderError;
@@ -234,7 +237,11 @@ export class ChunkUploader {
       return;
     }
     // Whoever finds the segment later need not ask again, when nothing but its end is left.
-    if (outcome.kind === "refused") await spool.closeSegment(segmentId);
+    if (outcome.kind === "refused") {
+      await spool.closeSegment(segmentId);
+      // A total that is at odds with what the server has says nothing about the other segments.
+      if (outcome.isAboutChunks) return this.#refuse(segmentId, outcome.error);
+    }
     this.#segments.set(segmentId, segment);
     this.#onFailure(outcome);
   }
@@ -269,8 +276,12 @@ export class ChunkUploader {
     }
     // It stays lent, so that it stays in the spool and is not sent again.
     this.#settleChunks(chunks);
+    this.#refuse(chunks[0]?.segmentId ?? "", error);
+  }
+
+  #refuse(segmentId: string, error: RecorderError): void {
     this.#error ??= error;
-    this.events.emit("refused", { error, segmentId: chunks[0]?.segmentId ?? "" });
+    this.events.emit("refused", { error, segmentId });
   }
 
   #settleChunks(chunks: readonly LentChunk[]): void {

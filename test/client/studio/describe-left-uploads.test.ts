@@ -10,7 +10,7 @@ const amount = (seconds: number) => ({ chunks: seconds, bytes: seconds * 100_000
 
 function left(pendingS: number, savedS: number, rest: Partial<LeftUploads> = {}): LeftUploads {
   return {
-    segments: [{ chunks: pendingS + savedS, state: "waiting" }],
+    segments: [{ chunks: pendingS + savedS, state: pendingS > 0 ? "waiting" : "delivered" }],
     progress: { pending: amount(pendingS), acknowledged: amount(savedS) },
     isFinished: false,
     trouble: null,
@@ -53,13 +53,21 @@ describe("what an earlier visit left", () => {
       left(5, 1, { isFinished: true, segments: [{ chunks: 6, state: "refused" }] }),
     );
     expect(tone).toBe("danger");
-    expect(sentence).toContain("They stay on this computer until you remove them.");
+    expect(sentence).toContain("It stays on this computer until you remove it.");
     expect(describeLeftRefusal({ code: "recording-closed", message: "Gone." })).toContain(
       "deleted on the server",
     );
+    expect(describeLeftRefusal({ code: "spool-failed", message: "Odd." })).not.toContain("server");
     expect(describeLeftRefusal({ code: "rejected", message: "Odd." })).toBe(
       "The server refused it: Odd.",
     );
+  });
+
+  test("is not said to be sent later when the person has removed it", () => {
+    const { sentence } = describeLeftUploads(
+      left(5, 6, { isFinished: true, segments: [{ chunks: 6, state: "delivered" }] }),
+    );
+    expect(sentence).not.toContain("the next time");
   });
 
   test("is saved under a name that every file system takes", () => {

@@ -96,6 +96,34 @@ class SpoolPage {
     return Promise.all(taken.map(async ({ payload }) => (await payload?.text()) ?? null));
   }
 
+  /** Puts a segment's chunks of such sizes, of bytes that cannot be compressed. */
+  async putRandom(ownerId: string, segmentId: string, sizes: readonly number[]): Promise<void> {
+    const spool = this.open(ownerId);
+    await spool.load();
+    for (const [sequence, bytes] of sizes.entries()) {
+      // In pieces: 64 KiB is all that is given at once.
+      const pieces = Array.from({ length: Math.ceil(bytes / 1_000) }, () =>
+        crypto.getRandomValues(new Uint8Array(1_000)),
+      );
+      const payload = new Blob(pieces).slice(0, bytes);
+      await spool.put({ ...spooledChunk(segmentId, sequence), payload });
+    }
+  }
+
+  /** Payload sizes of all chunks that are lent, null for one that is lost, and of all that are listed. */
+  async sizesOf(ownerId: string): Promise<{
+    readonly lent: readonly (number | null)[];
+    readonly listed: readonly number[];
+  }> {
+    const spool = this.open(ownerId);
+    await spool.load();
+    const lent = await spool.take({ bytesMax: 10_000_000, chunksMax: 100 });
+    return {
+      lent: lent.map(({ payload }) => payload?.size ?? null),
+      listed: (await spool.list()).map(({ payload }) => payload.size),
+    };
+  }
+
   async end(ownerId: string, segmentId: string, chunkCount: number): Promise<void> {
     const spool = this.open(ownerId);
     await spool.load();

@@ -10,6 +10,7 @@ import { TransferEstimate } from "../../../../client/recorder/upload/transfer-es
 import { MemorySpool } from "../../../../client/recorder/spool/memory-spool.ts";
 import { RecorderError } from "../../../../client/recorder/recorder-error.ts";
 import { ManualClock } from "../../../support/manual-clock.ts";
+import { until } from "../../../support/until.ts";
 import { problem, ScriptedServer } from "../scripted-server.ts";
 
 const SEGMENT_ID = "0b6fd2e0-8a40-4c6a-9a2e-0d3f8b0c1a2b";
@@ -174,6 +175,22 @@ describe("ChunkUploader", () => {
       expect(textOf(server)).toBe("chunk 0;");
     });
   }
+
+  test("goes on with the other segments when one's total is refused", async () => {
+    await using server = new ScriptedServer().start();
+    const other = crypto.randomUUID();
+    server.failNext({}, { answer: () => problem(409, "chunk-conflict") });
+    const { uploader, seen } = uploaderFor(server);
+    uploader.add(chunk(0));
+    uploader.endSegment(SEGMENT_ID, 1);
+    await until(() => seen.refused[0], { what: "the total is refused", timeoutMs: 10_000 });
+    uploader.add(chunk(0, "of another;", other));
+    uploader.endSegment(other, 1);
+    expect(await uploader.finish()).toMatchObject({ code: "rejected", status: 409 });
+    expect(seen.refused).toMatchObject([{ segmentId: SEGMENT_ID }]);
+    expect(seen.ended).toEqual([{ segmentId: other, chunkCount: 1 }]);
+    expect(seen.failed).toEqual([]);
+  });
 
   test("waits as long as Retry-After asks, and its own jitter on top", async () => {
     await using server = new ScriptedServer().start();

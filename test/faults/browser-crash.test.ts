@@ -3,6 +3,7 @@ import { openBarcodeTab } from "../support/barcode-page.ts";
 import { FaultBed } from "../support/fault-bed.ts";
 import { expectFaithfulMp4 } from "../support/faithful-mp4.ts";
 import { expectJoinedMp4 } from "../support/joined-mp4.ts";
+import { longestStepMs } from "../support/media-streams.ts";
 import { trackOf } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
@@ -13,7 +14,10 @@ import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 /** Kills of the browser, of which every other one happens while the server cannot be reached. */
 const KILLS = campaign({ short: 2, long: 40 });
 
-/** Recorded before a kill, counted from the first acknowledgement or from the cut of the path. */
+/**
+ * Recorded before a kill, counted from the first acknowledgement or, offline, from the first chunk that
+ * waits.
+ */
 const RECORDED_MS_MIN = 2_000;
 const RECORDED_MS_MAX = campaign({ short: 4_000, long: 20_000 });
 
@@ -56,8 +60,17 @@ test(
       const name = { recordingId: await api.start(), participantId: "ann", trackId: "camera" };
       const judge = bed.judge(name.recordingId);
       await using doomed = await bed.startBrowser();
-      await bed.openCall(doomed, { ...name, pictures: { firstNumber: 0 } });
-      if (isOffline) bed.path.cut();
+      const { barcode: doomedBarcode } = await bed.openCall(doomed, {
+        ...name,
+        pictures: { firstNumber: 0 },
+      });
+      if (isOffline) {
+        bed.path.cut();
+        await until(
+          async () => (await doomedBarcode.report("camera")).pendingChunks >= 1 || undefined,
+          { what: "a chunk waits for the path", timeoutMs: UPLOAD_TIMEOUT_MS },
+        );
+      }
       await Bun.sleep(random.int(RECORDED_MS_MIN, RECORDED_MS_MAX));
       const killedAtMs = await doomed.kill();
       const syncMs = disk.worstMs(killedAtMs - LOST_MS_MAX);
@@ -96,7 +109,7 @@ test(
       if (run === undefined || segment === undefined) throw new Error("There is no segment");
       const lost = await judge.undelivered(Infinity);
       const lostMs = killedAtMs - (run.chunks[segment.chunks - 1]?.atMs ?? 0);
-      const sliceMs = longestSliceMs([run.startedAtMs, ...run.chunks.map(({ atMs }) => atMs)]);
+      const sliceMs = longestStepMs([run.startedAtMs, ...run.chunks.map(({ atMs }) => atMs)]);
       figures.chunks += segment.chunks;
       figures.waited += waited.length;
       figures.worstSyncMs = Math.max(figures.worstSyncMs, syncMs);
@@ -164,8 +177,3 @@ test(
   },
   CAMPAIGN_TIMEOUT_MS,
 );
-
-/** Longest time between two neighbours. */
-function longestSliceMs(timesMs: readonly number[]): number {
-  return Math.max(...timesMs.slice(1).map((timeMs, i) => timeMs - (timesMs[i] ?? 0)));
-}

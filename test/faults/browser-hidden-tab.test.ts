@@ -5,7 +5,7 @@ import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { chromiumOfThisRun } from "../support/chromium.ts";
 import { FaultBed } from "../support/fault-bed.ts";
-import { streamsOf, totalDurationMs } from "../support/media-streams.ts";
+import { longestStepMs, streamsOf, totalDurationMs } from "../support/media-streams.ts";
 import { trackOf } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
@@ -15,7 +15,7 @@ import { testUnless } from "./support/system-tools.ts";
 /** Long enough for what a browser does to tabs that are hidden for minutes. */
 const HIDDEN_MS = campaign({ short: 12_000, long: 600_000 });
 
-/** Longest time between two chunks that arrive. */
+/** Longest time without a chunk that arrives. */
 const GAP_MS_MAX = 2_000;
 
 /** What the way to the server may add where a busy machine's recorder itself makes a longer gap. */
@@ -66,20 +66,18 @@ testWithHiddenTabs(
 
     const arrivals = await arrivalTimes(bed, name.recordingId);
     const hidden = arrivals.filter((atMs) => atMs >= hiddenAtMs && atMs <= hiddenUntilMs);
-    const worstMs = longestGapMs(hidden);
+    // The first chunk and the last one are judged by when the tab was hidden, too.
+    const worstMs = longestStepMs([hiddenAtMs, ...hidden, hiddenUntilMs]);
     const [run] = bed.ledger.runs;
     if (run === undefined) throw new Error("Nothing was recorded");
-    const recorderMs = longestGapMs(run.chunks.map(({ atMs }) => atMs));
-    const limitMs = Math.max(GAP_MS_MAX, recorderMs + UPLOAD_MS_MAX);
+    const recorderMs = longestStepMs(run.chunks.map(({ atMs }) => atMs));
     const timerMs = (hiddenUntilMs - hiddenAtMs) / steps.length;
     reportCampaign(
       `Tab hidden for ${Math.round((hiddenUntilMs - hiddenAtMs) / 1000)} s, its ${TIMER_MS} ms timer came every ${Math.round(timerMs)} ms: ${hidden.length} chunks arrived, ${Math.round(worstMs)} ms apart at most (the recorder gave them ${Math.round(recorderMs)} ms apart at most), 0 lost`,
     );
     // The tab was really slowed down all the time, or nothing was shown here.
     expect(timerMs).toBeGreaterThan(THROTTLED_TIMER_MS);
-    expect(worstMs).toBeLessThanOrEqual(limitMs);
-    // Neither did the chunks stop before the tab was shown again.
-    expect(hiddenUntilMs - (hidden.at(-1) ?? 0)).toBeLessThanOrEqual(limitMs);
+    expect(worstMs).toBeLessThanOrEqual(Math.max(GAP_MS_MAX, recorderMs + UPLOAD_MS_MAX));
 
     await bed.api.stop(name.recordingId);
     const track = trackOf(await bed.api.ready(name.recordingId), name);
@@ -92,11 +90,6 @@ testWithHiddenTabs(
   },
   CAMPAIGN_TIMEOUT_MS,
 );
-
-/** Longest time between two neighbours. */
-function longestGapMs(timesMs: readonly number[]): number {
-  return Math.max(...timesMs.slice(1).map((timeMs, i) => timeMs - (timesMs[i] ?? 0)));
-}
 
 /** Notes in the page how far apart the calls of an ordinary timer are. */
 async function startTimerWatch(page: Page): Promise<void> {

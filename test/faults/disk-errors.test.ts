@@ -267,6 +267,7 @@ describe("EIO", () => {
               return [chunkFile, newChunkFile, segments];
             }),
           });
+          // For how long these calls fail.
           await Bun.sleep(random.int(50, 300));
           faults += (await fault.detach()).filter((call) => call.injected).length;
         }

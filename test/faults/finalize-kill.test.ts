@@ -252,6 +252,7 @@ test(
       await bed.restart();
       halfMadeFiles += bed.halfMadeFiles();
       if (random.chance(0.2)) {
+        // The moment of the second kill, within the recovery.
         await Bun.sleep(random.int(0, 300));
         await bed.restart();
         killsOfRecovery += 1;

@@ -178,7 +178,7 @@ describe("mutants of real chunks", () => {
       expect(ends.get("degraded") ?? 0).toBeGreaterThan(0);
       expect(ends.get("failed") ?? 0).toBeGreaterThan(0);
       expect(turns.longestMs).toBeLessThan(BLOCKED_MS_MAX);
-      if (childBytes !== undefined) expect(childBytes).toBeLessThan(TRIAL_BYTES_MAX);
+      if (process.platform === "linux") expect(childBytes).toBeLessThan(TRIAL_BYTES_MAX);
     },
     CAMPAIGN_TIMEOUT_MS,
   );

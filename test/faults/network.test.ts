@@ -181,6 +181,7 @@ test("a body that is slow but keeps the pace is taken, also beyond the base of t
     const due = Math.floor((performance.now() - startedAtMs) * GOOD_PACE_BYTES_PER_MS * 4);
     connection.send(body.subarray(sent, due));
     sent = Math.max(sent, Math.min(due, body.length));
+    // The sender's pace; what is due goes by the clock.
     await Bun.sleep(10);
   }
   expect(performance.now() - startedAtMs).toBeGreaterThan(BODY_MS_BASE);

@@ -24,6 +24,9 @@ const GROWTH_BYTES_MAX = 200 * MIB;
 /** How long an attack that has no end of its own goes on. */
 const ATTACK_MS = campaign({ short: 3_000, long: 60_000 });
 
+/** How long the flood goes on. */
+const FLOOD_MS = campaign({ short: 6_000, long: 60_000 });
+
 const WAIT_MS = campaign({ short: 60_000, long: 600_000 });
 
 let server: TrackCaptureServer;
@@ -254,7 +257,7 @@ test(
     });
     const call = { recordingId, participants: 20, everyMs: 1_000 };
     const uploads = startSteadyUploads(small.url, call);
-    await Bun.sleep(campaign({ short: 6_000, long: 60_000 }));
+    await Bun.sleep(FLOOD_MS);
     const report = await uploads.end();
     await flood.stdin.end();
     const answers = floodAnswersSchema.parse(await new Response(flood.stdout).json());

@@ -83,6 +83,10 @@ export class RawConnection {
     this.#socket?.end();
   }
 
+  [Symbol.dispose](): void {
+    this.reset();
+  }
+
   #flush(): void {
     while (!this.#isClosed && this.#socket !== undefined) {
       const [part] = this.#unsent;

@@ -61,6 +61,11 @@ function medianStep(timesMs: readonly number[]): number {
   return steps[Math.floor(steps.length / 2)] ?? 0;
 }
 
+/** Longest time between two neighbours, of times that ascend; 0 when there are none. */
+export function longestStepMs(timesMs: readonly number[]): number {
+  return stepsOf(timesMs).at(-1) ?? 0;
+}
+
 /** How far the longest or the shortest step between packets is from the median one. */
 export function stepSpreadMs(timesMs: readonly number[]): number {
   const steps = stepsOf(timesMs);

@@ -49,7 +49,7 @@ export class RecorderLedger {
     this.#runs.clear();
   }
 
-  /** All runs that gave something, in order of their start. */
+  /** All runs that gave something, in the order in which they were first told of. */
   get runs(): LedgerRun[] {
     return [...this.#runs.values()]
       .map(({ runId, startedAtMs, chunks }) => ({
@@ -83,7 +83,11 @@ export class RecorderLedger {
         run.startedAtMs = sighting.atMs;
         break;
       case "recorded":
-        run.chunks[sighting.index] = { ...sighting, sha256: null };
+        run.chunks[sighting.index] = {
+          bytes: sighting.bytes,
+          atMs: sighting.atMs,
+          sha256: null,
+        };
         break;
       case "hashed": {
         const chunk = run.chunks[sighting.index];

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { connect, type Socket } from "node:net";
+import { RawConnection } from "../http/raw-connection.ts";
 import { startTcpProxy } from "./tcp-proxy.ts";
 import { until } from "./until.ts";
 
@@ -8,41 +8,19 @@ const TIMEOUT_MS = 10_000;
 /** How long nothing must happen before it counts as silence. */
 const SILENCE_MS = 300;
 
-/** Speaks HTTP by hand over one connection, which stays what it is. */
-class Caller {
-  readonly #socket: Socket;
-  received = "";
-  isClosed = false;
+function ask(connection: RawConnection): void {
+  connection.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+}
 
-  constructor(url: string) {
-    this.#socket = connect({ host: "127.0.0.1", port: Number(new URL(url).port) });
-    this.#socket.on("data", (bytes) => {
-      this.received += bytes.toString();
-    });
-    this.#socket.on("error", () => undefined);
-    this.#socket.on("close", () => {
-      this.isClosed = true;
-    });
-  }
+async function answered(connection: RawConnection): Promise<void> {
+  await until(() => connection.received.includes("here") || undefined, {
+    what: "the answer",
+    timeoutMs: TIMEOUT_MS,
+  });
+}
 
-  ask(): void {
-    this.#socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  }
-
-  async answered(times: number): Promise<void> {
-    await until(() => this.received.split("here").length > times || undefined, {
-      what: `answer ${times}`,
-      timeoutMs: TIMEOUT_MS,
-    });
-  }
-
-  async closed(): Promise<void> {
-    await until(() => this.isClosed || undefined, { what: "reset", timeoutMs: TIMEOUT_MS });
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.destroy();
-  }
+async function closed(connection: RawConnection): Promise<void> {
+  await until(() => connection.isClosed || undefined, { what: "reset", timeoutMs: TIMEOUT_MS });
 }
 
 function serveHere() {
@@ -52,35 +30,35 @@ function serveHere() {
 test("a cut path resets the connections that are open and each new one, until it is restored", async () => {
   await using server = serveHere();
   await using proxy = await startTcpProxy(server.url.href);
-  using first = new Caller(proxy.url);
-  first.ask();
-  await first.answered(1);
+  using first = await RawConnection.open(proxy.url);
+  ask(first);
+  await answered(first);
   proxy.cut();
-  await first.closed();
-  using second = new Caller(proxy.url);
-  await second.closed();
+  await closed(first);
+  using second = await RawConnection.open(proxy.url);
+  await closed(second);
   expect(second.received).toBe("");
   proxy.restore();
-  using third = new Caller(proxy.url);
-  third.ask();
-  await third.answered(1);
+  using third = await RawConnection.open(proxy.url);
+  ask(third);
+  await answered(third);
 });
 
 test("a silent path keeps connections open and passes nothing; restored, it serves new ones only", async () => {
   await using server = serveHere();
   await using proxy = await startTcpProxy(server.url.href);
-  using before = new Caller(proxy.url);
-  before.ask();
-  await before.answered(1);
+  using before = await RawConnection.open(proxy.url);
+  ask(before);
+  await answered(before);
   proxy.silence();
-  using during = new Caller(proxy.url);
-  before.ask();
-  during.ask();
+  using during = await RawConnection.open(proxy.url);
+  ask(before);
+  ask(during);
   await Bun.sleep(SILENCE_MS);
   proxy.restore();
-  using after = new Caller(proxy.url);
-  after.ask();
-  await after.answered(1);
+  using after = await RawConnection.open(proxy.url);
+  ask(after);
+  await answered(after);
   expect(before.received.split("here").length).toBe(2);
   expect(during.received).toBe("");
   expect([before.isClosed, during.isClosed]).toEqual([false, false]);
@@ -90,9 +68,9 @@ test("what is sent while the server is away is told by a reset, not by silence",
   const server = serveHere();
   await using proxy = await startTcpProxy(server.url.href);
   await server.stop(true);
-  using caller = new Caller(proxy.url);
-  caller.ask();
-  await caller.closed();
+  using caller = await RawConnection.open(proxy.url);
+  ask(caller);
+  await closed(caller);
   expect(caller.received).toBe("");
 });
 

@@ -36,9 +36,7 @@ describe("ClientRecorder in Chromium, when something fails", () => {
     const startedAtMs = Date.now();
     await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      recorderPage.make({ timesliceMs: 150 });
-      recorderPage.openStream({ picture: true, sound: true });
-      await recorderPage.recorder.startRecording(recorderPage.stream, recordingId);
+      await recorderPage.record(recordingId, { timesliceMs: 150 });
       await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks >= 5);
     }, RECORDING_ID);
 
@@ -91,11 +89,7 @@ describe("ClientRecorder in Chromium, when something fails", () => {
     const { page, server } = opened;
     const outcome = await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 200 });
-      await recorder.startRecording(
-        recorderPage.openStream({ picture: true, sound: true }),
-        recordingId,
-      );
+      const recorder = await recorderPage.record(recordingId);
       await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks >= 3);
       return recorder.progress.acknowledged.chunks;
     }, RECORDING_ID);

@@ -33,9 +33,7 @@ async function leaveBehind(
   const left = await page.evaluate(
     async ({ recordingId, serverUrl, count }) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 200, serverUrl });
-      recorderPage.openStream({ picture: true, sound: true });
-      await recorder.startRecording(recorderPage.stream, recordingId);
+      await recorderPage.record(recordingId, { serverUrl });
       const { recorded } = await recorderPage.untilProgress(
         ({ pending, isDurable }) => isDurable && pending.chunks >= count,
       );
@@ -85,9 +83,7 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
       async ({ id, serverUrl }) => {
         const { recorderPage } = window;
         // A first segment that is delivered as a whole, so that the recording is known.
-        const recorder = recorderPage.make({ timesliceMs: 200, serverUrl });
-        recorderPage.openStream({ picture: true, sound: true });
-        await recorder.startRecording(recorderPage.stream, id);
+        const recorder = await recorderPage.record(id, { serverUrl });
         await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks >= 2);
         await recorder.stopRecording();
       },
@@ -142,8 +138,8 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
     expect(Buffer.from(server.bytesOf(segment)).equals(left.bytes)).toBe(true);
     expect(segment.chunkCount).toBe(left.recordedChunks);
     // The first may have been handed over before the first answer about the time.
-    for (const [sequence, capturedAtMs] of segment.capturedAtMs) {
-      if (sequence === 0) continue;
+    for (let n = 1; n < left.recordedChunks; n += 1) {
+      const capturedAtMs = segment.capturedAtMs.get(n) ?? 0;
       expect(capturedAtMs).toBeGreaterThan(startedAtMs + 3_600_000 - 1_000);
       expect(capturedAtMs).toBeLessThan(leftAtMs + 3_600_000 + 1_000);
     }
@@ -153,35 +149,24 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
     await using opened = await browser.openPage();
     const { page, server } = opened;
     server.failWhen(() => ({ answer: () => problem(503, "overloaded") }));
-    await page.evaluate(async (recordingId) => {
+    const living = await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 200 });
-      recorderPage.openStream({ picture: true, sound: true });
-      await recorder.startRecording(recorderPage.stream, recordingId);
+      const recorder = await recorderPage.record(recordingId);
       await recorderPage.untilProgress(({ pending, isDurable }) => isDurable && pending.chunks > 3);
+      return (await recorder.unacknowledgedChunks())[0]?.segmentId ?? "";
     }, RECORDING_ID);
+    expect(living).not.toBe("");
     {
       await using beside = await browser.openPage({ beside: opened });
       expect(await orphans(beside)).toBe(0);
-      const taken = await beside.page.evaluate(async () => {
+      const taken = await beside.page.evaluate(async (segmentId) => {
         const { ClientRecorder } = window.recorderPage;
-        const database = await new Promise<IDBDatabase>((resolve) => {
-          const request = indexedDB.open("track-capture-spool");
-          request.addEventListener("success", () => resolve(request.result));
-        });
-        const keys = database.transaction("segments").objectStore("segments").getAllKeys();
-        const segmentId = await new Promise<string>((resolve) => {
-          keys.addEventListener("success", () =>
-            resolve(JSON.stringify(keys.result[0]).slice(1, -1)),
-          );
-        });
-        database.close();
         return {
           isDiscarded: await ClientRecorder.discardPending(segmentId),
           chunks: (await ClientRecorder.pendingChunks()).length,
           resumed: ClientRecorder.resumed,
         };
-      });
+      }, living);
       expect(taken).toEqual({ isDiscarded: false, chunks: 0, resumed: null });
     }
     server.failWhen(() => undefined);
@@ -280,9 +265,7 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
     );
     await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 200 });
-      recorderPage.openStream({ picture: true, sound: true });
-      await recorder.startRecording(recorderPage.stream, recordingId);
+      const recorder = await recorderPage.record(recordingId);
       await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
       const ended = new Promise<void>((resolve) => {
         recorder.on("retry", () => resolve());
@@ -306,12 +289,9 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
     const { page, server } = opened;
     await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({
-        timesliceMs: 200,
+      await recorderPage.record(recordingId, {
         fetch: () => Promise.reject(new TypeError("no network")),
       });
-      recorderPage.openStream({ picture: true, sound: true });
-      await recorder.startRecording(recorderPage.stream, recordingId);
       await recorderPage.untilProgress(({ pending, isDurable }) => isDurable && pending.chunks > 3);
     }, RECORDING_ID);
     expect(page.workers()).toHaveLength(0);
@@ -340,9 +320,7 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
     server.failWhen(() => ({ answer: () => problem(503, "overloaded") }));
     const states = await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 200 });
-      recorderPage.openStream({ picture: true, sound: true });
-      await recorder.startRecording(recorderPage.stream, recordingId);
+      const recorder = await recorderPage.record(recordingId);
       await recorderPage.untilProgress(({ pending, isDurable }) => isDurable && pending.chunks > 3);
       const code = await recorderPage.codeOf(
         recorder.stopRecording({ signal: AbortSignal.timeout(100) }),

@@ -63,7 +63,11 @@ describe("ClientRecorder with the server", () => {
       const recorder = new library.ClientRecorder();
       recorder.participantId = userId;
       await recorder.startRecording(localStream, started.recordingId);
-      await window.recorderPage.sleep(2_000);
+      await new Promise<void>((resolve) => {
+        recorder.on("progress", ({ acknowledged }) => {
+          if (acknowledged.chunks > 1) resolve();
+        });
+      });
       await recorder.stopRecording();
       return String(started.recordingId);
     }, participantId);
@@ -100,9 +104,7 @@ describe("ClientRecorder with the server", () => {
     await page.evaluate(
       async ({ id, serverUrl }) => {
         const { recorderPage } = window;
-        recorderPage.make({ timesliceMs: 150, serverUrl });
-        recorderPage.openStream({ picture: true, sound: true });
-        await recorderPage.recorder.startRecording(recorderPage.stream, id);
+        await recorderPage.record(id, { timesliceMs: 150, serverUrl });
         await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks >= 5);
       },
       { id: recordingId, serverUrl: first.url },

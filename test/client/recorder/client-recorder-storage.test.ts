@@ -139,11 +139,7 @@ describe("ClientRecorder, when the browser's storage is short", () => {
     const { page, server } = opened;
     await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 200 });
-      await recorder.startRecording(
-        recorderPage.openStream({ picture: true, sound: true }),
-        recordingId,
-      );
+      await recorderPage.record(recordingId);
       await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
     }, RECORDING_ID);
     const devtools = await page.context().newCDPSession(page);
@@ -175,11 +171,7 @@ describe("ClientRecorder's upload", () => {
       const { page, logged } = opened;
       await page.evaluate(async (recordingId) => {
         const { recorderPage } = window;
-        const recorder = recorderPage.make({ timesliceMs: 200 });
-        await recorder.startRecording(
-          recorderPage.openStream({ picture: true, sound: true }),
-          recordingId,
-        );
+        const recorder = await recorderPage.record(recordingId);
         await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
         await recorder.stopRecording();
       }, RECORDING_ID);

@@ -29,10 +29,11 @@ describe("ClientRecorder in Chromium", () => {
       const stream = recorderPage.openStream({ picture: true, sound: true });
       const participantId = "zoë 🎥 <a/../b>@example.org";
       const recorder = new ClientRecorder();
+      recorderPage.recorder = recorder;
       recorder.participantId = participantId;
 
       await recorder.startRecording(stream, recordingId);
-      await recorderPage.sleep(1_500);
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > 1);
       await recorder.stopRecording();
       if (recorder.state !== "stopped") throw new Error(recorder.state);
       if (stream.getTracks().some(({ readyState }) => readyState === "ended")) {
@@ -75,17 +76,14 @@ describe("ClientRecorder in Chromium", () => {
     const { page, server } = opened;
     const progress = await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 60_000 });
-      await recorder.startRecording(
-        recorderPage.openStream({ picture: true, sound: true }),
-        recordingId,
-      );
+      const recorder = await recorderPage.record(recordingId, { timesliceMs: 60_000 });
       await recorderPage.sleep(1_000);
       const saved = recorderPage.untilProgress(({ pending }) => pending.chunks === 0);
       recorder.pauseRecording();
       if (recorder.state !== "paused") throw new Error(recorder.state);
       const beforeResume = await saved;
       if (beforeResume.acknowledged.bytes === 0) throw new Error("Nothing was saved");
+      // The pause, which must be missing in the media.
       await recorderPage.sleep(2_000);
       recorder.resumeRecording();
       await recorderPage.sleep(1_000);
@@ -161,17 +159,16 @@ describe("ClientRecorder in Chromium", () => {
     await expectAllDelivered(opened);
   });
 
-  test("splits a blob over the limit into chunks that are the blob", async () => {
+  test("splits blobs over the limit into chunks that together are the blobs", async () => {
     await using opened = await browser.openPage();
     const { page, server } = opened;
     await page.evaluate(async (recordingId) => {
       const { recorderPage } = window;
-      const recorder = recorderPage.make({ timesliceMs: 60_000, chunkBytesMax: 1_000 });
-      await recorder.startRecording(
-        recorderPage.openStream({ picture: true, sound: true }),
-        recordingId,
-      );
-      await recorderPage.sleep(1_500);
+      const recorder = await recorderPage.record(recordingId, {
+        timesliceMs: 1_000,
+        chunkBytesMax: 1_000,
+      });
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > 10);
       await recorder.stopRecording();
     }, RECORDING_ID);
     const given = await page.evaluate(() => window.recorderPage.given());

@@ -1,10 +1,12 @@
 import { ClientRecorder } from "../../../client/recorder/client-recorder.ts";
+import type { ClientRecorderOptions } from "../../../client/recorder/recorder.d.ts";
+import { sha256Hex } from "../../../client/recorder/upload/sha256-hex.ts";
 
 /** What one run of the browser's MediaRecorder handed over, all of it. */
 export interface GivenSegment {
   /** Bytes of each blob, in order. */
   readonly sizes: readonly number[];
-  /** Of the blobs in order, hexadecimal. */
+  /** Of the blobs in order, hexadecimal; empty on a page that is no secure context. */
   readonly sha256: string;
 }
 
@@ -67,13 +69,20 @@ class RecorderPage {
   retries = 0;
 
   /** Makes `recorder`. */
-  make(options: ConstructorParameters<typeof ClientRecorder>[0]): ClientRecorder {
+  make(options: ClientRecorderOptions): ClientRecorder {
     this.recorder = new ClientRecorder({ participantId: "alice", ...options });
     this.recorder.on("error", (error) => this.errors.push(error.code));
     this.recorder.on("retry", () => {
       this.retries += 1;
     });
     return this.recorder;
+  }
+
+  /** Makes `recorder` and starts it: picture and sound, in slices of 200 ms unless told otherwise. */
+  async record(recordingId: string, options: ClientRecorderOptions = {}): Promise<ClientRecorder> {
+    const recorder = this.make({ timesliceMs: 200, ...options });
+    await recorder.startRecording(this.openStream({ picture: true, sound: true }), recordingId);
+    return recorder;
   }
 
   /** A moving picture of 320 x 240, a tone, or both; `stream` from then on. */
@@ -120,7 +129,10 @@ class RecorderPage {
     return [...new Uint8Array(await new Blob(given.flat()).arrayBuffer())];
   }
 
-  /** For as long as something shall be recorded. */
+  /**
+   * For what must last a time by itself: a recording without chunks, a pause, a window in which
+   * nothing may happen.
+   */
   sleep(durationMs: number): Promise<void> {
     return new Promise((resolve) => {
       setTimeout(resolve, durationMs);
@@ -166,7 +178,7 @@ class RecorderPage {
     return Promise.all(
       given.map(async (blobs) => ({
         sizes: blobs.map(({ size }) => size),
-        sha256: await hashOf(new Blob(blobs)),
+        sha256: (await sha256Hex(new Blob(blobs))) ?? "",
       })),
     );
   }
@@ -198,16 +210,6 @@ function soundTrack(): MediaStreamTrack {
   const [track] = destination.stream.getAudioTracks();
   if (track === undefined) throw new Error("The tone gives no track");
   return track;
-}
-
-async function hashOf(blob: Blob): Promise<string> {
-  // `crypto.subtle` is missing on the page that is no secure context; bytes compare as well.
-  const bytes = new Uint8Array(await blob.arrayBuffer());
-  if (globalThis.isSecureContext) {
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  }
-  return "";
 }
 
 window.recorderPage = new RecorderPage();

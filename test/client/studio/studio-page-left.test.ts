@@ -4,7 +4,11 @@ import { launchChromium } from "../../support/chromium.ts";
 import { freePort } from "../../support/free-port.ts";
 import { RecordingsApi } from "../../support/recordings-api.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
-import { startServer, type ServerOptions } from "../../support/track-capture-server.ts";
+import {
+  startServer,
+  type ServerOptions,
+  type TrackCaptureServer,
+} from "../../support/track-capture-server.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
 
@@ -27,19 +31,47 @@ async function leaveBehind(context: BrowserContext, options: ServerOptions): Pro
   await page.close();
 }
 
+/** The browser that somebody recorded with and left, and the server that is there again. */
+interface Visited extends AsyncDisposable {
+  readonly context: BrowserContext;
+  readonly server: TrackCaptureServer;
+  readonly api: RecordingsApi;
+  readonly recordingId: string;
+  /** For downloads. */
+  readonly directory: string;
+}
+
+/** Has a visit leave chunks behind, and starts the server again. */
+async function afterAVisit(): Promise<Visited> {
+  await using parts = new AsyncDisposableStack();
+  const directory = parts.use(await temporaryDirectory());
+  const options = {
+    recordingsDirectory: directory.path,
+    env: { PORT: String(await freePort()) },
+  };
+  const browser = parts.use(await launchChromium());
+  const context = await browser.newContext();
+  await leaveBehind(context, options);
+  const server = parts.use(await startServer(options));
+  const api = new RecordingsApi(server.url);
+  const [summary] = await api.list();
+  if (!summary) throw new Error("The recording is gone");
+  const whole = parts.move();
+  return {
+    context,
+    server,
+    api,
+    recordingId: summary.recordingId,
+    directory: directory.path,
+    [Symbol.asyncDispose]: () => whole.disposeAsync(),
+  };
+}
+
 test(
   "a visit shows what the one before left, saves it, and says so when that is true",
   async () => {
-    await using recordings = await temporaryDirectory();
-    const options = {
-      recordingsDirectory: recordings.path,
-      env: { PORT: String(await freePort()) },
-    };
-    await using browser = await launchChromium();
-    const context = await browser.newContext();
-    await leaveBehind(context, options);
-
-    await using server = await startServer(options);
+    await using visited = await afterAVisit();
+    const { context, server, api, recordingId } = visited;
     const page = await context.newPage();
     await page.goto(server.url);
     await page.getByRole("heading", { name: "Everything left is saved" }).waitFor();
@@ -49,11 +81,8 @@ test(
     await page.getByRole("button", { name: "Dismiss" }).click();
     expect(await page.getByTestId("left").isVisible()).toBe(false);
 
-    const api = new RecordingsApi(server.url);
-    const [summary] = await api.list();
-    if (!summary) throw new Error("The recording is gone");
-    await api.stop(summary.recordingId);
-    const recording = await api.ready(summary.recordingId);
+    await api.stop(recordingId);
+    const recording = await api.ready(recordingId);
     // Not more: the recorder was cut off, perhaps in the middle of a frame.
     expect(recording.participants[0]?.tracks[0]).toMatchObject({
       state: "ready",
@@ -69,21 +98,10 @@ test(
 test(
   "what the server does not take stays until the person has saved and removed it",
   async () => {
-    await using recordings = await temporaryDirectory();
-    const options = {
-      recordingsDirectory: recordings.path,
-      env: { PORT: String(await freePort()) },
-    };
-    await using browser = await launchChromium();
-    const context = await browser.newContext({ acceptDownloads: true });
-    await leaveBehind(context, options);
-
-    await using server = await startServer(options);
-    const api = new RecordingsApi(server.url);
-    const [summary] = await api.list();
-    if (!summary) throw new Error("The recording is gone");
-    await api.stop(summary.recordingId);
-    await fetch(`${server.url}/api/recordings/${summary.recordingId}`, { method: "DELETE" });
+    await using visited = await afterAVisit();
+    const { context, server, api, recordingId, directory } = visited;
+    await api.stop(recordingId);
+    await fetch(`${server.url}/api/recordings/${recordingId}`, { method: "DELETE" });
     const page = await context.newPage();
     await page.goto(server.url);
     await page.getByRole("heading", { name: "Not everything could be saved" }).waitFor();
@@ -94,7 +112,7 @@ test(
       row.getByRole("button", { name: "Save what is left of Ann: camera as a file" }).click(),
     ]);
     expect(download.suggestedFilename()).toMatch(/^Ann camera \(unsaved part\)\.(mkv|webm)$/);
-    const saved = `${recordings.path}/left`;
+    const saved = `${directory}/left`;
     await download.saveAs(saved);
     expect(Bun.file(saved).size).toBeGreaterThan(10_000);
 

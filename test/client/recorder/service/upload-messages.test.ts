@@ -20,7 +20,8 @@ describe("messages between a page and its upload service", () => {
       { type: "endSegment", runId: "run", segmentId: "a", chunkCount: 3 },
       { type: "resume", callId: 0, serverUrl: null, hasAppFetch: false },
     ]) {
-      expect(parseCommand(command)).toBe(parseCommand(command));
+      const parsed: unknown = parseCommand(command);
+      expect(parsed).toBe(command);
     }
     const error = { code: "rejected", message: "No.", status: 422, problemCode: null };
     for (const event of [
@@ -29,7 +30,8 @@ describe("messages between a page and its upload service", () => {
       { type: "finished", runId: "run", error },
       { type: "listed", callId: 7, chunks: [chunk] },
     ]) {
-      expect(parseEvent(event)).toBe(parseEvent(event));
+      const parsed: unknown = parseEvent(event);
+      expect(parsed).toBe(event);
     }
   });
 

@@ -18,6 +18,7 @@ import {
   type VideoCodec,
   WEBM,
 } from "mediabunny";
+import { systemErrorCode } from "../storage/storage-fault.ts";
 import { writeFully } from "../storage/whole-transfer.ts";
 import { MediaUnreadableError } from "./finalize-errors.ts";
 
@@ -45,13 +46,18 @@ export interface MuxRequest {
  * Copies packets into one MP4 without ffmpeg, for what ffmpeg cannot do: joining files whose times
  * have gaps between them, and AV1 where the ffmpeg build is too old for it. About a third as fast.
  *
- * @throws MediaUnreadableError, the signal's reason
+ * @throws MediaUnreadableError, file system errors, the signal's reason
  */
 export async function muxByMediabunny(request: MuxRequest): Promise<void> {
   // A FilePathTarget leaves its file open when the muxing fails before its start or at its end.
   const file = await open(request.outputPath, "w");
   try {
     await muxInto(file, request);
+  } catch (error) {
+    request.signal.throwIfAborted();
+    // The disk's own faults keep their names; all else is mediabunny's word on the media.
+    if (error instanceof MediaUnreadableError || systemErrorCode(error) !== undefined) throw error;
+    throw new MediaUnreadableError("The chunks form no readable file.", { cause: error });
   } finally {
     await file.close();
   }

@@ -264,8 +264,9 @@ describe("texts and indexes that name other files", () => {
         expect(lines.filter((line) => paths.some((path) => line.includes(path)))).toEqual([]);
         expect(lines.filter((line) => line.includes("connect("))).toEqual([]);
       }
-      // The trace is of use only if ffmpeg ran, and if it shows what ffmpeg opened.
-      if (straceReason === undefined) expect(opened).toBeGreaterThan(names.length);
+      // The trace is of use only if ffmpeg ran, and if it shows what ffmpeg opened; one that is linked
+      // statically opens no library, and nothing at all when it refuses its input.
+      if (straceReason === undefined) expect(opened).toBeGreaterThan(0);
       const figures = [...ends].map(([end, count]) => `${count} ${end}`).toSorted();
       reportCampaign(
         `${attacks.length} hostile texts and indexes: ${figures.join(", ")}; ${names.length} runs of ` +

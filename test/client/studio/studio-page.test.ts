@@ -26,7 +26,8 @@ test(
   "a person records, pauses, stops, watches, downloads and deletes a recording",
   async () => {
     await using bed = await openTestBed();
-    const page = await bed.browser.newPage({ acceptDownloads: true });
+    // Granted: the packaged browser else says that it would ask, and then does not.
+    const page = await bed.browser.newPage({ permissions: ["camera", "microphone"] });
     const faults: string[] = [];
     page.on("pageerror", (error) => faults.push(error.message));
     await page.goto(bed.server.url);
@@ -36,7 +37,7 @@ test(
     const name = "Sync <img src=x onerror=alert(1)>";
     await page.getByLabel("Recording name").fill(name);
     await page.getByLabel("Your name").fill("Ann");
-    // The fake devices are permitted from the start, so the preview opens by itself.
+    // The devices are permitted from the start, so the preview opens by itself.
     await page.waitForFunction(`document.querySelector("#preview").videoWidth > 0`);
     expect(
       await page.getByLabel("Camera", { exact: true }).locator("option").allTextContents(),

@@ -36,7 +36,7 @@ describe("writeWholeFragments", () => {
 
   const cut = (random: SeededRandom): Buffer[] => {
     const borders = Array.from({ length: 12 }, () => random.int(1, whole.length));
-    const all = [0, 9, ...borders.toSorted((a, b) => a - b), whole.length];
+    const all = [0, ...[9, ...borders].toSorted((a, b) => a - b), whole.length];
     return all.slice(1).map((to, i) => whole.subarray(all[i], to));
   };
 

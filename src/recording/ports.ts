@@ -7,6 +7,8 @@ import type {
 } from "../contract/recordings.ts";
 import type { ParticipantId, RecordingId, SegmentId, TrackId } from "../contract/ids.ts";
 import type { SequenceRange } from "../contract/chunks.ts";
+import type { Mark } from "../contract/marks.ts";
+import type { TrackTimeline } from "../contract/timeline.ts";
 import type { SequenceSet } from "./sequence-set.ts";
 
 /** Source of the time; injected so that tests can turn it by hand. */
@@ -55,6 +57,8 @@ export interface NewChunk {
   /** When its first frame was captured, on the server's clock; null when the client did not say. */
   readonly capturedAtMs: number | null;
   readonly receivedAtMs: number;
+  /** What happened during its slice, in order of time. */
+  readonly marks: readonly Mark[];
 }
 
 /** A stored chunk without its payload. */
@@ -103,8 +107,7 @@ export interface SegmentLog {
 }
 
 /** A stored chunk whose payload was found undamaged. */
-export interface StoredChunk {
-  readonly sequence: number;
+export interface StoredChunk extends ChunkStamp {
   readonly payload: Uint8Array;
 }
 
@@ -114,6 +117,8 @@ export interface SegmentReader {
   readonly state: SegmentState;
   /** Stamps of all stored chunks, in order of sequence. */
   stamps(): AsyncIterable<ChunkStamp>;
+  /** What happened while it was recorded, in order of sequence; damaged ones are left out. */
+  marks(): Promise<readonly Mark[]>;
   /**
    * The payloads as they are at this moment, in order of sequence and without their headers. Each
    * is checked against its hash; `onDamaged` is told of those that do not fit, and they are left
@@ -170,6 +175,8 @@ export interface TrackResult {
   readonly media: MediaRecord | null;
   /** The segments that went into it. */
   readonly segments: readonly SegmentSummary[];
+  /** Where it stands in the recording, and what is missing; null when the verdict is `lost`. */
+  readonly timeline: TrackTimeline | null;
   /** What of those is on the disk but could not be used; segments without damage are left out. */
   readonly damage: readonly SegmentDamage[];
 }

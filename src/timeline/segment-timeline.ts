@@ -1,0 +1,33 @@
+import type { SegmentId } from "../contract/ids.ts";
+
+/** A pause: media time stands still at `mediaMs` while the server's clock goes on. */
+export interface Pause {
+  readonly mediaMs: number;
+  /** Server's clock, milliseconds since the epoch. */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Where the media time of a segment stands on the server's clock. */
+export interface SegmentTimeline {
+  readonly segmentId: SegmentId;
+  /** When its media time 0 was captured, in milliseconds since the epoch. */
+  readonly beginMs: number;
+  /** Milliseconds of the server's clock in one of media time; see `timelineSegmentSchema`. */
+  readonly rate: number;
+  /** In order of time. */
+  readonly pauses: readonly Pause[];
+}
+
+/**
+ * When what stands at `mediaMs` was captured, on the server's clock. What begins exactly where a
+ * pause was comes after it. The rate is left out: it is for exports alone.
+ */
+export function wallMsOf({ beginMs, pauses }: SegmentTimeline, mediaMs: number): number {
+  let wallMs = beginMs + mediaMs;
+  for (const pause of pauses) {
+    if (pause.mediaMs > mediaMs) break;
+    wallMs += pause.toMs - pause.fromMs;
+  }
+  return wallMs;
+}

@@ -6,6 +6,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "../contract/ids.ts";
+import { trackTimelineSchema } from "../contract/timeline.ts";
 import {
   recordingStateSchema,
   remuxActionSchema,
@@ -38,6 +39,7 @@ const resultSchema = z.object({
   reason: z.string().nullable(),
   media: mediaSchema.nullable(),
   segments: z.array(segmentSummarySchema),
+  timeline: trackTimelineSchema.nullable(),
   damage: z.array(
     z.object({
       segmentId: segmentIdSchema,

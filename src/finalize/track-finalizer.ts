@@ -160,6 +160,7 @@ function resultOf(
   return {
     ...judgeTrack(reports),
     media,
+    timeline: null,
     segments: reports.map(({ summary }) => summary),
     damage: reports
       .map(({ damage }) => damage)

@@ -10,10 +10,10 @@ import type { ChunkFileContents } from "./chunk-file-contents.ts";
 import { FRAME_HEADER_BYTES, decodeFrameHeader, sha256Of } from "./chunk-frame.ts";
 import { readAt } from "./whole-transfer.ts";
 
-/** A chunk as it was read; `payload` is undefined when it is damaged. */
+/** A chunk as it was read; `whole` is undefined when it is damaged. */
 interface ReadChunk {
   readonly sequence: number;
-  readonly payload: Buffer | undefined;
+  readonly whole: StoredChunk | undefined;
 }
 
 /** Reads a chunk file as it was when it was opened, beside whoever appends to it. */
@@ -86,7 +86,7 @@ export class ChunkFileReader implements SegmentReader {
 
   async #read(sequence: number): Promise<ReadChunk> {
     const place = this.#contents.frames.get(sequence);
-    if (place === undefined) return { sequence, payload: undefined };
+    if (place === undefined) return { sequence, whole: undefined };
     const frame = await readAt(
       this.#handle,
       place.offsetBytes,
@@ -94,19 +94,21 @@ export class ChunkFileReader implements SegmentReader {
     );
     const header = decodeFrameHeader(frame, this.#tag);
     const payload = frame.subarray(FRAME_HEADER_BYTES);
-    const whole =
+    const isWhole =
       header?.kind === "chunk" &&
       header.sequence === sequence &&
       header.byteLength === payload.length &&
       Buffer.compare(sha256Of(payload), header.sha256) === 0;
-    return { sequence, payload: whole ? payload : undefined };
+    if (!isWhole) return { sequence, whole: undefined };
+    const { byteLength, capturedAtMs, receivedAtMs } = header;
+    return { sequence, whole: { sequence, byteLength, capturedAtMs, receivedAtMs, payload } };
   }
 }
 
 function* deliver(
-  { sequence, payload }: ReadChunk,
+  { sequence, whole }: ReadChunk,
   onDamaged: (sequence: number) => void,
 ): Generator<StoredChunk> {
-  if (payload === undefined) onDamaged(sequence);
-  else yield { sequence, payload };
+  if (whole === undefined) onDamaged(sequence);
+  else yield whole;
 }

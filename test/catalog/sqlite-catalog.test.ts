@@ -13,6 +13,7 @@ const RESULT: TrackResult = {
   media: null,
   segments: [],
   damage: [],
+  timeline: null,
 };
 
 describe("SqliteCatalog", () => {

@@ -49,7 +49,14 @@ const media: MediaRecord = {
   publishedAtMs: 3_000,
 };
 
-const result = { verdict: "complete", reason: null, media, segments: [], damage: [] } as const;
+const result = {
+  verdict: "complete",
+  reason: null,
+  media,
+  segments: [],
+  damage: [],
+  timeline: null,
+} as const;
 
 const track = (over: Partial<TrackRecord> = {}): TrackRecord => ({
   ...key("ada", "camera"),

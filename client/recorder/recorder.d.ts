@@ -182,6 +182,8 @@ export interface RecorderEvents {
 export interface RecorderClock {
   /** Milliseconds since the epoch. */
   nowMs(): number;
+  /** Milliseconds of a clock that nobody sets: shows at once when `nowMs` was. */
+  monotonicMs?(): number;
   /** Calls `callback` once after `delayMs`; the returned function cancels that. */
   after(delayMs: number, callback: () => void): () => void;
 }

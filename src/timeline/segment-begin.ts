@@ -17,17 +17,23 @@ const FIRST_CAMERA_FRAME_MS = 16;
 /** The `start` event, from which some clients take the first stamp, can be as late as a busy page. */
 const START_EVENT_MS_MAX = 60_000;
 
-/** What an encoder holds when a chunk is handed over: 10 to 100 ms in Chromium, idle or busy. */
-const ENCODER_MS = 50;
+/**
+ * What the encoders held of the third soonest chunk when it was handed over: 1 to 25 ms in Chromium of
+ * pictures alone, 30 to 70 with sound and of sound alone, idle or busy.
+ */
+const ENCODER_MS = 40;
 
 /** As far the stated begin may be after what the chunks tell, by the clock's error alone. */
 const STATED_LATE_MS_MAX = 50;
 
-/** As far before: of three chunks one at least was encoded sooner, also on a busy computer. */
+/** As far before: also on a busy computer three chunks are encoded sooner. */
 const STATED_EARLY_MS_MAX = 400;
 
-/** Chunks that agree within this tell when the segment began. */
-const AGREEMENT_MS = 100;
+/**
+ * Chunks that agree within this tell when the segment began. Chromium stamps sound 50 ms late, and
+ * hands the last chunk over without delay: that one can be 100 ms ahead of the others.
+ */
+const AGREEMENT_MS = 150;
 
 /** So much of a segment's begin is looked at: its device's clock has not drifted much by then. */
 const BEGIN_SPAN_MS = 120_000;
@@ -76,13 +82,13 @@ export function beginByStamps(
     .filter(({ mediaEndMs }, i) => mediaEndMs <= BEGIN_SPAN_MS || i < 3)
     .map(({ beginMs }) => beginMs)
     .toSorted((a, b) => a - b);
-  const [earliest, , third] = begins;
-  if (earliest === undefined) return statedMs;
-  if (statedMs === undefined) return earliest - ENCODER_MS;
-  if (third === undefined || third - earliest > AGREEMENT_MS) return statedMs;
+  const [first, , third] = begins;
+  if (first === undefined) return statedMs;
+  if (statedMs === undefined) return (third ?? first) - ENCODER_MS;
+  if (third === undefined || third - first > AGREEMENT_MS) return statedMs;
   const isPossible =
-    statedMs <= earliest + STATED_LATE_MS_MAX && statedMs >= earliest - STATED_EARLY_MS_MAX;
-  return isPossible ? statedMs : earliest - ENCODER_MS;
+    statedMs <= third + STATED_LATE_MS_MAX && statedMs >= third - STATED_EARLY_MS_MAX;
+  return isPossible ? statedMs : third - ENCODER_MS;
 }
 
 /**

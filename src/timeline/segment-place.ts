@@ -24,7 +24,7 @@ export interface PlaceRequest {
  * With the `began` mark of our own recorder, or the capture time of chunk 0, its begin is as exact as
  * the client's estimate of the server's clock, plus at most 3 ms for a canvas or sound and half a
  * frame's time for a camera (see `statedBeginMs`). Other stamps can only overrule it together: three
- * chunks must agree that it cannot be, and then it is right within some 60 ms. Without any credible
+ * chunks must agree that it cannot be, and then it is right within some 40 ms. Without any credible
  * stamp it is when the chunks arrived.
  *
  * A pause is as exact as its marks: Chromium leaves the time from `pause()` to `resume()` out of its

@@ -84,12 +84,13 @@ export interface StateChange {
 
 /**
  * Why a segment was begun: by `startRecording`, since tracks were added to or removed from the
- * stream, since the browser's recorder failed or gave nothing any more, or to go on with half the
- * bit rate, since this browser's storage is nearly full.
+ * stream, by `replaceStream`, since the browser's recorder failed or gave nothing any more, or to go
+ * on with half the bit rate, since this browser's storage is nearly full.
  */
 export type SegmentReason =
   | "start"
   | "tracks-changed"
+  | "stream-replaced"
   | "recorder-error"
   | "stalled"
   | "storage-critical";
@@ -370,6 +371,18 @@ export class ClientRecorder {
 
   /** Goes on in the same segment; the pause is not in the media. No effect unless paused. */
   resumeRecording(): void;
+
+  /**
+   * Goes on with another stream, such as that of another camera, in a segment of its own (reason
+   * `stream-replaced`): at once, with a gap of about one frame, or after the pause. No effect unless
+   * recording or paused. Throws `RecorderError` (`not-supported`) when this browser cannot record it;
+   * then the recording goes on with the stream that it has.
+   *
+   * The tracks of the stream before are left as they are: stop them afterwards. A device that must
+   * be closed before another can be opened may end earlier, as long as another track of the stream,
+   * such as its microphone, lives: a recording whose tracks have all ended is over.
+   */
+  replaceStream(stream: MediaStream): void;
 
   /**
    * What is kept since it is not acknowledged, of failed runs too, in order of recording. After a

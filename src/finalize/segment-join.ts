@@ -198,6 +198,8 @@ function sumCounts(
     bytes: tracks.reduce((sum, { track }) => sum + track.bytes, 0),
     firstMs: Math.min(...tracks.map(({ track, offsetMs }) => (track.firstMs ?? 0) + offsetMs)),
     lastMs: Math.max(...tracks.map(({ track, offsetMs }) => (track.lastMs ?? 0) + offsetMs)),
+    endMs: Math.max(...tracks.map(({ track, offsetMs }) => (track.endMs ?? 0) + offsetMs)),
+    holes: [],
   };
 }
 

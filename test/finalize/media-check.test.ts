@@ -5,8 +5,24 @@ import { planRemux } from "../../src/finalize/remux-plan.ts";
 import type { StreamCodec, StreamCount } from "../../src/finalize/source-stream.ts";
 
 const COUNTS = {
-  video: { packets: 180, visiblePackets: 180, bytes: 9_000, firstMs: 0, lastMs: 5_967 },
-  audio: { packets: 100, visiblePackets: 100, bytes: 4_000, firstMs: 28, lastMs: 5_968 },
+  video: {
+    packets: 180,
+    visiblePackets: 180,
+    bytes: 9_000,
+    firstMs: 0,
+    lastMs: 5_967,
+    endMs: 6_000,
+    holes: [],
+  },
+  audio: {
+    packets: 100,
+    visiblePackets: 100,
+    bytes: 4_000,
+    firstMs: 28,
+    lastMs: 5_968,
+    endMs: 6_028,
+    holes: [],
+  },
 } satisfies Record<string, StreamCount>;
 const VIDEO: Mp4Track = {
   kind: "video",

@@ -52,3 +52,13 @@ export async function decode(
   if (exitCode !== 0) throw new Error(`${path} does not decode (${exitCode}):\n${log}`);
   return { bytes: new Uint8Array(output), log };
 }
+
+/** Decodes all streams of a file and gives what ffmpeg has to complain about, line by line. */
+export async function complaintsAbout(path: string): Promise<string[]> {
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const argv = [ffmpeg, "-nostdin", "-v", "error", "-i", path, "-map", "0", "-f", "null", "-"];
+  const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const stderr = await new Response(child.stderr).text();
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
+  return (await child.exited) === 0 ? lines : [...lines, `ffmpeg ended with ${child.exitCode}`];
+}

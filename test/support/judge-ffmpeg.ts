@@ -33,16 +33,18 @@ export interface DecoderOutput {
 }
 
 /**
- * Decodes a file to raw bytes with the given options behind its input; throws with ffmpeg's words
- * when it meets any error.
+ * Decodes a file to raw bytes with the given options behind and before its input; throws with
+ * ffmpeg's words when it meets any error.
  */
 export async function decode(
   ffmpeg: FfmpegBinary,
   path: string,
   outputOptions: readonly string[],
+  inputOptions: readonly string[] = [],
 ): Promise<DecoderOutput> {
   const strict = "-hide_banner -nostdin -nostats -loglevel info -xerror -err_detect explode";
-  const argv = [ffmpeg.path, ...strict.split(" "), "-i", path, ...outputOptions, "pipe:1"];
+  const input = [...inputOptions, "-i", path];
+  const argv = [ffmpeg.path, ...strict.split(" "), ...input, ...outputOptions, "pipe:1"];
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const [output, log, exitCode] = await Promise.all([
     new Response(child.stdout).arrayBuffer(),

@@ -1,4 +1,5 @@
 import type { SegmentReader } from "../recording/ports.ts";
+import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
 
 /**
  * Oldest capture time, counted from the chunk's arrival, that is believed: a browser can be offline
@@ -27,4 +28,10 @@ export async function inOrderOfBegin(readers: readonly SegmentReader[]): Promise
     readers.map(async (reader) => ({ reader, beginMs: await segmentBeginMs(reader) })),
   );
   return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ reader }) => reader);
+}
+
+/** Where a segment's media stand on the server's clock. */
+export async function segmentTimelineOf(reader: SegmentReader): Promise<SegmentTimeline> {
+  const { segmentId } = reader.description;
+  return { segmentId, beginMs: await segmentBeginMs(reader), rate: 1, pauses: [] };
 }

@@ -145,8 +145,8 @@ function resultOf(
     const untouched = { segmentId, damagedChunks: [], unusableBytes: 0 };
     const outcome = joined?.segments[usable.indexOf(reader)];
     if (outcome !== undefined) {
-      return "damage" in outcome
-        ? { summary, damage: outcome.damage, unusable: null }
+      return "media" in outcome
+        ? { summary, damage: outcome.media.damage, unusable: null }
         : { summary, damage: untouched, unusable: outcome.unusable };
     }
     const unusable = unusableReason(reader);

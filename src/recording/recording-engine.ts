@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { ChunkUploadResult, SegmentStatus } from "../contract/chunks.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
+import type { Mark } from "../contract/marks.ts";
 import { ActiveRecording } from "./active-recording.ts";
 import { boundedParallel } from "./bounded-parallel.ts";
 import {
@@ -41,6 +42,8 @@ export interface AppendRequest extends SegmentKey {
     readonly claimedSha256: string | undefined;
     /** On the server's clock; null when the client did not tell. */
     readonly capturedAtMs: number | null;
+    /** What happened while it was recorded; those of a chunk that is stored already are ignored. */
+    readonly marks: readonly Mark[];
   }[];
 }
 
@@ -283,13 +286,14 @@ export class RecordingEngine {
       const writer = this.#writerFor(active, request);
       const receivedAtMs = clock.nowMs();
       const chunks = request.chunks.map(
-        ({ payload, claimedSha256, capturedAtMs }, i): ArrivedChunk => ({
+        ({ payload, claimedSha256, capturedAtMs, marks }, i): ArrivedChunk => ({
           sequence: request.firstSequence + i,
           payload,
           sha256: new Bun.CryptoHasher("sha256").update(payload).digest(),
           claimedSha256,
           capturedAtMs,
           receivedAtMs,
+          marks,
         }),
       );
       this.#openFiles.use(writer);

@@ -162,7 +162,7 @@ export class FinalizerBed implements AsyncDisposable {
         ...key,
         mimeType: segment.mimeType ?? "",
         firstSequence,
-        chunks: [{ payload, claimedSha256: undefined, capturedAtMs: null }],
+        chunks: [{ payload, claimedSha256: undefined, capturedAtMs: null, marks: [] }],
       });
     }
     if (segment.ends ?? true) {

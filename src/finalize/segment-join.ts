@@ -1,13 +1,13 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { SegmentReader } from "../recording/ports.ts";
-import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
+import { type SegmentTimeline, wallMsOf } from "../timeline/segment-timeline.ts";
 import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
 import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type SampleTables, readSampleTables } from "./mp4-sample-tables.ts";
 import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
-import { segmentTimelineOf } from "./segment-begin.ts";
+import { segmentTimelineOf, witnessOf } from "./segment-begin.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
@@ -18,7 +18,12 @@ import {
 import type { SourceStreams } from "./source-stream.ts";
 import { checkTimeline } from "./timeline-check.ts";
 import { muxTimeline } from "./timeline-mux.ts";
-import { type PlacedPart, type StreamSpan, placeParts } from "./timeline-places.ts";
+import {
+  type PlacedPart,
+  type StreamSpan,
+  type UnplacedPart,
+  placeParts,
+} from "./timeline-places.ts";
 import type { Insertion } from "./timeline-track.ts";
 import { type TimelinePart, type TimelineTracks, timelineTracks } from "./timeline-tracks.ts";
 
@@ -83,6 +88,8 @@ export async function joinSegments(
 interface Made {
   readonly media: SegmentMedia;
   readonly timeline: SegmentTimeline;
+  /** When its first packet was recorded, on the server's clock. */
+  readonly beginMs: number;
 }
 
 /** The MP4 of each segment, or why there can be none, in the same order. */
@@ -132,7 +139,7 @@ function isDisturbed({ media, timeline }: Made): boolean {
   return timeline.pauses.length > 0 || (media.counts.audio?.holes.length ?? 0) > 0;
 }
 
-function unplaced({ media, timeline }: Made): Parameters<typeof placeParts>[0][number] {
+function unplaced({ media, timeline }: Made): UnplacedPart {
   const span = (kind: "video" | "audio"): StreamSpan | undefined => {
     const track = media.index.tracks.find((candidate) => candidate.kind === kind);
     if (track?.firstMs === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { SegmentReader } from "../../src/recording/ports.ts";
-import { inOrderOfBegin, segmentBeginMs } from "../../src/finalize/segment-begin.ts";
+import { inOrderOfBegin, segmentTimelineOf, witnessOf } from "../../src/finalize/segment-begin.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { chunkOf, someSegment } from "../suites/chunk-store.ts";
@@ -39,6 +39,10 @@ async function segment(
   if (reader === undefined) throw new Error("The segment is not there");
   readers.push(reader);
   return reader;
+}
+
+async function segmentBeginMs(reader: SegmentReader): Promise<number> {
+  return segmentTimelineOf(reader, await witnessOf(reader), []).beginMs;
 }
 
 test("a segment that waited in a browser begins when it was captured", async () => {

@@ -4,18 +4,19 @@ import { placeSegment } from "../timeline/segment-place.ts";
 import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
 import type { ChunkEnd } from "./chunk-ends.ts";
 
-/** What a segment's chunks tell of the times at which they were recorded. */
-export interface SegmentWitness {
+/** A segment, and what its chunks tell of the times at which they were recorded. */
+export interface WitnessedSegment {
+  readonly reader: SegmentReader;
   /** Of all stored chunks, in order of sequence. */
   readonly stamps: readonly ChunkStamp[];
   readonly marks: readonly Mark[];
 }
 
 /** Reads what a segment's chunks tell of their times, without reading a payload. */
-export async function witnessOf(reader: SegmentReader): Promise<SegmentWitness> {
+export async function witnessed(reader: SegmentReader): Promise<WitnessedSegment> {
   const stamps: ChunkStamp[] = [];
   for await (const stamp of reader.stamps()) stamps.push(stamp);
-  return { stamps, marks: await reader.marks() };
+  return { reader, stamps, marks: await reader.marks() };
 }
 
 /**
@@ -24,20 +25,22 @@ export async function witnessOf(reader: SegmentReader): Promise<SegmentWitness> 
  * @param chunkEnds how far the media reach at the end of each chunk; without them it is less exact
  */
 export function segmentTimelineOf(
-  { description: { segmentId, openedAtMs } }: SegmentReader,
-  { stamps, marks }: SegmentWitness,
-  chunkEnds: Iterable<ChunkEnd>,
+  { reader, stamps, marks }: WitnessedSegment,
+  chunkEnds: readonly ChunkEnd[],
 ): SegmentTimeline {
-  return placeSegment({ segmentId, openedAtMs, stamps, marks, chunkEnds: [...chunkEnds] });
+  const { segmentId, openedAtMs } = reader.description;
+  return placeSegment({ segmentId, openedAtMs, stamps, marks, chunkEnds });
 }
 
-/** The same readers in the order in which their recordings began, as far as is known without media. */
-export async function inOrderOfBegin(readers: readonly SegmentReader[]): Promise<SegmentReader[]> {
+/** The segments in the order in which their recordings began, as far as is known without their media. */
+export async function inOrderOfBegin(
+  readers: readonly SegmentReader[],
+): Promise<WitnessedSegment[]> {
   const begun = await Promise.all(
     readers.map(async (reader) => {
-      const { beginMs } = segmentTimelineOf(reader, await witnessOf(reader), []);
-      return { reader, beginMs };
+      const segment = await witnessed(reader);
+      return { segment, beginMs: segmentTimelineOf(segment, []).beginMs };
     }),
   );
-  return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ reader }) => reader);
+  return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ segment }) => segment);
 }

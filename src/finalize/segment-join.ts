@@ -7,7 +7,7 @@ import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type SampleTables, readSampleTables } from "./mp4-sample-tables.ts";
 import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
-import { segmentTimelineOf, witnessOf } from "./segment-begin.ts";
+import { type WitnessedSegment, segmentTimelineOf } from "./segment-begin.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
@@ -32,7 +32,7 @@ export type SegmentOutcome =
   | { readonly media: SegmentMedia; readonly timeline: SegmentTimeline }
   | { readonly unusable: string };
 
-/** The MP4 of a track, verified, with what became of each segment, in the order of the readers. */
+/** The MP4 of a track, verified, with what became of each segment, in their order. */
 export interface JoinedMedia {
   readonly path: string;
   readonly plan: Omit<RemuxPlan, "muxer">;
@@ -51,26 +51,31 @@ const REMUX_SHARE = 0.8;
  * nothing can be made does not keep the others from being delivered; when that is so of all, the
  * track fails with the first one's reason.
  *
- * @param readers in the order in which the segments began; at least one
+ * @param segments in the order in which they began; at least one
  * @throws what `remuxSegment` throws, file system errors
  */
 export async function joinSegments(
-  readers: readonly SegmentReader[],
+  segments: readonly WitnessedSegment[],
   context: RemuxContext,
 ): Promise<JoinedMedia> {
-  const outcomes = await remuxAll(readers, context);
-  const made: Made[] = [];
-  for (const [i, reader] of readers.entries()) {
-    const media = outcomes[i];
-    if (media === undefined || media instanceof FinalizeError) continue;
-    made.push({ media, timeline: await segmentTimelineOf(reader) });
-  }
+  const outcomes = await remuxAll(
+    segments.map(({ reader }) => reader),
+    context,
+  );
+  const found = outcomes.flatMap((media, i): Made[] => {
+    const segment = segments[i];
+    if (segment === undefined || media instanceof FinalizeError) return [];
+    const timeline = segmentTimelineOf(segment, media.chunkEnds);
+    return [{ media, timeline, beginMs: wallMsOf(timeline, startMsOf(media.counts)) }];
+  });
+  // With its media known, a segment can turn out to have begun at another time than its stamps say.
+  const made = found.toSorted((a, b) => a.beginMs - b.beginMs);
   if (made.length === 0) {
     const error = outcomes.find((outcome) => outcome instanceof FinalizeError);
     throw error ?? new RangeError("There is no segment to make an MP4 of.");
   }
   const places = placeParts(made.map(unplaced));
-  const segments = outcomes.map((outcome): SegmentOutcome => {
+  const results = outcomes.map((outcome): SegmentOutcome => {
     if (outcome instanceof FinalizeError) return { unusable: unusableWords(outcome) };
     const place = places.parts[made.findIndex(({ media }) => media === outcome)];
     if (place === undefined) throw new RangeError("A segment has no place");
@@ -79,9 +84,9 @@ export async function joinSegments(
   const [only, ...others] = made;
   if (only !== undefined && others.length === 0 && !isDisturbed(only)) {
     const { path, plan, index } = only.media;
-    return { path, plan, index, segments };
+    return { path, plan, index, segments: results };
   }
-  return { ...(await joinParts(made, places.parts, context)), segments };
+  return { ...(await joinParts(made, places.parts, context)), segments: results };
 }
 
 /** A segment with its own MP4. */

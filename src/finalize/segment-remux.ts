@@ -46,7 +46,8 @@ export interface SegmentMedia {
   readonly damage: SegmentDamage;
   /** Whether pictures can be missing that others need to be decoded. */
   readonly isIncomplete: boolean;
-  readonly chunkEnds: Iterable<ChunkEnd>;
+  /** How far its media reach at the end of each chunk; empty where that is not known. */
+  readonly chunkEnds: readonly ChunkEnd[];
 }
 
 /**
@@ -160,7 +161,7 @@ async function remuxMatroska(
       throw failure ?? new FfmpegFailedError("a file without an index", "");
     }
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
-    const { chunkEnds } = filter;
+    const chunkEnds = [...filter.chunkEnds];
     return verified({ path, plan, counts, index, damage, chunkEnds }, reader);
   }
 }

@@ -155,7 +155,7 @@ describe.each(BUILDS)("finalizeTrack with %s", (_, find) => {
       await bed.untilState(recordingId, "ready");
       const { result } = await bed.track(recordingId);
       expect(result?.verdict).toBe("degraded");
-      expect(result?.reason).toContain("lacks chunks 2.");
+      expect(result?.reason).toContain("lacks chunks 2 (0:02.0 to 0:03.0).");
       // 180 frames in 6 chunks; the gap cuts one frame in two at each of its ends.
       expect(result?.media?.videoPackets).toBeGreaterThan(140);
       expect(result?.media?.audioPackets).toBeGreaterThan(78);

@@ -24,11 +24,15 @@ export function statusOf(code: ProblemCode): number {
     case "segment-not-found":
     case "track-not-found":
     case "media-not-ready":
+    case "export-not-found":
+    case "export-file-not-found":
       return 404;
     case "body-timeout":
       return 408;
     case "recording-in-progress":
     case "nothing-to-retry":
+    case "nothing-to-export":
+    case "export-conflict":
     case "chunk-conflict":
       return 409;
     case "recording-closed":
@@ -83,6 +87,14 @@ function titleOf(code: ProblemCode): string {
       return "The recording is in progress";
     case "nothing-to-retry":
       return "No track has failed";
+    case "nothing-to-export":
+      return "The recording has nothing to export";
+    case "export-not-found":
+      return "There is no such export";
+    case "export-file-not-found":
+      return "The export has no such file";
+    case "export-conflict":
+      return "The state of the export does not allow that";
     case "chunk-conflict":
       return "The chunk contradicts what is stored";
     case "chunk-malformed":

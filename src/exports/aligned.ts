@@ -1,0 +1,54 @@
+import { join } from "node:path";
+import type { AlignedRequest } from "../contract/exports.ts";
+import { copyAligned } from "./aligned-copy.ts";
+import { makeCompatible } from "./compatible.ts";
+import { checkExportedMp4 } from "./export-check.ts";
+import { ExportFileNames } from "./export-file-names.ts";
+import type { ExportContext, ExportTrack, MadeFile, MakeExport } from "./export-maker.ts";
+import { placedMs, stretchesOf } from "./track-place.ts";
+
+/** Of pictures that are encoded anew, black ones among them; editors want a constant rate. */
+const PADDED_FRAME_RATE = 30;
+
+/** Makes each track begin at the recording's zero and have its length. */
+export const makeAligned: MakeExport<AlignedRequest> = async ({ padding }, context) => {
+  if (padding === "media") return makeCompatible({ frameRate: PADDED_FRAME_RATE }, context);
+  const names = new ExportFileNames();
+  const made: MadeFile[] = [];
+  for (const [i, track] of context.tracks.entries()) {
+    const name = names.add([track.participantId, track.trackId], "mp4");
+    const onShare = (share: number): void =>
+      context.onProgress((i + share) / context.tracks.length);
+    made.push(await makeCopy(track, name, onShare, context));
+  }
+  return made;
+};
+
+async function makeCopy(
+  track: ExportTrack,
+  name: string,
+  onShare: (share: number) => void,
+  { durationMs, workDirectory, signal }: ExportContext,
+): Promise<MadeFile> {
+  const { participantId, trackId, media } = track;
+  const stretches = stretchesOf(track);
+  const path = join(workDirectory, name);
+  const placed = { path: track.path, placeMs: (mediaMs: number) => placedMs(stretches, mediaMs) };
+  const counts = await copyAligned({
+    pictures: media.videoCodec === null ? null : placed,
+    sound: media.audioCodec === null ? null : placed,
+    outputPath: path,
+    durationMs,
+    onMediaMs: (mediaMs) => onShare(Math.min(1, mediaMs / durationMs)),
+    signal,
+  });
+  await checkExportedMp4({
+    name,
+    path,
+    durationMs,
+    videoPackets: media.videoCodec === null ? null : counts.videoPackets,
+    audioPackets: media.audioCodec === null ? null : counts.audioPackets,
+    padded: "none",
+  });
+  return { path, name, mediaType: "video/mp4", participantId, trackId, durationMs };
+}

@@ -1,4 +1,4 @@
-import type { ParticipantId, TrackId } from "../../../src/contract/ids.ts";
+import { participantIdSchema, trackIdSchema } from "../../../src/contract/ids.ts";
 import type { Gap, TimelineSegment } from "../../../src/contract/timeline.ts";
 import type { ExportTrack } from "../../../src/exports/export-maker.ts";
 
@@ -21,8 +21,8 @@ export function exportTrack(sketch: TrackSketch): ExportTrack {
   const hasPictures = sketch.pictures ?? true;
   const hasSound = sketch.sound ?? true;
   return {
-    participantId: participant as ParticipantId,
-    trackId: track as TrackId,
+    participantId: participantIdSchema.parse(participant),
+    trackId: trackIdSchema.parse(track),
     path: sketch.path ?? `/media/${participant}-${track}.mp4`,
     media: {
       bytes: 1,

@@ -12,6 +12,7 @@ const filesSchema = z.array(
     participantId: participantIdSchema.nullable(),
     trackId: trackIdSchema.nullable(),
     durationMs: z.number(),
+    notes: z.array(z.string()),
   }),
 );
 

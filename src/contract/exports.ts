@@ -45,10 +45,29 @@ const audioRequestSchema = z.strictObject({
 });
 export type AudioRequest = z.infer<typeof audioRequestSchema>;
 
-const requestSchemas = [alignedRequestSchema, compatibleRequestSchema, audioRequestSchema] as const;
+/** What can be asked of a composite; it is 16:9. */
+export const compositeOptionsSchema = z.strictObject({
+  /** In pixels. */
+  height: z.literal([360, 540, 720, 1_080]).default(720),
+  frameRate: z.literal([15, 24, 25, 30, 50, 60]).default(FRAME_RATE_DEFAULT),
+});
+export type CompositeOptions = z.infer<typeof compositeOptionsSchema>;
+
+/**
+ * One picture of the whole call: participants in a grid as they come and go, a shared screen large
+ * beside them, their names, and the sound of all.
+ */
+const compositeRequestSchema = compositeOptionsSchema.extend({ kind: z.literal("composite") });
+
+const requestSchemas = [
+  alignedRequestSchema,
+  compatibleRequestSchema,
+  audioRequestSchema,
+  compositeRequestSchema,
+] as const;
 
 /** Every kind of export. */
-export const EXPORT_KINDS = ["aligned", "compatible", "audio"] as const;
+const EXPORT_KINDS = ["aligned", "compatible", "audio", "composite"] as const;
 
 const exportKindSchema = z.enum(EXPORT_KINDS);
 
@@ -75,6 +94,8 @@ const exportFileSchema = z.object({
   participantId: participantIdSchema.nullable(),
   trackId: trackIdSchema.nullable(),
   durationMs: z.number(),
+  /** What of it is not as it was asked for, in sentences; mostly none. */
+  notes: z.array(z.string()),
 });
 
 const isoTime = z.iso.datetime();

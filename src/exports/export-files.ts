@@ -28,11 +28,11 @@ export async function publishExport(
   const ready = join(layout.exportWorkDirectory(recordingId, exportId), "ready");
   await mkdir(ready);
   const published: PublishedFile[] = [];
-  for (const { path, name, mediaType, participantId, trackId, durationMs } of made) {
+  for (const { path, notes = [], ...file } of made) {
     await syncFile(path);
     const { size } = await stat(path);
-    await rename(path, join(ready, name));
-    published.push({ name, bytes: size, mediaType, participantId, trackId, durationMs });
+    await rename(path, join(ready, file.name));
+    published.push({ ...file, bytes: size, notes });
   }
   await syncDirectory(ready);
   const directory = layout.exportDirectory(recordingId, exportId);

@@ -9,6 +9,7 @@ export interface PublishedFile {
   readonly participantId: ParticipantId | null;
   readonly trackId: TrackId | null;
   readonly durationMs: number;
+  readonly notes: readonly string[];
 }
 
 /** An MP4 that went into an export. */

@@ -1,6 +1,7 @@
 import type { ExportRequest } from "../contract/exports.ts";
 import { makeAligned } from "./aligned.ts";
 import { makeAudio } from "./audio.ts";
+import { makeComposite } from "./composite/composite.ts";
 import { makeCompatible } from "./compatible.ts";
 import type { ExportContext, MadeFile } from "./export-maker.ts";
 
@@ -16,5 +17,7 @@ export function makeExport(
       return makeCompatible(request, context);
     case "audio":
       return makeAudio(request, context);
+    case "composite":
+      return makeComposite(request, context);
   }
 }

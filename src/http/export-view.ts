@@ -22,6 +22,7 @@ export function exportView(record: ExportRecord, newest: readonly ExportSource[]
     endedAt: record.endedAtMs === null ? null : new Date(record.endedAtMs).toISOString(),
     files: record.files.map((file) => ({
       ...file,
+      notes: [...file.notes],
       url: `${path}/${encodeURIComponent(file.name)}`,
     })),
     isOutdated: state === "done" && !newest.every((source) => isAmong(source, record.sources)),

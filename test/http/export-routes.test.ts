@@ -51,8 +51,12 @@ describe("asking for an export", () => {
   });
 
   test.each([
-    ["an unknown kind", { kind: "vhs" }, "kind must be one of aligned, compatible, audio"],
-    ["no kind", {}, "kind must be one of aligned, compatible, audio"],
+    [
+      "an unknown kind",
+      { kind: "vhs" },
+      "kind must be one of aligned, compatible, audio, composite",
+    ],
+    ["no kind", {}, "kind must be one of aligned, compatible, audio, composite"],
     ["an unknown option", { kind: "audio", quality: 7 }, "quality"],
     ["a rate beyond all", { kind: "compatible", frameRate: 1e9 }, "frameRate"],
     ["a kind of padding that there is not", { kind: "aligned", padding: "x" }, "padding"],

@@ -19,7 +19,7 @@ import {
 import { MediaUnreadableError } from "../finalize/finalize-errors.ts";
 import { systemErrorCode } from "../storage/storage-fault.ts";
 import { writeFully } from "../storage/whole-transfer.ts";
-import { silentPacket } from "./silent-packet.ts";
+import { type SilentPacket, silentPackets } from "./silent-packet.ts";
 
 /** A track's MP4 that is to stand on the recording's timeline. */
 export interface AlignedCopy {
@@ -135,13 +135,14 @@ async function audioLane(
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadable("sound");
   const source = new EncodedAudioPacketSource(track.codec satisfies AudioCodec);
-  const silence = silentPacket(track.codec, track.numberOfChannels, track.sampleRate);
-  const silentPacketsMax = silence === undefined ? 0 : Math.ceil(durationMs / silence.durationMs);
+  const [longest] = silentPackets(track.codec, track.numberOfChannels, track.sampleRate);
+  const silentPacketsMax =
+    longest === undefined ? 0 : durationMs / longest.durationMs + SHORT_PACKETS_MAX;
   output.addAudioTrack(source, {
-    maximumPacketCount: (await packetsOf(track)) + silentPacketsMax,
+    maximumPacketCount: (await packetsOf(track)) + Math.ceil(silentPacketsMax),
   });
   return {
-    packets: placedSound(track, placeMs, durationMs, silence),
+    packets: placedSound(track, placeMs, durationMs),
     add: (packet) => source.add(packet, { decoderConfig }),
     written: 0,
   };
@@ -156,48 +157,93 @@ async function packetsOf(track: InputVideoTrack | InputAudioTrack): Promise<numb
   return packetCount;
 }
 
-/** Pictures before the first keyframe decode to nothing. The last one stays until `durationMs`. */
+/** Packets that are shorter than the longest: some before the sound and some after it. */
+const SHORT_PACKETS_MAX = 16;
+
+/** Of a packet: what a sum of times may be off. */
+const ROUNDING = 1e-6;
+
+/** Between pictures that come before the recording's zero: a few ticks of MP4's clock. */
+const SQUEEZED_SECONDS = 0.000_1;
+
+/**
+ * Pictures from the first keyframe on. Those before the recording's zero, which later ones need, pass
+ * in no time at zero; the last one stays until `durationMs`.
+ */
 async function* placedPictures(
   track: InputVideoTrack,
   placeMs: Placed["placeMs"],
   durationMs: number,
 ): AsyncGenerator<EncodedPacket, void, undefined> {
   let held: EncodedPacket | undefined;
+  let squeezed = 0;
   for await (const packet of new EncodedPacketSink(track).packets()) {
     if (held === undefined && packet.type !== "key") continue;
     if (held !== undefined) yield held;
-    held = packet.clone({ timestamp: placeMs(packet.timestamp * 1_000) / 1_000 });
+    const seconds = placeMs(packet.timestamp * 1_000) / 1_000;
+    // Edit lists could cut them off as well, but players differ in where the rest begins then.
+    const earliest = squeezed * SQUEEZED_SECONDS;
+    if (seconds < earliest) squeezed += 1;
+    held = packet.clone({ timestamp: Math.max(seconds, earliest) });
   }
   if (held === undefined) throw unreadable("picture");
   const restSeconds = durationMs / 1_000 - held.timestamp;
   yield held.clone({ duration: Math.max(held.duration, restSeconds) });
 }
 
+/**
+ * Sound with silence before and after it. What is left of the time before it, less than the shortest
+ * packet, and all of it where no silence of the codec is known, is made up by an edit list.
+ */
 async function* placedSound(
   track: InputAudioTrack,
   placeMs: Placed["placeMs"],
   durationMs: number,
-  silence: ReturnType<typeof silentPacket>,
 ): AsyncGenerator<EncodedPacket, void, undefined> {
-  let endMs = 0;
-  let sequence = 0;
+  const silence = silentPackets(track.codec, track.numberOfChannels, track.sampleRate);
+  let endMs: number | undefined;
   for await (const packet of new EncodedPacketSink(track).packets()) {
     const atMs = placeMs(packet.timestamp * 1_000);
+    if (atMs < 0) continue;
+    if (endMs === undefined) yield* silenceBetween(restOf(atMs, silence), atMs, silence);
     endMs = atMs + packet.duration * 1_000;
-    sequence += 1;
     yield packet.clone({ timestamp: atMs / 1_000 });
   }
-  if (silence === undefined) return;
-  for (; endMs + silence.durationMs <= durationMs; endMs += silence.durationMs) {
-    sequence += 1;
-    yield new EncodedPacket(
-      silence.data,
-      "key",
-      endMs / 1_000,
-      silence.durationMs / 1_000,
-      sequence,
-    );
+  if (endMs === undefined) throw unreadable("sound");
+  yield* silenceBetween(endMs, durationMs, silence);
+}
+
+/** What packets of silence leave of a time. */
+function restOf(ms: number, silence: readonly SilentPacket[]): number {
+  return silence.reduce((rest, packet) => rest - packet.durationMs * countIn(rest, packet), ms);
+}
+
+/** As many packets as fit, the the shortest ones first. */
+function* silenceBetween(
+  fromMs: number,
+  toMs: number,
+  silence: readonly SilentPacket[],
+): Generator<EncodedPacket, void, undefined> {
+  let restMs = toMs - fromMs;
+  const counts = silence.map((packet) => {
+    const count = countIn(restMs, packet);
+    restMs -= count * packet.durationMs;
+    return count;
+  });
+  let beginMs = fromMs;
+  for (const [i, packet] of [...silence.entries()].toReversed()) {
+    const count = counts[i] ?? 0;
+    // Counted, not added up: the sum of many steps would not end where it should.
+    for (let k = 0; k < count; k += 1) {
+      const atMs = beginMs + k * packet.durationMs;
+      yield new EncodedPacket(packet.data, "key", atMs / 1_000, packet.durationMs / 1_000);
+    }
+    beginMs += count * packet.durationMs;
   }
+}
+
+function countIn(ms: number, { durationMs }: SilentPacket): number {
+  return Math.max(0, Math.floor(ms / durationMs + ROUNDING));
 }
 
 /** Writes packets in order of time, as a muxer must interleave them. */

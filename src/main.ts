@@ -4,7 +4,10 @@ import pino, { type Logger } from "pino";
 import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
+import { exportIdSchema } from "./contract/exports.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
+import { Exporter } from "./exports/exporter.ts";
+import { makeExport } from "./exports/make-export.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
 import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
@@ -100,6 +103,24 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(() => finalizer.stop());
 
   const live = new LiveView({ engine, store, catalog, clock, log });
+  const exporter = new Exporter({
+    catalog,
+    queue: catalog.exports,
+    layout,
+    ffmpeg,
+    clock,
+    limits: finalizeLimits(config),
+    parallelMax: config.EXPORT_PARALLEL_MAX,
+    mayBegin: () => finalizer.hasRoom(),
+    make: makeExport,
+    newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
+    log,
+  });
+  finalizer.whenRoom(() => exporter.wake());
+  engine.listen(exporter);
+  await exporter.start();
+  stops.push(() => exporter.stop());
+
   const intake = new Intake();
   const app = await createApp({
     engine,
@@ -108,6 +129,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     catalog,
     live,
     retrier: finalizer,
+    exports: exporter,
     paths: layout,
     ffmpeg,
     readiness: {

@@ -40,6 +40,7 @@ export class Finalizer implements RecordingListener {
   readonly #stopping = new AbortController();
   /** Segments of finished recordings that were found to hold more than their MP4s do. */
   readonly #foundSegments = new Map<RecordingId, readonly SegmentView[]>();
+  #onRoom: () => void = () => {};
   #lookingBack: Promise<void> = Promise.resolve();
 
   constructor(parts: FinalizerParts) {
@@ -53,8 +54,21 @@ export class Finalizer implements RecordingListener {
     };
     this.#runner = new JobRunner(this.#parts, {
       trackFinalized: (key) => this.#rewriteManifest(key),
-      jobEnded: ({ recordingId }) => this.#consider(recordingId),
+      jobEnded: ({ recordingId }) => {
+        this.#consider(recordingId);
+        this.#onRoom();
+      },
     });
+  }
+
+  /** Whether fewer finalizations run than may: then none waits for its turn. */
+  hasRoom(): boolean {
+    return this.#runner.hasRoom();
+  }
+
+  /** Has `callback` called each time that a finalization ends; replaces the one before. */
+  whenRoom(callback: () => void): void {
+    this.#onRoom = callback;
   }
 
   /** Takes up what an earlier process left. Call it after the engine's start. */

@@ -13,9 +13,10 @@ import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { Intake } from "./http/intake.ts";
 import { internalProblemResponse } from "./http/problems.ts";
-import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
+import { type FfmpegBinary, resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
 import { ArrivalNumbering } from "./recording/arrival-numbering.ts";
 import { AppError } from "./recording/errors.ts";
+import type { Clock } from "./recording/ports.ts";
 import { RecordingEngine } from "./recording/recording-engine.ts";
 import { separateSync } from "./storage/data-sync.ts";
 import { DirectoryLock } from "./storage/directory-lock.ts";
@@ -103,22 +104,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(() => finalizer.stop());
 
   const live = new LiveView({ engine, store, catalog, clock, log });
-  const exporter = new Exporter({
-    catalog,
-    queue: catalog.exports,
-    layout,
-    ffmpeg,
-    clock,
-    limits: finalizeLimits(config),
-    parallelMax: config.EXPORT_PARALLEL_MAX,
-    mayBegin: () => finalizer.hasRoom(),
-    make: makeExport,
-    newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
-    log,
-  });
-  finalizer.whenRoom(() => exporter.wake());
+  const exporter = await startExporter(config, { catalog, layout, ffmpeg, clock, log }, finalizer);
   engine.listen(exporter);
-  await exporter.start();
   stops.push(() => exporter.stop());
 
   const intake = new Intake();
@@ -149,6 +136,32 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   listen(app, intake, config, log, stops);
   // Streams that follow a call would keep the server from its end.
   stops.push(async () => live.stop());
+}
+
+/** Exports are made beside the finalizations, which go first. */
+async function startExporter(
+  config: Config,
+  parts: {
+    readonly catalog: SqliteCatalog;
+    readonly layout: RecordingsLayout;
+    readonly ffmpeg: FfmpegBinary;
+    readonly clock: Clock;
+    readonly log: Logger;
+  },
+  finalizer: Finalizer,
+): Promise<Exporter> {
+  const exporter = new Exporter({
+    ...parts,
+    queue: parts.catalog.exports,
+    limits: finalizeLimits(config),
+    parallelMax: config.EXPORT_PARALLEL_MAX,
+    mayBegin: () => finalizer.hasRoom(),
+    make: makeExport,
+    newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
+  });
+  finalizer.whenRoom(() => exporter.wake());
+  await exporter.start();
+  return exporter;
 }
 
 /** Makes the directory of the recordings when it is not there, and keeps other servers away from it. */

@@ -65,6 +65,7 @@ export async function writeLongRecording(
       sha256: new Bun.CryptoHasher("sha256").update(payload).digest(),
       capturedAtMs: beganAtMs + beginMs,
       receivedAtMs: beganAtMs + beginMs + 1_100,
+      marks: [],
     });
     chunkCount = sequence + 1;
     if (waiting.length === CHUNKS_PER_APPEND) {

@@ -180,6 +180,56 @@ describe("ClientRecorder in Chromium tells the server", () => {
     expectClose(marks[3]?.atMs ?? 0, times.pictureOffMs + 250, 300);
   });
 
+  test("that a camera is gone while its microphone goes on", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId);
+      await recorderPage.untilMore(3);
+      for (const track of recorderPage.stream.getVideoTracks()) track.stop();
+      await recorderPage.untilMore(4);
+      for (const track of recorderPage.stream.getTracks()) track.stop();
+      await recorder.stopRecording();
+    }, RECORDING_ID);
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expect(marks).toMatchObject([
+      { type: "began" },
+      { type: "muted", stream: "video" },
+      { type: "ended" },
+    ]);
+  });
+
+  test("whether a source gives pictures all the time", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    // A screen is shared only after a click.
+    await page.mouse.click(1, 1);
+    await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const { mediaDevices } = navigator;
+      const screen = await mediaDevices.getDisplayMedia({ video: true });
+      const camera = await mediaDevices.getUserMedia({ video: true, audio: true });
+      const microphone = new MediaStream(camera.getAudioTracks());
+      for (const [trackId, stream] of Object.entries({ screen, camera, microphone })) {
+        const recorder = recorderPage.make({ trackId, timesliceMs: 200 });
+        await recorder.startRecording(stream, recordingId);
+        await recorderPage.untilMore(1);
+        await recorder.stopRecording();
+      }
+    }, RECORDING_ID);
+    const pictures = [...server.segments.values()].map(({ trackId, marks }) => {
+      const began = [...marks.values()].flat().find((mark) => mark.type === "began");
+      return [trackId, began?.pictures];
+    });
+    expect(pictures).toEqual([
+      ["screen", "on-change"],
+      ["camera", "continuous"],
+      ["microphone", null],
+    ]);
+  });
+
   test("from when to when its main thread stood still", async () => {
     await using opened = await openPage();
     const { page, server } = opened;

@@ -125,6 +125,31 @@ describe("ClientRecorder in Chromium, when its stream changes", () => {
     ]);
   });
 
+  test("waits in a pause for the stream of another device when the one before had to be closed", async () => {
+    await using opened = await browser.openPage();
+    const states = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId);
+      await recorderPage.untilMore(2);
+      recorder.pauseRecording();
+      const ended = new Promise((resolve) => {
+        recorderPage.mediaRecorder().addEventListener("stop", resolve);
+      });
+      for (const track of recorderPage.stream.getTracks()) track.stop();
+      await ended;
+      const seen = [recorder.state];
+      recorder.replaceStream(recorderPage.openStream({ picture: true, sound: true }));
+      seen.push(recorder.state);
+      recorder.resumeRecording();
+      await recorderPage.untilMore(3);
+      seen.push(recorder.state);
+      await recorder.stopRecording();
+      return seen;
+    }, RECORDING_ID);
+    expect(states).toEqual(["paused", "paused", "recording"]);
+    expect(await expectAllDelivered(opened)).toHaveLength(2);
+  });
+
   test("can be stopped while it is paused with a stream that is still to be recorded", async () => {
     await using opened = await browser.openPage();
     const state = await opened.page.evaluate(async (recordingId) => {

@@ -85,7 +85,7 @@ export class SegmentGaps {
 
   constructor(segment: LedgerSegment) {
     this.#segment = segment;
-    this.#marks = new SegmentMarks(segment.marks);
+    this.#marks = new SegmentMarks(segment.marks, segment.timeline);
     const chunkTimes = new ChunkTimes(segment);
     const spansOf = (ranges: readonly SequenceRange[]): Span[] =>
       ranges.map((range) => chunkTimes.spanOf(range));
@@ -116,7 +116,14 @@ export class SegmentGaps {
 
   /** When its recorder was paused. */
   pauses(): CausedSpan[] {
-    return caused("paused", this.#segment.timeline.pauses);
+    const { timeline } = this.#segment;
+    return caused(
+      "paused",
+      timeline.pauses.map(({ mediaMs }) => ({
+        fromMs: wallEndMsOf(timeline, mediaMs),
+        toMs: wallMsOf(timeline, mediaMs),
+      })),
+    );
   }
 
   /**

@@ -130,10 +130,9 @@ function makeSegment({ streams, chunks, pauses }: ModelSegment, beginMs: number)
         ...stamp,
         capturedAtMs: STARTED_AT_MS + wall(stamp.sequence * CHUNK_MS),
       })),
-      chunkEnds: plain.chunkEnds.map(({ sequence }) => ({
-        sequence,
-        mediaEndMs: reachedMs(sequence),
-      })),
+      chunkEnds: isUsable
+        ? plain.chunkEnds.map(({ sequence }) => ({ sequence, mediaEndMs: reachedMs(sequence) }))
+        : [],
     },
     isUsable,
     present: { video: presentOf(media.video), audio: presentOf(media.audio) },

@@ -25,6 +25,19 @@ export interface CountedTrack {
   head: Uint8Array;
 }
 
+/** A block of one packet that went through the filter. */
+export interface PassedBlock {
+  readonly track: MatroskaTrack;
+  /** As its Cluster and itself tell; the codec's delay is still in it. */
+  readonly atMs: number;
+  /** As the packet itself or its container tells; undefined when neither does. */
+  readonly durationMs: number | undefined;
+  /** Whether a decoder can begin here. */
+  readonly isKey: boolean;
+  /** A view of the bytes that were pushed. */
+  readonly data: Uint8Array;
+}
+
 /** Enough for what a key frame of VP8 says of itself (RFC 6386, 9.1). */
 export const PACKET_HEAD_BYTES = 10;
 
@@ -41,6 +54,7 @@ const ID = {
   blockGroup: 0xa0,
   block: 0xa1,
   blockDuration: 0x9b,
+  referenceBlock: 0xfb,
 } as const;
 
 const CLUSTER_MAGIC = Buffer.from([0x1f, 0x43, 0xb6, 0x75]);
@@ -54,6 +68,7 @@ const UNSIZED_CLUSTER = Uint8Array.of(0x1f, 0x43, 0xb6, 0x75, 1, 255, 255, 255, 
  */
 const ELEMENT_BYTES_MAX = 64 * 1024 * 1024;
 
+const KEY_FLAG = 0x80;
 const LACING_MASK = 0x06;
 const INVISIBLE_FLAG = 0x08;
 
@@ -79,6 +94,12 @@ export class MatroskaFilter {
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
+  readonly #onBlock: ((block: PassedBlock) => void) | undefined;
+
+  /** @param onBlock told of each block of one packet, in their order; of laced ones it is not */
+  constructor(onBlock?: (block: PassedBlock) => void) {
+    this.#onBlock = onBlock;
+  }
 
   /** Tracks in the order of the header; empty until it has come. */
   get tracks(): readonly CountedTrack[] {
@@ -271,20 +292,22 @@ export class MatroskaFilter {
   #takeGroup(data: Uint8Array): boolean {
     let block: Uint8Array | undefined;
     let durationMs: number | undefined;
+    let isKey = true;
     for (const child of ebmlChildren(data)) {
+      if (child.id === ID.referenceBlock) isKey = false;
       if (child.id === ID.block) block = child.data;
       if (child.id === ID.blockDuration) {
         durationMs = readUnsigned(child.data, 0, child.data.length) * this.#tickMs;
       }
     }
-    return block !== undefined && this.#takeBlock(block, 0, block.length, durationMs);
+    return block !== undefined && this.#takeBlock(block, 0, block.length, { durationMs, isKey });
   }
 
   /**
    * @param to exclusive
-   * @param groupMs how long the block's group says that it is
+   * @param group what the block's group tells of it
    */
-  #takeBlock(bytes: Uint8Array, from: number, to: number, groupMs?: number): boolean {
+  #takeBlock(bytes: Uint8Array, from: number, to: number, group?: BlockGroup): boolean {
     const first = bytes[from] ?? 0;
     const number = first >= 0x80 ? { value: first & 0x7f, length: 1 } : readVint(bytes, from);
     const at = from + (number?.length ?? 0);
@@ -302,16 +325,28 @@ export class MatroskaFilter {
     }
     const packets = isLaced ? (bytes[dataAt] ?? 0) + 1 : 1;
     const opusMs = counted.isOpus && !isLaced ? opusPacketMs(bytes, dataAt, to) : undefined;
+    const atMs = (this.#clusterTicks + relativeTicks) * this.#tickMs;
+    const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
     counted.packets.add({
-      atMs: (this.#clusterTicks + relativeTicks) * this.#tickMs - counted.track.codecDelayMs,
-      durationMs: opusMs ?? groupMs ?? framesMs(counted.track, packets),
+      atMs: atMs - counted.track.codecDelayMs,
+      durationMs,
       packets,
       // Of laced and encoded blocks the frames' own size is not worked out.
       bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
       isVisible: (flags & INVISIBLE_FLAG) === 0,
     });
+    if (this.#onBlock !== undefined && !isLaced) {
+      const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
+      const data = bytes.subarray(dataAt, to);
+      this.#onBlock({ track: counted.track, atMs, durationMs, isKey, data });
+    }
     return true;
   }
+}
+
+interface BlockGroup {
+  readonly durationMs: number | undefined;
+  readonly isKey: boolean;
 }
 
 function framesMs({ frameMs }: MatroskaTrack, frames: number): number | undefined {

@@ -1,18 +1,41 @@
-import { EBML_HEADER_BYTES_MAX, ebmlChildren, readEbmlHeader, readVint } from "./ebml.ts";
+import { ChunkEnds } from "./chunk-ends.ts";
+import {
+  EBML_HEADER_BYTES_MAX,
+  ebmlChildren,
+  readEbmlHeader,
+  readUnsigned,
+  readVint,
+} from "./ebml.ts";
 import {
   DEFAULT_TIMESTAMP_SCALE_NS,
   type MatroskaTrack,
   parseTimestampScaleNs,
   parseTracks,
 } from "./matroska-tracks.ts";
+import { opusPacketMs } from "./opus-packet.ts";
 import { PacketCounter } from "./packet-counter.ts";
 
 /** A track with the packets that went through the filter. */
 export interface CountedTrack {
   readonly track: MatroskaTrack;
+  /** Opus tells in each packet how long it is. */
+  readonly isOpus: boolean;
   readonly packets: PacketCounter;
   /** The first `PACKET_HEAD_BYTES` of its first packet; empty until that has come. */
   head: Uint8Array;
+}
+
+/** A block of one packet that went through the filter. */
+export interface PassedBlock {
+  readonly track: MatroskaTrack;
+  /** As its Cluster and itself tell; the codec's delay is still in it. */
+  readonly atMs: number;
+  /** As the packet itself or its container tells; undefined when neither does. */
+  readonly durationMs: number | undefined;
+  /** Whether a decoder can begin here. */
+  readonly isKey: boolean;
+  /** A view of the bytes that were pushed. */
+  readonly data: Uint8Array;
 }
 
 /** Enough for what a key frame of VP8 says of itself (RFC 6386, 9.1). */
@@ -30,6 +53,8 @@ const ID = {
   simpleBlock: 0xa3,
   blockGroup: 0xa0,
   block: 0xa1,
+  blockDuration: 0x9b,
+  referenceBlock: 0xfb,
 } as const;
 
 const CLUSTER_MAGIC = Buffer.from([0x1f, 0x43, 0xb6, 0x75]);
@@ -43,6 +68,7 @@ const UNSIZED_CLUSTER = Uint8Array.of(0x1f, 0x43, 0xb6, 0x75, 1, 255, 255, 255, 
  */
 const ELEMENT_BYTES_MAX = 64 * 1024 * 1024;
 
+const KEY_FLAG = 0x80;
 const LACING_MASK = 0x06;
 const INVISIBLE_FLAG = 0x08;
 
@@ -57,6 +83,7 @@ const INVISIBLE_FLAG = 0x08;
 export class MatroskaFilter {
   /** Bytes that were left out as unusable. */
   droppedBytes = 0;
+  readonly chunkEnds = new ChunkEnds();
   readonly #tracks = new Map<number, CountedTrack>();
   /** The beginning of an element whose end has not come, in the pieces that it came in. */
   #rest: Uint8Array[] = [];
@@ -67,6 +94,12 @@ export class MatroskaFilter {
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
+  readonly #onBlock: ((block: PassedBlock) => void) | undefined;
+
+  /** @param onBlock told of each block of one packet, in their order; of laced ones it is not */
+  constructor(onBlock?: (block: PassedBlock) => void) {
+    this.#onBlock = onBlock;
+  }
 
   /** Tracks in the order of the header; empty until it has come. */
   get tracks(): readonly CountedTrack[] {
@@ -151,6 +184,16 @@ export class MatroskaFilter {
     return out;
   }
 
+  /** All bytes of a chunk have been pushed. Before the first packet there is nothing to be told of it. */
+  endChunk(sequence: number): void {
+    let mediaEndMs = -Infinity;
+    for (const { track, packets } of this.#tracks.values()) {
+      if (track.kind === "other") continue;
+      mediaEndMs = Math.max(mediaEndMs, packets.endMs ?? -Infinity);
+    }
+    if (mediaEndMs !== -Infinity) this.chunkEnds.add(sequence, mediaEndMs);
+  }
+
   /** Bytes of the stream are missing here: what was begun cannot be ended. */
   gap(): void {
     this.droppedBytes += this.#restBytes;
@@ -221,8 +264,9 @@ export class MatroskaFilter {
       case ID.tracks: {
         for (const track of parseTracks(data)) {
           if (this.#tracks.has(track.number)) continue;
-          const packets = new PacketCounter();
-          this.#tracks.set(track.number, { track, packets, head: new Uint8Array() });
+          const packets = new PacketCounter(track.kind === "audio" ? "audio" : "video");
+          const isOpus = track.codecId === "A_OPUS" && !track.encoded;
+          this.#tracks.set(track.number, { track, isOpus, packets, head: new Uint8Array() });
         }
         return true;
       }
@@ -247,14 +291,23 @@ export class MatroskaFilter {
 
   #takeGroup(data: Uint8Array): boolean {
     let block: Uint8Array | undefined;
+    let durationMs: number | undefined;
+    let isKey = true;
     for (const child of ebmlChildren(data)) {
+      if (child.id === ID.referenceBlock) isKey = false;
       if (child.id === ID.block) block = child.data;
+      if (child.id === ID.blockDuration) {
+        durationMs = readUnsigned(child.data, 0, child.data.length) * this.#tickMs;
+      }
     }
-    return block !== undefined && this.#takeBlock(block, 0, block.length);
+    return block !== undefined && this.#takeBlock(block, 0, block.length, { durationMs, isKey });
   }
 
-  /** @param to exclusive */
-  #takeBlock(bytes: Uint8Array, from: number, to: number): boolean {
+  /**
+   * @param to exclusive
+   * @param group what the block's group tells of it
+   */
+  #takeBlock(bytes: Uint8Array, from: number, to: number, group?: BlockGroup): boolean {
     const first = bytes[from] ?? 0;
     const number = first >= 0x80 ? { value: first & 0x7f, length: 1 } : readVint(bytes, from);
     const at = from + (number?.length ?? 0);
@@ -270,13 +323,32 @@ export class MatroskaFilter {
     if (counted.packets.packets === 0 && !isLaced) {
       counted.head = bytes.slice(dataAt, Math.min(to, dataAt + PACKET_HEAD_BYTES));
     }
+    const packets = isLaced ? (bytes[dataAt] ?? 0) + 1 : 1;
+    const opusMs = counted.isOpus && !isLaced ? opusPacketMs(bytes, dataAt, to) : undefined;
+    const atMs = (this.#clusterTicks + relativeTicks) * this.#tickMs;
+    const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
     counted.packets.add({
-      atMs: (this.#clusterTicks + relativeTicks) * this.#tickMs - counted.track.codecDelayMs,
-      packets: isLaced ? (bytes[dataAt] ?? 0) + 1 : 1,
+      atMs: atMs - counted.track.codecDelayMs,
+      durationMs,
+      packets,
       // Of laced and encoded blocks the frames' own size is not worked out.
       bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
       isVisible: (flags & INVISIBLE_FLAG) === 0,
     });
+    if (this.#onBlock !== undefined && !isLaced) {
+      const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
+      const data = bytes.subarray(dataAt, to);
+      this.#onBlock({ track: counted.track, atMs, durationMs, isKey, data });
+    }
     return true;
   }
+}
+
+interface BlockGroup {
+  readonly durationMs: number | undefined;
+  readonly isKey: boolean;
+}
+
+function framesMs({ frameMs }: MatroskaTrack, frames: number): number | undefined {
+  return frameMs === undefined ? undefined : frameMs * frames;
 }

@@ -14,6 +14,8 @@ export interface MatroskaTrack {
   readonly sampleRate: number | null;
   /** How much earlier than its block a frame is presented (RFC 9559, section 5.1.4.1.25). */
   readonly codecDelayMs: number;
+  /** Of each of its frames (RFC 9559, section 5.1.4.1.13); undefined when they vary. */
+  readonly frameMs: number | undefined;
   /** Compressed or encrypted: the bytes of its blocks are not those of its frames. */
   readonly encoded: boolean;
 }
@@ -26,6 +28,7 @@ const ID = {
   codecPrivate: 0x63a2,
   contentEncodings: 0x6d80,
   codecDelay: 0x56aa,
+  defaultDuration: 0x23e383,
   video: 0xe0,
   width: 0xb0,
   height: 0xba,
@@ -70,6 +73,7 @@ function parseTrackEntry(entry: Uint8Array): MatroskaTrack {
     const data = fields.get(id);
     return data === undefined ? null : readUnsigned(data, 0, data.length);
   };
+  const frameNs = unsigned(ID.defaultDuration) ?? 0;
   return {
     number: unsigned(ID.number) ?? 0,
     kind: kindOf(unsigned(ID.type)),
@@ -80,6 +84,7 @@ function parseTrackEntry(entry: Uint8Array): MatroskaTrack {
     channels: unsigned(ID.channels),
     sampleRate: floatOf(fields.get(ID.samplingFrequency)),
     codecDelayMs: (unsigned(ID.codecDelay) ?? 0) / 1e6,
+    frameMs: frameNs === 0 ? undefined : frameNs / 1e6,
     encoded: fields.has(ID.contentEncodings),
   };
 }

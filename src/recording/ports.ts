@@ -125,8 +125,12 @@ export interface SegmentReader {
    * out.
    */
   payloads(onDamaged: (sequence: number) => void): AsyncIterable<Uint8Array>;
-  /** Like `payloads`, each with its sequence, so that gaps show; empty ones are given too. */
-  chunks(onDamaged: (sequence: number) => void): AsyncIterable<StoredChunk>;
+  /**
+   * Like `payloads`, each with its sequence, so that gaps show; empty ones are given too.
+   *
+   * @param fromSequence the first that is wanted; 0 when it is not given
+   */
+  chunks(onDamaged: (sequence: number) => void, fromSequence?: number): AsyncIterable<StoredChunk>;
   close(): Promise<void>;
 }
 

@@ -26,6 +26,7 @@ import type {
   SegmentKey,
 } from "./ports.ts";
 import type { RecordingListener } from "./recording-listener.ts";
+import { TrackBells } from "./track-bells.ts";
 import { type SegmentView, statusOf } from "./segment-view.ts";
 import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
 import { TrackRegistry } from "./track-registry.ts";
@@ -87,6 +88,8 @@ const STOPPED_IDLE_MS = 5 * 60_000;
  * What it acknowledges is on stable storage.
  */
 export class RecordingEngine {
+  /** Rung when something of a track has become durable. */
+  readonly bells: TrackBells;
   readonly #parts: RecordingEngineParts;
   readonly #pending: PendingBytes;
   readonly #listeners: RecordingListener[] = [];
@@ -97,6 +100,7 @@ export class RecordingEngine {
   #stopping = false;
 
   constructor(parts: RecordingEngineParts) {
+    this.bells = new TrackBells(parts.clock);
     this.#parts = parts;
     this.#pending = new PendingBytes(parts.limits);
     this.#tracks = new TrackRegistry(parts.catalog);
@@ -300,6 +304,7 @@ export class RecordingEngine {
       try {
         const receipts = await writer.append(request.mimeType, chunks);
         await active.registerTrack(request);
+        this.bells.ring(request);
         const { state } = writer;
         if (state === undefined) throw new SegmentNotFoundError(request.segmentId);
         const { segmentId, nextSequence, missing } = statusOf(request.segmentId, state);
@@ -325,6 +330,7 @@ export class RecordingEngine {
     this.#openFiles.use(writer);
     const state = await writer.end(chunkCount);
     if (state === undefined) throw new SegmentNotFoundError(segmentId);
+    this.bells.ring(writer.key);
     if (active.stoppedAtMs !== null) this.#changed(recordingId);
     return statusOf(segmentId, state);
   }

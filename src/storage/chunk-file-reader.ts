@@ -75,11 +75,15 @@ export class ChunkFileReader implements SegmentReader {
     }
   }
 
-  async *chunks(onDamaged: (sequence: number) => void): AsyncGenerator<StoredChunk> {
+  async *chunks(
+    onDamaged: (sequence: number) => void,
+    fromSequence = 0,
+  ): AsyncGenerator<StoredChunk> {
     // One chunk is read ahead while the one before it is being used.
     let ahead: Promise<ReadChunk> | undefined;
     try {
       for (const sequence of this.#contents.sequences) {
+        if (sequence < fromSequence) continue;
         const current = ahead;
         ahead = this.#read(sequence);
         if (current !== undefined) yield* deliver(await current, onDamaged);

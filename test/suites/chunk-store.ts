@@ -99,6 +99,21 @@ export function describeChunkStore(name: string, makeBed: () => Promise<ChunkSto
       await reopened?.close();
     });
 
+    test("gives chunks from a sequence on", async () => {
+      const log = await store.create(segment);
+      await log.append([chunkOf(0, "a"), chunkOf(1, "b"), chunkOf(4, "e"), chunkOf(5, "f")]);
+      await log.close();
+      const reader = await store.read(recordingId, segmentId);
+      const sequences = async (from: number): Promise<number[]> => {
+        const chunks = await Array.fromAsync(reader?.chunks(() => {}, from) ?? []);
+        return chunks.map(({ sequence }) => sequence);
+      };
+      expect(await sequences(1)).toEqual([1, 4, 5]);
+      expect(await sequences(2)).toEqual([4, 5]);
+      expect(await sequences(6)).toEqual([]);
+      await reader?.close();
+    });
+
     test("gives stamps in order of sequence", async () => {
       const log = await store.create(segment);
       await log.append([chunkOf(1, "bb"), chunkOf(0, "a")]);

@@ -1,18 +1,46 @@
+import type { Mark } from "../contract/marks.ts";
 import type { ChunkStamp, SegmentReader } from "../recording/ports.ts";
 import { placeSegment } from "../timeline/segment-place.ts";
+import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
+import type { ChunkEnd } from "./chunk-ends.ts";
 
-/** When the recording of a segment began, on the server's clock, as far as its stamps alone tell. */
-export async function segmentBeginMs(reader: SegmentReader): Promise<number> {
-  const { segmentId, openedAtMs } = reader.description;
-  const stamps: ChunkStamp[] = [];
-  for await (const stamp of reader.stamps()) stamps.push(stamp);
-  return placeSegment({ segmentId, openedAtMs, stamps, marks: [], chunkEnds: [] }).beginMs;
+/** A segment, and what its chunks tell of the times at which they were recorded. */
+export interface WitnessedSegment {
+  readonly reader: SegmentReader;
+  /** Of all stored chunks, in order of sequence. */
+  readonly stamps: readonly ChunkStamp[];
+  readonly marks: readonly Mark[];
 }
 
-/** The same readers in the order in which their recordings began. */
-export async function inOrderOfBegin(readers: readonly SegmentReader[]): Promise<SegmentReader[]> {
+/** Reads what a segment's chunks tell of their times, without reading a payload. */
+export async function witnessed(reader: SegmentReader): Promise<WitnessedSegment> {
+  const stamps: ChunkStamp[] = [];
+  for await (const stamp of reader.stamps()) stamps.push(stamp);
+  return { reader, stamps, marks: await reader.marks() };
+}
+
+/**
+ * Where a segment's media stand on the server's clock.
+ *
+ * @param chunkEnds how far the media reach at the end of each chunk; without them it is less exact
+ */
+export function segmentTimelineOf(
+  { reader, stamps, marks }: WitnessedSegment,
+  chunkEnds: readonly ChunkEnd[],
+): SegmentTimeline {
+  const { segmentId, openedAtMs } = reader.description;
+  return placeSegment({ segmentId, openedAtMs, stamps, marks, chunkEnds });
+}
+
+/** The segments in the order in which their recordings began, as far as is known without their media. */
+export async function inOrderOfBegin(
+  readers: readonly SegmentReader[],
+): Promise<WitnessedSegment[]> {
   const begun = await Promise.all(
-    readers.map(async (reader) => ({ reader, beginMs: await segmentBeginMs(reader) })),
+    readers.map(async (reader) => {
+      const segment = await witnessed(reader);
+      return { segment, beginMs: segmentTimelineOf(segment, []).beginMs };
+    }),
   );
-  return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ reader }) => reader);
+  return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ segment }) => segment);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { checkMedia } from "../../src/finalize/media-check.ts";
 import type { Mp4Index, Mp4Track } from "../../src/finalize/mp4-index.ts";
-import { planRemux } from "../../src/finalize/remux-plan.ts";
+import { NO_TARGETS, planRemux } from "../../src/finalize/remux-plan.ts";
 import type { StreamCodec, StreamCount } from "../../src/finalize/source-stream.ts";
 
 const COUNTS = {
@@ -55,7 +55,7 @@ function planOf(codec: StreamCodec) {
       audio: { ...stream, kind: "audio", codec: "opus" },
     },
     { fpsMode: true, av1InMp4: true },
-    false,
+    NO_TARGETS,
   );
   if (decision.outcome !== "plan") throw new Error(decision.reason);
   return decision.plan;

@@ -1,6 +1,6 @@
 import type { Mark } from "../contract/marks.ts";
 import type { Pause } from "./segment-timeline.ts";
-import { markedPauses, type SliceLag } from "./slice-lags.ts";
+import { loneMarks, markedPauses, type SliceLag } from "./slice-lags.ts";
 
 /** Of less, how far chunks lag behind tells nothing. */
 const LOST_PAUSE_MS_MIN = 300;
@@ -109,17 +109,12 @@ function withoutPauses(lags: readonly SliceLag[], pauses: readonly StoppedSpan[]
  * was closed while it lasted.
  */
 function halfMarkedPauses(marks: readonly Mark[], lags: readonly SliceLag[]): StoppedSpan[] {
-  const changes = marks.filter(({ type }) => type === "paused" || type === "resumed");
-  return changes.flatMap((mark, i) => {
-    const before = changes[i - 1];
-    const after = changes[i + 1];
-    const isPaired = mark.type === "paused" ? after?.type === "resumed" : before?.type === "paused";
-    if (isPaired) return [];
-    const lengthMs = lagStepMs(lags, mark.atMs, before?.atMs, after?.atMs);
+  return loneMarks(marks).flatMap(({ type, atMs, beforeMs, afterMs }) => {
+    const lengthMs = lagStepMs(lags, atMs, beforeMs, afterMs);
     if (lengthMs < LOST_PAUSE_MS_MIN) return [];
-    return mark.type === "paused"
-      ? [{ fromMs: mark.atMs, toMs: mark.atMs + lengthMs }]
-      : [{ fromMs: mark.atMs - lengthMs, toMs: mark.atMs }];
+    return type === "paused"
+      ? [{ fromMs: atMs, toMs: atMs + lengthMs }]
+      : [{ fromMs: atMs - lengthMs, toMs: atMs }];
   });
 }
 

@@ -5,7 +5,7 @@ import { beginByArrival, beginByStamps, isCredible, statedBeginMs } from "./segm
 import { measureRate } from "./media-rate.ts";
 import { pausesOf } from "./segment-pauses.ts";
 import type { SegmentTimeline } from "./segment-timeline.ts";
-import { sliceLags } from "./slice-lags.ts";
+import { loneMarks, sliceLags } from "./slice-lags.ts";
 
 /** What is known of a segment's times. Everything may come in any order. */
 export interface PlaceRequest {
@@ -49,6 +49,9 @@ export function placeSegment(request: PlaceRequest): SegmentTimeline {
   const lags = sliceLags(stamps.filter(isCredible), marks, ends);
   const rate = measureRate(lags);
   const isStated = stamps[0] !== undefined && isCredible(stamps[0]);
-  const beginMs = beginByStamps(isStated ? statedMs : undefined, lags) ?? openedAtMs;
+  // Behind a pause of unknown length nothing tells of the begin.
+  const knownUntilMs = loneMarks(marks)[0]?.atMs ?? Infinity;
+  const firstLags = lags.filter(({ atMs }) => atMs < knownUntilMs);
+  const beginMs = beginByStamps(isStated ? statedMs : undefined, firstLags) ?? openedAtMs;
   return { segmentId, beginMs, rate, pauses: pausesOf(marks, beginMs, rate, lags) };
 }

@@ -156,6 +156,13 @@ describe("the pauses of a segment", () => {
     expect(Math.abs((pause?.toMs ?? 0) - (pause?.fromMs ?? 0) - 6_000)).toBeLessThanOrEqual(10);
     expect(Math.abs((pause?.mediaMs ?? 0) - 4_000)).toBeLessThanOrEqual(10);
   });
+
+  test("do not move the begin when one comes at once, and its end is lost", () => {
+    const { request } = simulate({
+      slices: slices(12, { 0: { pauseMs: 6_000 }, 1: { isLost: true } }),
+    });
+    expect(placeSegment(request).beginMs).toBe(BEGIN_MS);
+  });
 });
 
 describe("a standstill that nobody marked", () => {

@@ -22,14 +22,15 @@ export interface PlaceRequest {
  * Places a segment's media on the server's clock. Pure; never throws.
  *
  * With the `began` mark of our own recorder, or the capture time of chunk 0, its begin is as exact as
- * the client's estimate of the server's clock, plus at most 3 ms for a canvas or sound and half a
+ * the client's estimate of the server's clock, plus at most 10 ms for a canvas or sound and half a
  * frame's time for a camera (see `statedBeginMs`). Other stamps can only overrule it together: three
  * chunks must agree that it cannot be, and then it is right within some 40 ms. Without any credible
  * stamp it is when the chunks arrived.
  *
  * A pause is as exact as its marks: Chromium leaves the time from `pause()` to `resume()` out of its
  * media time within 1 ms. When one of the two marks is lost, how far the media lags behind the clock
- * afterwards tells how long the pause was; a `paused` that no media follows ends the segment.
+ * afterwards tells how long the pause was; a `paused` that no media follows ends the segment. The same
+ * lag tells of standstills that nobody marks, such as a computer's sleep.
  */
 export function placeSegment(request: PlaceRequest): SegmentTimeline {
   const { segmentId, openedAtMs } = request;

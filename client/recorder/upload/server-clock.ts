@@ -16,8 +16,11 @@ export const MEASURE_AGAIN_MS = 10_000;
 /** Those of about an hour. */
 const SAMPLES_MAX = 30 * ROUND_TRIPS;
 
-/** What the system's clock may differ in steadiness from a clock that nobody sets, as noise. */
-const STEP_MS_MIN = 8;
+/**
+ * A smaller jump waits for the next measurement: some browsers round their clocks to 16.7 ms against
+ * fingerprinting, and time services jump by 128 ms or more (RFC 5905, STEPT), below that they slew.
+ */
+const STEP_MS_MIN = 25;
 
 /** What it may differ by slewing, and two clocks by their drift. */
 const SLEW_MAX = 0.000_5;

@@ -9,6 +9,12 @@ const SLICE_MS = 1_000;
 /** Chunks around a loss that tell how far stamps and media are apart there. */
 const LAGS_TAKEN = 5;
 
+/** What an encoder holds back when a chunk is handed over: 10 to 100 ms in Chromium, idle or busy. */
+const ENCODER_MS = 50;
+
+/** More than that is not the encoder, but a clock that is wrong. */
+const ENCODER_MS_MAX = 300;
+
 /** As far from a loss as those are looked for, in chunks. */
 const LAG_REACH = 60;
 
@@ -32,9 +38,9 @@ export interface ChunkTimesParts {
  * `wallMsOf` gives its media: by the stamps of their neighbours, which tell when a chunk's slice began,
  * and by how far the media of the chunk before them reaches.
  *
- * Stamps are on the server's clock, media on its device's. They are apart by what the encoder holds,
- * by what the device's clock has drifted, and by how wrong a sender's clock is: all of that is taken
- * from the chunks near by that tell both.
+ * Stamps are on the server's clock, media on its device's: they are apart by what the encoder holds, by
+ * what the device's clock has drifted, and by how wrong a sender's clock is. How far, chunks near by
+ * tell that have both; what the encoder holds, the first chunks of the segment.
  */
 export class ChunkTimes {
   readonly #timeline: SegmentTimeline;
@@ -42,6 +48,7 @@ export class ChunkTimes {
   /** Of chunks that brought media. */
   readonly #reachesMs: ReadonlyMap<number, number>;
   readonly #sliceMs: number;
+  readonly #encoderMs: number;
 
   constructor({ timeline, stamps, chunkEnds }: ChunkTimesParts) {
     this.#timeline = timeline;
@@ -57,6 +64,9 @@ export class ChunkTimes {
     this.#reachesMs = new Map(
       reaching.map(({ sequence, mediaEndMs }) => [sequence, wallEndMsOf(timeline, mediaEndMs)]),
     );
+    const firstLagMs = this.#lagMs(0) ?? ENCODER_MS;
+    const isEncoder = firstLagMs >= 0 && firstLagMs <= ENCODER_MS_MAX;
+    this.#encoderMs = isEncoder ? firstLagMs : ENCODER_MS;
     this.#sliceMs = median(steps(this.#stampsMs)) ?? median(steps(this.#reachesMs)) ?? SLICE_MS;
   }
 
@@ -84,11 +94,12 @@ export class ChunkTimes {
   /** When a chunk's slice began, by its stamp; undefined without one. */
   #byStamp(sequence: number): number | undefined {
     const stampMs = this.#stampsMs.get(sequence);
-    return stampMs === undefined ? undefined : stampMs - this.#lagMs(sequence);
+    if (stampMs === undefined) return undefined;
+    return stampMs - (this.#lagMs(sequence) ?? this.#encoderMs) + this.#encoderMs;
   }
 
-  /** How much later stamps are than media near a chunk: of the chunks before it, or of those after it. */
-  #lagMs(sequence: number): number {
+  /** How much later stamps are than the media near a chunk; undefined when no chunk there has both. */
+  #lagMs(sequence: number): number | undefined {
     const lags: number[] = [];
     for (let distance = 0; distance < LAG_REACH && lags.length < LAGS_TAKEN; distance += 1) {
       for (const at of distance === 0 ? [sequence] : [sequence - distance, sequence + distance]) {
@@ -97,7 +108,7 @@ export class ChunkTimes {
         if (stampMs !== undefined && reachedMs !== undefined) lags.push(stampMs - reachedMs);
       }
     }
-    return median(lags) ?? 0;
+    return median(lags);
   }
 }
 

@@ -35,6 +35,8 @@ export interface ChunkUpload extends TrackName {
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
   /** Those of each chunk; without them none are sent. */
   readonly marks?: readonly (readonly Mark[])[];
+  /** When each chunk was captured, on the server's clock; without them nothing is told. */
+  readonly capturedAtMs?: readonly number[];
 }
 
 /** The answer was not of the status that it should have had. */
@@ -103,6 +105,8 @@ export class RecordingsApi {
     form.append("sequence", String(upload.sequence));
     for (const [i, chunk] of upload.chunks.entries()) {
       form.append(`sha256_${i}`, createHash("sha256").update(chunk).digest("hex"));
+      const capturedAtMs = upload.capturedAtMs?.[i];
+      if (capturedAtMs !== undefined) form.append(`capturedAt_${i}`, String(capturedAtMs));
       const marks = upload.marks?.[i] ?? [];
       if (marks.length > 0) form.append(`marks_${i}`, JSON.stringify(marks));
       form.append(`chunk_${i}`, new Blob([chunk]));

@@ -22,7 +22,7 @@ interface Run {
   readonly height: number;
   readonly mimeType: string;
   readonly frames: number;
-  /** Without it, only the stream's sound is recorded. */
+  /** It has, unless told otherwise. */
   readonly hasSound?: boolean;
 }
 
@@ -228,7 +228,8 @@ test(
     await barcode.pauseRecorder("camera");
     await drawMore(barcode, "camera", 2 * FRAMES_PER_SECOND);
     await barcode.resumeRecorder("camera");
-    await drawMore(barcode, "camera", 2 * FRAMES_PER_SECOND);
+    // So long that a seek to the middle finds a picture that has just come.
+    await drawMore(barcode, "camera", 6 * FRAMES_PER_SECOND);
     await barcode.stopRecorder("camera");
     await bed.api.stop(name.recordingId);
 

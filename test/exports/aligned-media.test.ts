@@ -41,24 +41,24 @@ beforeAll(async () => {
     numberedSource(directory.path, name, source);
   const common = { durationMs: TRACK_MS, toneHz: 1_000 };
   tracks = {
-    h264: own({
+    h264: sized({
       ...place,
       participant: "Ada",
       path: await make("h264", { ...common, picture: { ...PICTURE, codec: "h264" } }),
     }),
-    vp9: own({
+    vp9: sized({
       ...place,
       participant: "Bob",
       path: await make("vp9", { ...common, channels: 1, picture: { ...PICTURE, codec: "vp9" } }),
     }),
-    sound: own({
+    sound: sized({
       ...place,
       participant: "Ada",
       track: "microphone",
       pictures: false,
       path: await make("sound", { ...common, toneHz: 400, channels: 1, picture: null }),
     }),
-    pictures: own({
+    pictures: sized({
       ...place,
       participant: "Ada",
       track: "screen",
@@ -75,7 +75,7 @@ beforeAll(async () => {
 afterAll(() => directory[Symbol.asyncDispose]());
 
 /** A track whose pictures are of the size that they are. */
-function own(sketch: Parameters<typeof exportTrack>[0]): ExportTrack {
+function sized(sketch: Parameters<typeof exportTrack>[0]): ExportTrack {
   const track = exportTrack(sketch);
   const size = track.media.videoCodec === null ? {} : SIZE;
   return { ...track, media: { ...track.media, ...size } };

@@ -1,12 +1,9 @@
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { FfmpegBinary } from "../../process/ffmpeg-binary.ts";
 import { runSubprocess } from "../../process/subprocess.ts";
 import type { LayoutPlan } from "./layout-plan.ts";
 import type { NameTexts } from "./scene-graph.ts";
-
-/** A font of the package's own, so that names look alike on every machine, also on one without fonts. */
-const FONT = "dejavu-fonts-ttf/ttf/DejaVuSans.ttf";
 
 const PROBE_MS_MAX = 20_000;
 
@@ -36,7 +33,8 @@ export async function writeNames(plan: LayoutPlan, directory: string): Promise<N
     }
   }
   return {
-    fontPath: createRequire(import.meta.url).resolve(FONT),
+    // Of a package: names look alike on every machine, also on one without fonts.
+    fontPath: fileURLToPath(import.meta.resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf")),
     textPath: (name) => paths.get(name) ?? "",
   };
 }

@@ -22,6 +22,8 @@ const BAND_HEIGHT_MIN = 16;
 const BAND_HEIGHT_MAX = 40;
 /** Of the band's height. */
 const FONT_SHARE = 0.62;
+/** Height of a capital letter, of the font's size. */
+const CAPITAL_SHARE = 0.73;
 
 /** Pictures between two that a player can begin with: seeking is off by less than this. */
 const KEYFRAME_SECONDS = 4;
@@ -108,7 +110,7 @@ function sceneGraph(scene: Scene, canvas: Canvas, names: NameTexts | undefined):
   let still = "still";
   chains.push(`${colour(BACKGROUND, canvas.width, canvas.height)},format=yuv420p[still]`);
   for (const [i, tile] of scene.tiles.entries()) {
-    chains.push(`${colour(plateColour(tile), tile.width, tile.height)},format=yuv420p[plate${i}]`);
+    chains.push(`${colour(plateColour(tile), tile.width, tile.height)},format=yuva420p[plate${i}]`);
     still = lay(`plate${i}`, still, `${tile.x}:${tile.y}`);
   }
   const { width, height, frameRate } = canvas;
@@ -122,9 +124,10 @@ function sceneGraph(scene: Scene, canvas: Canvas, names: NameTexts | undefined):
     const { rate } = tile.picture;
     chains.push(
       `[${input}:v:0]${rate === 1 ? "" : `setpts=PTS*${rate.toFixed(9)},`}` +
-        // A picture whose size changes is fitted anew.
+        // A picture whose size changes is fitted anew. In any other format, `overlay` would have another
+        // scaler before it, which keeps the first size.
         `scale=${tile.width}:${tile.height}:force_original_aspect_ratio=decrease:eval=frame` +
-        `:flags=bilinear,format=yuv420p[picture${i}]`,
+        `:flags=bilinear,format=yuva420p[picture${i}]`,
     );
     const place = `${tile.x}+(${tile.width}-w)/2:${tile.y}+(${tile.height}-h)/2:eval=frame`;
     top = lay(`picture${i}`, top, place);
@@ -171,8 +174,8 @@ function nameBand({ name, width }: Tile, height: number, names: NameTexts): stri
     "fontcolor=white",
     `fontsize=${fontSize}`,
     `x=${Math.round(height / 3)}`,
-    // By the font and not by the name, so that all names stand on one line.
-    `y=${Math.round((height - fontSize) / 2)}`,
+    // All names stand on one line, whether they have tall letters or not.
+    `y=${Math.round((height + fontSize * CAPITAL_SHARE) / 2)}-ascent`,
   ].join(":");
   return `${colour("black@0.55", width, height)},format=yuva420p,drawtext=${text}`;
 }

@@ -11,6 +11,7 @@ import {
 } from "../../../src/exports/composite/layout-plan.ts";
 import type { Area } from "../../../src/exports/composite/tile-grid.ts";
 import { segmentIdSchema } from "../../../src/contract/ids.ts";
+import type { Gap } from "../../../src/contract/timeline.ts";
 import { type TrackSketch, exportTrack } from "./export-tracks.ts";
 
 const canvas = canvasOf(720, 30);
@@ -22,6 +23,18 @@ function scenesOf(sketches: readonly TrackSketch[], durationMs: number): readonl
 /** Who is seen from which picture on. */
 function castOf(scenes: readonly Scene[]): [number, string[]][] {
   return scenes.map(({ fromFrame, tiles }) => [fromFrame, tiles.map(({ name }) => name)]);
+}
+
+function cameras(count: number): TrackSketch[] {
+  return Array.from({ length: count }, (_, i) => ({
+    participant: `p${i}`,
+    offsetMs: 0,
+    durationMs: 1_000,
+  }));
+}
+
+function absence(fromMs: number, toMs: number): Gap {
+  return { cause: "between-segments", streams: ["video", "audio"], fromMs, toMs };
 }
 
 function overlap(a: Area, b: Area): boolean {
@@ -57,19 +70,13 @@ test("a scene in which nobody is there has no tiles", () => {
 });
 
 test("a short gap keeps the tile, a long one takes it away and brings it back in its place", () => {
-  const gap = (fromMs: number, toMs: number) => ({
-    cause: "between-segments" as const,
-    streams: ["video" as const, "audio" as const],
-    fromMs,
-    toMs,
-  });
   const scenes = scenesOf(
     [
       {
         participant: "ada",
         offsetMs: 0,
         durationMs: 60_000,
-        gaps: [gap(5_000, 14_000), gap(20_000, 40_000)],
+        gaps: [absence(5_000, 14_000), absence(20_000, 40_000)],
       },
       { participant: "bob", offsetMs: 0, durationMs: 60_000 },
     ],
@@ -123,11 +130,11 @@ test.each(["screen", "second"])("a shared %s is large beside the cameras", (trac
     ],
     1_000,
   );
-  const [screen, ...cameras] = scene?.tiles ?? [];
+  const [screen, ...beside] = scene?.tiles ?? [];
   expect(screen?.picture?.path).toBe(`/media/ada-${track}.mp4`);
   expect(screen?.width).toBeGreaterThan(1_000);
-  expect(cameras.map(({ name }) => name)).toEqual(["ada", "bob"]);
-  for (const camera of cameras) {
+  expect(beside.map(({ name }) => String(name))).toEqual(["ada", "bob"]);
+  for (const camera of beside) {
     expect(camera.width).toBeLessThan(260);
     expect(camera.x).toBeGreaterThan((screen?.x ?? 0) + (screen?.width ?? 0));
   }
@@ -141,28 +148,22 @@ test("a screen alone has the whole picture, also under its participant's only tr
   expect(scene?.tiles.map(({ width }) => width)).toEqual([1_268]);
 });
 
-test("four pictures stand two by two, nine three by three", () => {
-  const many = (count: number) =>
-    Array.from({ length: count }, (_, i) => ({
-      participant: `p${i}`,
-      offsetMs: 0,
-      durationMs: 1_000,
-    }));
-  const columns = (count: number) =>
-    new Set(scenesOf(many(count), 1_000)[0]?.tiles.map(({ x }) => x)).size;
-  expect(columns(1)).toBe(1);
-  expect(columns(2)).toBe(2);
-  expect(columns(4)).toBe(2);
-  expect(columns(9)).toBe(3);
+test.each([
+  [1, 1],
+  [2, 2],
+  [4, 2],
+  [9, 3],
+])("%i pictures stand in %i columns", (count, columns) => {
+  const [scene] = scenesOf(cameras(count), 1_000);
+  expect(new Set(scene?.tiles.map(({ x }) => x)).size).toBe(columns);
 });
 
 test("more than can be seen are named", () => {
-  const tracks = Array.from({ length: TILES_MAX + 2 }, (_, i) =>
-    exportTrack({ participant: `p${i}`, offsetMs: 0, durationMs: 1_000 }),
-  );
+  const tracks = cameras(TILES_MAX + 2).map(exportTrack);
   const { scenes, unseen } = planLayout(tracks, 1_000, canvas);
   expect(scenes[0]?.tiles.length).toBe(TILES_MAX);
-  expect<readonly string[]>(unseen).toEqual(["p36", "p37"]);
+  const names: readonly string[] = unseen;
+  expect(names).toEqual(["p36", "p37"]);
 });
 
 test("a segment of a clock that runs slow is a scene of its own, at its rate", () => {

@@ -9,10 +9,13 @@ export async function longRecording(api: RecordingsApi, seconds: number): Promis
   const { path } = await judgeFfmpeg();
   const child = Bun.spawn(
     [
-      ...[path, "-v", "error", "-f", "lavfi", "-i", `testsrc2=s=640x360:r=30:d=${seconds}`],
-      ...["-f", "lavfi", "-i", `sine=frequency=440:sample_rate=48000:duration=${seconds}`],
-      ...["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60", "-bf", "0"],
-      ...["-c:a", "libopus", "-f", "matroska", "pipe:1"],
+      path,
+      ..."-v error -f lavfi -i".split(" "),
+      `testsrc2=s=640x360:r=30:d=${seconds}`,
+      ..."-f lavfi -i".split(" "),
+      `sine=frequency=440:sample_rate=48000:duration=${seconds}`,
+      ..."-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 60 -bf 0".split(" "),
+      ..."-c:a libopus -f matroska pipe:1".split(" "),
     ],
     { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
   );

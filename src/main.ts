@@ -109,12 +109,12 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     clock,
     limits: finalizeLimits(config),
     parallelMax: config.EXPORT_PARALLEL_MAX,
-    mayBegin: () => finalizer.hasRoom(),
+    mayBegin: () => finalizer.leavesRoom(),
     make: makeExport,
     newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
     log,
   });
-  finalizer.whenRoom(() => exporter.wake());
+  finalizer.whenRoomIsLeft(() => exporter.wake());
   engine.listen(exporter);
   await exporter.start();
   stops.push(() => exporter.stop());

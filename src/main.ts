@@ -155,11 +155,11 @@ async function startExporter(
     queue: parts.catalog.exports,
     limits: finalizeLimits(config),
     parallelMax: config.EXPORT_PARALLEL_MAX,
-    mayBegin: () => finalizer.hasRoom(),
+    mayBegin: () => finalizer.leavesRoom(),
     make: makeExport,
     newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
   });
-  finalizer.whenRoom(() => exporter.wake());
+  finalizer.whenRoomIsLeft(() => exporter.wake());
   await exporter.start();
   return exporter;
 }

@@ -12,7 +12,9 @@ import {
 } from "./describe-recording.ts";
 import { describeGaps, describePlace } from "./describe-timeline.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
+import { downloadLink } from "./download-link.ts";
 import { element, setText } from "./element.ts";
+import { ExportsView } from "./exports-view.ts";
 import { RecordingWatch } from "./recording-watch.ts";
 
 /** What the view tells; it holds on to no owner. */
@@ -41,6 +43,7 @@ export class RecordingDetails {
   readonly #tracks = element("ul", { class: "tracks", attributes: { "aria-label": "Tracks" } });
   readonly #actions = element("div", { class: "actions" });
   readonly #trouble = element("p", { class: "trouble", attributes: { role: "alert" } });
+  readonly #exports: ExportsView;
   #recording: Recording | null = null;
   /** What is drawn, so that polling does not take the keyboard's focus from a button. */
   #drawn = "";
@@ -53,9 +56,17 @@ export class RecordingDetails {
       recording: (recording) => this.#update(recording),
       trouble: (error) => this.#tell(describeRequestProblem(error, "The recording is not shown")),
     });
+    this.#exports = new ExportsView(api);
     this.#player.hidden = true;
     this.#tell(null);
-    const parts = [this.#working, this.#player, this.#tracks, this.#actions, this.#trouble];
+    const parts = [
+      this.#working,
+      this.#player,
+      this.#tracks,
+      this.#actions,
+      this.#exports.element,
+      this.#trouble,
+    ];
     container.replaceChildren(element("div", { class: "details" }, parts));
   }
 
@@ -74,6 +85,7 @@ export class RecordingDetails {
     this.#play(null);
     this.#tracks.replaceChildren();
     this.#actions.replaceChildren();
+    this.#exports.close();
     this.#tell(null);
   }
 
@@ -127,6 +139,9 @@ export class RecordingDetails {
     }
     this.#actions.replaceChildren(...actions);
     this.#actions.hidden = actions.length === 0;
+    const canExport = playable.length > 0 && ["ready", "failed"].includes(recording.state);
+    if (canExport) this.#exports.show(recording.recordingId);
+    else this.#exports.close();
   }
 
   #trackRow(owned: OwnedTrack, canChoose: boolean): HTMLElement {
@@ -252,12 +267,4 @@ export function stateBadgeElement(state: Recording["state"]): HTMLElement {
     text: badge.text,
     attributes: { "data-tone": badge.tone },
   });
-}
-
-/** A link that saves a file; the server gives it its name. */
-export function downloadLink(path: string, text: string): HTMLAnchorElement {
-  const link = element("a", { class: "button quiet", attributes: { href: path, download: "" } });
-  link.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#icon-download" /></svg>';
-  link.append(element("span", { text }));
-  return link;
 }

@@ -4,7 +4,8 @@ import type { ConfirmDialog } from "./confirm-dialog.ts";
 import { callDuration, shownName } from "./describe-recording.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
 import { element, setText } from "./element.ts";
-import { downloadLink, RecordingDetails, stateBadgeElement } from "./recording-details.ts";
+import { downloadLink } from "./download-link.ts";
+import { RecordingDetails, stateBadgeElement } from "./recording-details.ts";
 
 /** Recordings on one page of the list. */
 const PAGE_SIZE = 10;

@@ -107,7 +107,7 @@ export class SqliteExportQueue implements ExportQueue {
 
   fail(exportId: ExportId, reason: string): Promise<boolean> {
     const ended_at_ms = this.#clock.nowMs();
-    return this.#move(exportId, ["running"], { state: "failed", reason, ended_at_ms });
+    return this.#move(exportId, ["queued", "running"], { state: "failed", reason, ended_at_ms });
   }
 
   requeue(exportId: ExportId, reason: string): Promise<boolean> {

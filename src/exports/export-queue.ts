@@ -57,7 +57,7 @@ export interface ExportQueue {
   reportProgress(exportId: ExportId, progress: number): void;
   /** Ends a running one well. */
   finish(exportId: ExportId, result: ExportResult): Promise<boolean>;
-  /** Ends a running one badly. */
+  /** Ends one badly that is running, or that is not to be run again. */
   fail(exportId: ExportId, reason: string): Promise<boolean>;
   /** Puts a running one back, to be taken again. */
   requeue(exportId: ExportId, reason: string): Promise<boolean>;

@@ -46,6 +46,9 @@ export interface ExporterParts {
 /** Exports of one recording, whatever became of them; beyond it old ones must be deleted first. */
 const EXPORTS_PER_RECORDING_MAX = 100;
 
+/** Runs of one export, the last of which ended with a crash, before it counts as failed. */
+const CRASHED_ATTEMPTS_MAX = 10;
+
 /** Progress is told no more often: a client asks once a second or less. */
 const PROGRESS_PERIOD_MS = 300;
 
@@ -95,8 +98,20 @@ export class Exporter implements RecordingListener {
       await removeExportFiles(layout, job);
     }
     for (const { exportId } of removed) await queue.forget(exportId);
+    for (const job of interrupted) await this.#giveUpAfterCrashes(job);
     this.#loop.wake();
     log.info({ interrupted: interrupted.length }, "exporter started");
+  }
+
+  /** An export that brings the server down with it must not do so for ever. */
+  async #giveUpAfterCrashes({ exportId, attempts }: ExportRecord): Promise<void> {
+    if (attempts < CRASHED_ATTEMPTS_MAX) return;
+    const { queue, log } = this.#parts;
+    log.error({ exportId, attempts }, "export given up after crashes");
+    await queue.fail(
+      exportId,
+      `The server ended ${attempts} times while it made the export: it is not tried again by itself.`,
+    );
   }
 
   /** Ends what is under way, to be begun anew by the next start, and waits for that. */

@@ -54,20 +54,18 @@ export class Finalizer implements RecordingListener {
     };
     this.#runner = new JobRunner(this.#parts, {
       trackFinalized: (key) => this.#rewriteManifest(key),
-      jobEnded: ({ recordingId }) => {
-        this.#consider(recordingId);
-        this.#onRoom();
-      },
+      jobEnded: ({ recordingId }) => this.#consider(recordingId),
+      roomIsLeft: () => this.#onRoom(),
     });
   }
 
-  /** Whether fewer finalizations run than may: then none waits for its turn. */
-  hasRoom(): boolean {
-    return this.#runner.hasRoom();
+  /** Whether one more finalization could run now, but none waits: then other work may begin. */
+  leavesRoom(): boolean {
+    return this.#runner.leavesRoom();
   }
 
-  /** Has `callback` called each time that a finalization ends; replaces the one before. */
-  whenRoom(callback: () => void): void {
+  /** Has `callback` called each time that it comes to that; replaces the one before. */
+  whenRoomIsLeft(callback: () => void): void {
     this.#onRoom = callback;
   }
 

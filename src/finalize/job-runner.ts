@@ -24,6 +24,8 @@ export interface JobObserver {
   trackFinalized(key: TrackKey): Promise<void>;
   /** The job is done, has failed, or is queued once more. */
   jobEnded(key: TrackKey): void;
+  /** There is room for more, and nothing waits. */
+  roomIsLeft(): void;
 }
 
 /** Progress is told no more often: a client asks once a second or less. */
@@ -43,6 +45,7 @@ export class JobRunner {
     this.#loop = new JobLoop<FinalizeJob>({
       clock,
       log,
+      whenRoomIsLeft: () => observer.roomIsLeft(),
       limits: {
         parallelMax: limits.parallelRunsMax,
         attemptsMax: limits.attemptsMax,
@@ -65,9 +68,9 @@ export class JobRunner {
     this.#loop.wake();
   }
 
-  /** Whether one more finalization could run now; when not, others may wait. */
-  hasRoom(): boolean {
-    return this.#loop.hasRoom();
+  /** Whether one more finalization could run now, but none waits. */
+  leavesRoom(): boolean {
+    return this.#loop.leavesRoom();
   }
 
   /** Ends all runs, puts their jobs back into the queue, and waits for that. */

@@ -52,6 +52,8 @@ export interface JobLoopParts<Job extends QueuedJob> {
   readonly log: Logger;
   /** Whether a job may begin now; whoever says no calls `wake` when that changes. */
   readonly mayBegin?: () => boolean;
+  /** Told each time that it has room for more, and nothing waits: see `leavesRoom`. */
+  readonly whenRoomIsLeft?: () => void;
 }
 
 /** A job that was taken from the queue and has not ended. */
@@ -72,6 +74,8 @@ export class JobLoop<Job extends QueuedJob> {
   #running = 0;
   #taking: Promise<void> | undefined;
   #wanted = false;
+  /** Nothing was in the queue at the last look, and nobody has told of anything since. */
+  #isQueueEmpty = false;
   #cancelWake: () => void = () => {};
   #isStopping = false;
 
@@ -82,6 +86,7 @@ export class JobLoop<Job extends QueuedJob> {
   /** There may be something in the queue. */
   wake(): void {
     this.#wanted = true;
+    this.#isQueueEmpty = false;
     this.#taking ??= this.#take().finally(() => {
       this.#taking = undefined;
       if (this.#wanted && !this.#isStopping && this.#canBegin()) this.wake();
@@ -103,13 +108,17 @@ export class JobLoop<Job extends QueuedJob> {
     await Promise.all(jobs.map(({ ended }) => ended));
   }
 
-  /** Whether one more job could run now. */
-  hasRoom(): boolean {
+  /** Whether one more job could run now, but none waits. */
+  leavesRoom(): boolean {
+    return this.#isQueueEmpty && this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
     return this.#running < this.#parts.limits.parallelMax;
   }
 
   #canBegin(): boolean {
-    return this.hasRoom() && (this.#parts.mayBegin?.() ?? true);
+    return this.#hasRoom() && (this.#parts.mayBegin?.() ?? true);
   }
 
   async #take(): Promise<void> {
@@ -118,7 +127,11 @@ export class JobLoop<Job extends QueuedJob> {
     try {
       while (!this.#isStopping && this.#canBegin()) {
         const job = await work.take();
-        if (job === undefined) return;
+        if (job === undefined) {
+          this.#isQueueEmpty = !this.#wanted;
+          if (this.leavesRoom()) this.#parts.whenRoomIsLeft?.();
+          return;
+        }
         this.#begin(job);
       }
       // The queue may hold more than there is room for.

@@ -10,7 +10,7 @@ import { oldFfmpeg } from "./composite/composite-bed.ts";
 import { amplitudeOf, numbersIn } from "./composite/composite-judge.ts";
 import { exportTrack } from "./composite/export-tracks.ts";
 import { numberedSource } from "./composite/numbered-source.ts";
-import { filesOf, shownDurationMs, soundFromZero } from "./export-bed.ts";
+import { filesOf, inOneFile, shownDurationMs, soundFromZero } from "./export-bed.ts";
 
 const TOLERANCE_MS = 40;
 const RECORDING_MS = 7_000;
@@ -41,42 +41,49 @@ beforeAll(async () => {
     numberedSource(directory.path, name, source);
   const common = { durationMs: TRACK_MS, toneHz: 1_000 };
   tracks = {
-    h264: own({
-      ...place,
-      participant: "Ada",
-      path: await make("h264", { ...common, picture: { ...PICTURE, codec: "h264" } }),
-    }),
-    vp9: own({
-      ...place,
-      participant: "Bob",
-      path: await make("vp9", { ...common, channels: 1, picture: { ...PICTURE, codec: "vp9" } }),
-    }),
-    sound: own({
-      ...place,
-      participant: "Ada",
-      track: "microphone",
-      pictures: false,
-      path: await make("sound", { ...common, toneHz: 400, channels: 1, picture: null }),
-    }),
-    pictures: own({
-      ...place,
-      participant: "Ada",
-      track: "screen",
-      sound: false,
-      path: await make("pictures", {
-        ...common,
-        toneHz: null,
-        picture: { ...PICTURE, codec: "h264" },
+    h264: sized(
+      exportTrack({
+        ...place,
+        participant: "Ada",
+        path: await make("h264", { ...common, picture: { ...PICTURE, codec: "h264" } }),
       }),
-    }),
+    ),
+    vp9: sized(
+      exportTrack({
+        ...place,
+        participant: "Bob",
+        path: await make("vp9", { ...common, channels: 1, picture: { ...PICTURE, codec: "vp9" } }),
+      }),
+    ),
+    sound: sized(
+      exportTrack({
+        ...place,
+        participant: "Ada",
+        track: "microphone",
+        pictures: false,
+        path: await make("sound", { ...common, toneHz: 400, channels: 1, picture: null }),
+      }),
+    ),
+    pictures: sized(
+      exportTrack({
+        ...place,
+        participant: "Ada",
+        track: "screen",
+        sound: false,
+        path: await make("pictures", {
+          ...common,
+          toneHz: null,
+          picture: { ...PICTURE, codec: "h264" },
+        }),
+      }),
+    ),
   };
 }, 60_000);
 
 afterAll(() => directory[Symbol.asyncDispose]());
 
 /** A track whose pictures are of the size that they are. */
-function own(sketch: Parameters<typeof exportTrack>[0]): ExportTrack {
-  const track = exportTrack(sketch);
+function sized(track: ExportTrack): ExportTrack {
   const size = track.media.videoCodec === null ? {} : SIZE;
   return { ...track, media: { ...track.media, ...size } };
 }
@@ -230,6 +237,39 @@ describe.each([
     expect(pictures?.map(({ codec }) => codec)).toEqual(["avc"]);
   });
 });
+
+test("pictures that change their size are fitted into the largest, each in its place", async () => {
+  // The barcode of 7, then that of 9, twice as large.
+  const parts = await Promise.all(
+    (
+      [
+        [SIZE, 7],
+        [{ width: 640, height: 360 }, 9],
+      ] as const
+    ).map(([size, firstNumber]) =>
+      numberedSource(directory.path, `size-${size.width}`, {
+        durationMs: 2_000,
+        toneHz: null,
+        picture: { ...size, firstNumber, stepMs: 2_000, codec: "h264" },
+      }),
+    ),
+  );
+  const path = await inOneFile(directory.path, parts);
+  const sketch = { participant: "Cy", offsetMs: 500, durationMs: 4_000, sound: false, path };
+  const track = sized(exportTrack(sketch));
+  for (const ffmpeg of await builds()) {
+    const request = { kind: "compatible" as const };
+    const { path: made } = await only(
+      filesOf({ ...wanted(request, track), ffmpeg, durationMs: 5_000 }),
+    );
+    const size = { width: 640, height: 360 };
+    const numbers = await numbersIn(made, { x: 0, y: 0, ...size }, size);
+    expect(numbers).toHaveLength(150);
+    expect(new Set(numbers.slice(0, 14))).toEqual(new Set([0]));
+    expect(new Set(numbers.slice(16, 74))).toEqual(new Set([7]));
+    expect(new Set(numbers.slice(76))).toEqual(new Set([9]));
+  }
+}, 60_000);
 
 describe("audio", () => {
   test.each(["flac", "wav"] as const)(

@@ -54,3 +54,20 @@ export async function shownDurationMs(path: string): Promise<number> {
   const [, hours, minutes, seconds] = /Duration: (\d+):(\d+):([\d.]+)/.exec(text) ?? [];
   return (Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds)) * 1_000;
 }
+
+/** Joins the H.264 of MP4s, parameter sets and all, into one and gives its path. */
+export async function inOneFile(directory: string, paths: readonly string[]): Promise<string> {
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const streams = await Promise.all(
+    paths.map(async (path) => {
+      const args = ["-v", "error", "-i", path, "-c", "copy", "-f", "h264", "pipe:1"];
+      const child = Bun.spawn([ffmpeg, ...args], { stdout: "pipe" });
+      return new Response(child.stdout).bytes();
+    }),
+  );
+  const joined = join(directory, `joined-${crypto.randomUUID()}.mp4`);
+  const args = ["-v", "error", "-r", "0.5", "-f", "h264", "-i", "pipe:0", "-c", "copy", joined];
+  const child = Bun.spawn([ffmpeg, ...args], { stdin: new Blob(streams), stderr: "inherit" });
+  if ((await child.exited) !== 0) throw new Error("The files do not join");
+  return joined;
+}

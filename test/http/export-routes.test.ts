@@ -4,8 +4,10 @@ import { join } from "node:path";
 import type { Export } from "../../src/contract/exports.ts";
 import type { Recording } from "../../src/contract/recordings.ts";
 import { ExportsApi, exportOf } from "../support/exports-api.ts";
-import { RecordingsApi } from "../support/recordings-api.ts";
+import { RecordingsApi, trackOf } from "../support/recordings-api.ts";
+import { recordedSegment } from "../support/recorded-media.ts";
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { until } from "../support/until.ts";
 import { expectProblem } from "./expect-problem.ts";
 import { finishedRecording } from "./finished-recording.ts";
 
@@ -210,3 +212,42 @@ test("deleting a recording ends its exports and removes their files", async () =
   await expectProblem(await fetch(own.url(first.exportId)), 404, "recording-not-found");
   expect(await readdir(server.recordingsDirectory)).not.toContain(recordingId);
 });
+
+test("a composite is one file of all", async () => {
+  const { exportId } = await exports.request({ kind: "composite", height: 360 });
+  const { files, options } = await exports.done(exportId);
+  expect(options).toEqual({ height: 360, frameRate: 30 });
+  expect(files).toMatchObject([
+    { mediaType: "video/mp4", participantId: null, trackId: null, notes: expect.any(Array) },
+  ]);
+  expect((await fetch(`${server.url}${files[0]?.url}`)).status).toBe(200);
+  await exports.remove(exportId);
+});
+
+test("an export tells when late chunks have made a better MP4", async () => {
+  await using late = await startServer({ env: { STOP_GRACE_MS: "0", STOP_WAIT_MS_MAX: "0" } });
+  const lateApi = new RecordingsApi(late.url);
+  const { mimeType, chunks } = await recordedSegment("h264-opus");
+  const payloads = chunks.map(({ payload }) => payload);
+  const recordingId = await lateApi.start();
+  const upload = { ...TRACK, recordingId, segmentId: crypto.randomUUID(), mimeType };
+  await lateApi.upload({ ...upload, sequence: 0, chunks: payloads.slice(0, 3) });
+  await lateApi.stop(recordingId);
+  const before = trackOf(await lateApi.ready(recordingId), TRACK);
+  const own = new ExportsApi(late.url, recordingId);
+  const { exportId } = await own.request({ kind: "aligned" });
+  expect(await own.done(exportId)).toMatchObject({ isOutdated: false });
+  await lateApi.upload({ ...upload, sequence: 3, chunks: payloads.slice(3) });
+  await lateApi.endSegment(recordingId, upload.segmentId, chunks.length);
+  await until(
+    async () => {
+      const { media } = trackOf(await lateApi.show(recordingId), TRACK);
+      return media?.publishedAt !== before.media?.publishedAt || undefined;
+    },
+    { what: "the better MP4 is published", timeoutMs: 60_000 },
+  );
+  expect(await own.show(exportId)).toMatchObject({ state: "done", isOutdated: true });
+  expect((await own.list()).map(({ isOutdated }) => isOutdated)).toEqual([true]);
+  const again = await own.request({ kind: "aligned" });
+  expect(await own.done(again.exportId)).toMatchObject({ isOutdated: false });
+}, 120_000);

@@ -6,6 +6,7 @@ import { ConfigError, readConfig, type Config } from "./config.ts";
 import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
+import { TrackExtras } from "./finalize/track-extras.ts";
 import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { Intake } from "./http/intake.ts";
@@ -83,6 +84,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   log.info(await engine.start(), "recovered");
   stops.push(() => engine.stop());
 
+  const limits = finalizeLimits(config);
+  const extras = new TrackExtras({ catalog, layout, ffmpeg, limits, log });
   const finalizer = new Finalizer({
     engine,
     store,
@@ -91,7 +94,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     layout,
     ffmpeg,
     clock,
-    limits: finalizeLimits(config),
+    limits,
+    extras,
     log,
   });
   engine.listen(finalizer);
@@ -106,6 +110,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     catalog,
     retrier: finalizer,
     paths: layout,
+    extras,
     ffmpeg,
     readiness: {
       storageWritable: () => writeProbe(layout.rootDirectory),

@@ -10,6 +10,7 @@ import { chunkRoutes } from "./chunk-routes.ts";
 import type { ClientAsset } from "./client-assets.ts";
 import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
+import { type ExtrasMaker, type ExtrasPaths, trackExtrasRoutes } from "./track-extras-routes.ts";
 import { guideRoutes } from "./guide-routes.ts";
 import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
 import { type Intake, intakeGate } from "./intake.ts";
@@ -29,7 +30,8 @@ export interface AppParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
   readonly retrier: Retrier;
-  readonly paths: RecordingPaths;
+  readonly paths: RecordingPaths & ExtrasPaths;
+  readonly extras: ExtrasMaker;
   readonly ffmpeg: FfmpegIdentity;
   readonly readiness: ReadinessChecks;
   readonly assets: readonly ClientAsset[];
@@ -85,6 +87,7 @@ export async function createApp(parts: AppParts) {
     .use(chunkRoutes({ ...parts, bodies }))
     .use(segmentRoutes({ ...parts, bodies }))
     .use(mediaRoutes(parts))
+    .use(trackExtrasRoutes(parts))
     .use(sourceRoutes(parts))
     .use(downloadRoutes(parts))
     .use(guideRoutes({ ...parts, bodies }))

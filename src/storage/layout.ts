@@ -32,6 +32,8 @@ export function directoryNameOf(word: string): string {
  * <recordingId>/manifest.json
  * <recordingId>/segments/<segmentId>.chunks
  * <recordingId>/tracks/<participant>/<track>/media.mp4
+ * <recordingId>/tracks/<participant>/<track>/poster.jpg
+ * <recordingId>/tracks/<participant>/<track>/waveform.json
  * ```
  *
  * The only place that turns IDs into file names. `recordingId` and `segmentId` are UUIDs, which are
@@ -82,5 +84,13 @@ export class RecordingsLayout {
 
   mediaPath(key: TrackKey): string {
     return join(this.trackDirectory(key), "media.mp4");
+  }
+
+  posterPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "poster.jpg");
+  }
+
+  waveformPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "waveform.json");
   }
 }

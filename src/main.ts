@@ -9,6 +9,7 @@ import { recordingIdSchema } from "./contract/ids.ts";
 import { Exporter } from "./exports/exporter.ts";
 import { makeExport } from "./exports/make-export.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
+import { TrackExtras } from "./finalize/track-extras.ts";
 import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { Intake } from "./http/intake.ts";
@@ -88,6 +89,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   log.info(await engine.start(), "recovered");
   stops.push(() => engine.stop());
 
+  const limits = finalizeLimits(config);
+  const extras = new TrackExtras({ catalog, layout, ffmpeg, limits, log });
   const finalizer = new Finalizer({
     engine,
     store,
@@ -96,7 +99,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     layout,
     ffmpeg,
     clock,
-    limits: finalizeLimits(config),
+    limits,
+    extras,
     log,
   });
   engine.listen(finalizer);
@@ -118,6 +122,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     retrier: finalizer,
     exports: exporter,
     paths: layout,
+    extras,
     ffmpeg,
     readiness: {
       storageWritable: () => writeProbe(layout.rootDirectory),

@@ -5,7 +5,10 @@ const CHUNK_BYTES = 512 * 1024;
 const MIME_TYPE = "video/x-matroska;codecs=avc1,opus";
 
 /** Records, stops and finalizes so much of a moving picture with a tone. */
-export async function testPictureRecording(api: RecordingsApi, seconds: number): Promise<TrackName> {
+export async function testPictureRecording(
+  api: RecordingsApi,
+  seconds: number,
+): Promise<TrackName> {
   const { path } = await judgeFfmpeg();
   const child = Bun.spawn(
     [

@@ -29,7 +29,7 @@ export class LivePanel {
       this.#video.classList.toggle("sound-only", this.#video.videoWidth === 0);
     });
     const attributes = { "data-testid": "live" };
-    this.element = element("div", { class: "working", attributes }, [this.#video, this.#status]);
+    this.element = element("div", { class: "working", attributes });
     this.element.hidden = true;
   }
 
@@ -44,8 +44,10 @@ export class LivePanel {
     this.element.hidden = track === null;
     if (track === null) {
       this.#player.stop();
+      this.element.replaceChildren();
       return;
     }
+    this.element.replaceChildren(this.#video, this.#status);
     this.#video.setAttribute("aria-label", `Live: ${track.participantId}: ${track.trackId}`);
     this.#player.start(livePath(track));
   }

@@ -14,6 +14,7 @@ import {
 } from "./matroska-tracks.ts";
 import { opusPacketMs } from "./opus-packet.ts";
 import { PacketCounter } from "./packet-counter.ts";
+import { type LooseRun, looseRun } from "./sound-before-cluster.ts";
 
 /** A track with the packets that went through the filter. */
 export interface CountedTrack {
@@ -68,6 +69,18 @@ const UNSIZED_CLUSTER = Uint8Array.of(0x1f, 0x43, 0xb6, 0x75, 1, 255, 255, 255, 
  */
 const ELEMENT_BYTES_MAX = 64 * 1024 * 1024;
 
+/**
+ * Most bytes behind a gap that are kept until the next Cluster comes, to find whole sound in them.
+ * Chromium begins one with each keyframe; this is a minute at 2 Mbps.
+ */
+const BEHIND_GAP_BYTES_MAX = 16 * 1024 * 1024;
+
+/** What is put back overlaps what stands before and behind it by no more: rounding. */
+const OVERLAP_MS_MAX = 20;
+
+/** Nor is it farther than this from the new Cluster; else it was not sound without holes. */
+const APART_MS_MAX = 500;
+
 const KEY_FLAG = 0x80;
 const LACING_MASK = 0x06;
 const INVISIBLE_FLAG = 0x08;
@@ -79,6 +92,10 @@ const INVISIBLE_FLAG = 0x08;
  * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
  * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
  * leaves the filter is always sound, and the count holds for damaged segments too.
+ *
+ * Behind missing bytes, sound needs nothing of what is missing: whole blocks of it in front of that
+ * Cluster are put back. Their own Cluster's timestamp can be missing, but sound has no holes, so the
+ * first block in the new Cluster tells when the last one before it ended.
  */
 export class MatroskaFilter {
   /** Bytes that were left out as unusable. */
@@ -91,6 +108,10 @@ export class MatroskaFilter {
   /** With fewer bytes than this nothing more can be told of the rest. */
   #neededBytes = 0;
   #searching = false;
+  /** What was left out since a gap; undefined when it is of no use. */
+  #behindGap: { readonly pieces: Uint8Array[]; bytes: number } | undefined;
+  /** Whole blocks of the first sound from between a gap and this Cluster; their place is not known yet. */
+  #loose: LooseRun | undefined;
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
@@ -140,15 +161,17 @@ export class MatroskaFilter {
       if (this.#searching) {
         copyUpTo(offset);
         const found = this.#findCluster(all, offset);
-        this.droppedBytes += found - offset;
+        this.#leaveOut(all.subarray(offset, found));
         offset = found;
         copyFrom = found;
         if (this.#searching) break;
+        this.#findLoose();
       }
       const header = readEbmlHeader(all, offset);
       if (header === "short") break;
       if (header === "invalid" || !this.#isPlausible(header.id, header.dataBytes)) {
         this.#searching = true;
+        this.#loose = undefined;
         continue;
       }
       const { id, headerBytes, dataBytes } = header;
@@ -168,6 +191,14 @@ export class MatroskaFilter {
         break;
       }
       const from = offset + headerBytes;
+      if (this.#loose !== undefined && id === ID.simpleBlock) {
+        const placed = this.#placeLoose(this.#loose, all, from);
+        if (placed.length > 0) {
+          copyUpTo(offset);
+          copyFrom = offset;
+          out.push(...placed);
+        }
+      }
       // Nearly all elements are these: no view is made for each.
       const isWanted =
         id === ID.simpleBlock
@@ -199,6 +230,8 @@ export class MatroskaFilter {
     this.droppedBytes += this.#restBytes;
     this.#forgetRest();
     this.#searching = true;
+    this.#loose = undefined;
+    this.#behindGap = { pieces: [], bytes: 0 };
   }
 
   /**
@@ -222,6 +255,70 @@ export class MatroskaFilter {
     if (bytes.length === 0) return;
     this.#rest.push(bytes);
     this.#restBytes += bytes.length;
+  }
+
+  #leaveOut(bytes: Uint8Array): void {
+    this.droppedBytes += bytes.length;
+    if (this.#behindGap === undefined || bytes.length === 0) return;
+    this.#behindGap.pieces.push(bytes);
+    this.#behindGap.bytes += bytes.length;
+    if (this.#behindGap.bytes > BEHIND_GAP_BYTES_MAX) this.#behindGap = undefined;
+  }
+
+  /** A Cluster begins behind a gap: finds whole sound in front of it. */
+  #findLoose(): void {
+    const { pieces } = this.#behindGap ?? { pieces: [] };
+    this.#behindGap = undefined;
+    const sound = this.tracks.find(({ track }) => track.kind === "audio");
+    if (sound === undefined || pieces.length === 0) return;
+    const numbers = new Set(this.#tracks.keys());
+    this.#loose = looseRun(Buffer.concat(pieces), numbers, sound.track.number);
+  }
+
+  /**
+   * Gives the loose sound with its place when this SimpleBlock is the first of the same track in the
+   * new Cluster, and counts it.
+   */
+  #placeLoose(
+    { blocks, lastRelativeTicks }: LooseRun,
+    bytes: Uint8Array,
+    from: number,
+  ): Uint8Array[] {
+    const sound = this.tracks.find(({ track }) => track.kind === "audio");
+    const [first, last] = [blocks[0], blocks.at(-1)];
+    if (sound === undefined || bytes[from] !== (0x80 | sound.track.number)) return [];
+    this.#loose = undefined;
+    if (first === undefined || last === undefined) return [];
+    const followsTicks = this.#clusterTicks + readInt16(bytes, from + 1);
+    const before = blocks.at(-2)?.relativeTicks ?? last.relativeTicks;
+    const opusMs = sound.isOpus
+      ? opusPacketMs(last.element, last.contentAt + BLOCK_HEADER_BYTES, last.element.length)
+      : undefined;
+    const lastMs = opusMs ?? sound.track.frameMs ?? (last.relativeTicks - before) * this.#tickMs;
+    const ticks = followsTicks - Math.round(lastMs / this.#tickMs) - last.relativeTicks;
+    const firstMs = (ticks + first.relativeTicks) * this.#tickMs - sound.track.codecDelayMs;
+    const apartMs = (this.#clusterTicks - ticks - lastRelativeTicks) * this.#tickMs;
+    const fits =
+      Number.isSafeInteger(ticks) &&
+      ticks >= 0 &&
+      firstMs >= (sound.packets.endMs ?? 0) - OVERLAP_MS_MAX &&
+      apartMs >= -OVERLAP_MS_MAX &&
+      apartMs <= APART_MS_MAX;
+    if (!fits) return [];
+    const clusterTicks = this.#clusterTicks;
+    this.#clusterTicks = ticks;
+    for (const { element, contentAt } of blocks) {
+      this.#takeBlock(element, contentAt, element.length);
+      this.droppedBytes -= element.length;
+    }
+    this.#clusterTicks = clusterTicks;
+    return [
+      UNSIZED_CLUSTER,
+      timestampElement(ticks),
+      ...blocks.map(({ element }) => element),
+      UNSIZED_CLUSTER,
+      timestampElement(clusterTicks),
+    ];
   }
 
   #isPlausible(id: number, dataBytes: number | undefined): boolean {
@@ -317,7 +414,7 @@ export class MatroskaFilter {
       this.droppedBytes += to - from;
       return false;
     }
-    const relativeTicks = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
+    const relativeTicks = readInt16(bytes, at);
     const flags = bytes[at + 2] ?? 0;
     const isLaced = (flags & LACING_MASK) !== 0;
     if (counted.packets.packets === 0 && !isLaced) {
@@ -342,6 +439,21 @@ export class MatroskaFilter {
     }
     return true;
   }
+}
+
+/** Track, time and flags of a block whose track's number takes one byte. */
+const BLOCK_HEADER_BYTES = 4;
+
+function readInt16(bytes: Uint8Array, at: number): number {
+  return (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
+}
+
+function timestampElement(ticks: number): Uint8Array {
+  const element = Buffer.alloc(10);
+  element[0] = ID.timestamp;
+  element[1] = 0x88;
+  element.writeBigUInt64BE(BigInt(ticks), 2);
+  return element;
 }
 
 interface BlockGroup {

@@ -11,6 +11,7 @@ import { containerOfMimeType } from "../recording/container.ts";
 import type { Catalog, ChunkStore, Clock, SegmentKey, TrackKey } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import type { TrackBell } from "../recording/track-bells.ts";
+import { KeyframeGate } from "./keyframe-gate.ts";
 import { liveMediaFor } from "./live-formats.ts";
 import { type LiveJoin, joinSegment } from "./live-join.ts";
 import type { LiveMedia } from "./live-media.ts";
@@ -214,28 +215,6 @@ export class LiveView {
       if (error instanceof NotLiveError || error instanceof RecordingNotFoundError) return true;
       throw error;
     }
-  }
-}
-
-/** Lets pass what is shown: pictures only from a keyframe on, also after a gap. */
-class KeyframeGate {
-  readonly #media: LiveMedia;
-  #waitsForKey = true;
-
-  constructor(media: LiveMedia) {
-    this.#media = media;
-  }
-
-  gap(): void {
-    this.#waitsForKey = true;
-  }
-
-  lets({ track, isKey }: PassedBlock): boolean {
-    const { video, audio } = this.#media.tracks;
-    if (track.number === audio?.number) return true;
-    if (track.number !== video?.number) return false;
-    this.#waitsForKey &&= !isKey;
-    return !this.#waitsForKey;
   }
 }
 

@@ -103,7 +103,8 @@ export class RecordingsLayout {
   /** Where an export is being made. */
   exportWorkDirectory(recordingId: RecordingId, exportId: ExportId): string {
     return `${this.exportDirectory(recordingId, exportId)}${TEMPORARY_SUFFIX}`;
-=======
+  }
+
   posterPath(key: TrackKey): string {
     return join(this.trackDirectory(key), "poster.jpg");
   }

@@ -79,8 +79,11 @@ async function decoded(path: string): Promise<Float32Array> {
   return sounds[0] ?? new Float32Array();
 }
 
+function toSample(ms: number): number {
+  return Math.round((ms * SAMPLES_PER_SECOND) / 1_000);
+}
+
 function loudest(sound: Float32Array, fromMs: number, toMs: number): number {
-  const toSample = (ms: number): number => Math.round((ms * SAMPLES_PER_SECOND) / 1_000);
   return sound
     .subarray(toSample(fromMs), toSample(toMs))
     .reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);

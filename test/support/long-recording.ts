@@ -66,7 +66,6 @@ export async function writeLongRecording(
       marks: [],
       capturedAtMs: beganAtMs + beginMs,
       receivedAtMs: beganAtMs + beginMs + 1_100,
-      marks: [],
     });
     chunkCount = sequence + 1;
     if (waiting.length === CHUNKS_PER_APPEND) {

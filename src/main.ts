@@ -6,9 +6,10 @@ import { ConfigError, readConfig, type Config } from "./config.ts";
 import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
 import { exportIdSchema } from "./contract/exports.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
-import { Exporter } from "./exports/exporter.ts";
+import { Exporter, type ExporterParts } from "./exports/exporter.ts";
 import { makeExport } from "./exports/make-export.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
+import { TrackExtras } from "./finalize/track-extras.ts";
 import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { Intake } from "./http/intake.ts";
@@ -86,6 +87,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   log.info(await engine.start(), "recovered");
   stops.push(() => engine.stop());
 
+  const limits = finalizeLimits(config);
+  const extras = new TrackExtras({ catalog, layout, ffmpeg, limits, log });
   const finalizer = new Finalizer({
     engine,
     store,
@@ -94,29 +97,16 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     layout,
     ffmpeg,
     clock,
-    limits: finalizeLimits(config),
+    limits,
+    extras,
     log,
   });
   engine.listen(finalizer);
   await finalizer.start();
   stops.push(() => finalizer.stop());
 
-  const exporter = new Exporter({
-    catalog,
-    queue: catalog.exports,
-    layout,
-    ffmpeg,
-    clock,
-    limits: finalizeLimits(config),
-    parallelMax: config.EXPORT_PARALLEL_MAX,
-    mayBegin: () => finalizer.leavesRoom(),
-    make: makeExport,
-    newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
-    log,
-  });
-  finalizer.whenRoomIsLeft(() => exporter.wake());
+  const exporter = await startExporter(config, { catalog, layout, ffmpeg, clock, log, finalizer });
   engine.listen(exporter);
-  await exporter.start();
   stops.push(() => exporter.stop());
 
   const intake = new Intake();
@@ -128,6 +118,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     retrier: finalizer,
     exports: exporter,
     paths: layout,
+    extras,
     ffmpeg,
     readiness: {
       storageWritable: () => writeProbe(layout.rootDirectory),
@@ -144,6 +135,29 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     log,
   });
   listen(app, intake, config, log, stops);
+}
+
+/** Starts what makes exports, wherever the finalizer leaves room for them. */
+async function startExporter(
+  config: Config,
+  parts: Pick<ExporterParts, "layout" | "ffmpeg" | "clock" | "log"> & {
+    readonly catalog: SqliteCatalog;
+    readonly finalizer: Finalizer;
+  },
+): Promise<Exporter> {
+  const { catalog, finalizer } = parts;
+  const exporter = new Exporter({
+    ...parts,
+    queue: catalog.exports,
+    limits: finalizeLimits(config),
+    parallelMax: config.EXPORT_PARALLEL_MAX,
+    mayBegin: () => finalizer.leavesRoom(),
+    make: makeExport,
+    newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
+  });
+  finalizer.whenRoomIsLeft(() => exporter.wake());
+  await exporter.start();
+  return exporter;
 }
 
 /** Makes the directory of the recordings when it is not there, and keeps other servers away from it. */

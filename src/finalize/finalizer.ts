@@ -7,10 +7,14 @@ import { writeFileDurably } from "../storage/durable-files.ts";
 import { JobRunner, type JobRunnerParts, isOfTrack } from "./job-runner.ts";
 import { buildManifest } from "./manifest.ts";
 import { recoverFinalizations } from "./crash-recovery.ts";
+import type { TrackExtras } from "./track-extras.ts";
 import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
-export type FinalizerParts = JobRunnerParts;
+export interface FinalizerParts extends JobRunnerParts {
+  /** Told of each new MP4; left out where nobody looks at posters and waveforms. */
+  readonly extras?: Pick<TrackExtras, "request" | "forget" | "stop">;
+}
 
 /** What is kept in memory of a stopped recording that is being looked after. */
 interface Watch {
@@ -53,7 +57,10 @@ export class Finalizer implements RecordingListener {
       },
     };
     this.#runner = new JobRunner(this.#parts, {
-      trackFinalized: (key) => this.#rewriteManifest(key),
+      trackFinalized: async (key) => {
+        await this.#rewriteManifest(key);
+        parts.extras?.request(key);
+      },
       jobEnded: ({ recordingId }) => this.#consider(recordingId),
       roomIsLeft: () => this.#onRoom(),
     });
@@ -88,6 +95,7 @@ export class Finalizer implements RecordingListener {
     this.#stopping.abort();
     for (const watch of this.#watches.values()) watch.cancelTimer();
     await this.#runner.stop();
+    await this.#parts.extras?.stop();
     await this.#lookingBack;
     for (const watch of this.#watches.values()) {
       await watch.considering;
@@ -105,6 +113,7 @@ export class Finalizer implements RecordingListener {
     const watch = this.#watches.get(recordingId);
     watch?.cancelTimer();
     await this.#runner.forget(recordingId);
+    await this.#parts.extras?.forget(recordingId);
     await watch?.considering;
     await watch?.manifest;
     this.#watches.delete(recordingId);

@@ -11,6 +11,7 @@ import type { ClientAsset } from "./client-assets.ts";
 import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
 import { exportFileRoutes, exportRoutes, type ExportPaths, type Exports } from "./export-routes.ts";
+import { type ExtrasMaker, type ExtrasPaths, trackExtrasRoutes } from "./track-extras-routes.ts";
 import { guideRoutes } from "./guide-routes.ts";
 import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
 import { type Intake, intakeGate } from "./intake.ts";
@@ -31,7 +32,8 @@ export interface AppParts {
   readonly catalog: Catalog;
   readonly retrier: Retrier;
   readonly exports: Exports;
-  readonly paths: RecordingPaths & ExportPaths;
+  readonly paths: RecordingPaths & ExportPaths & ExtrasPaths;
+  readonly extras: ExtrasMaker;
   readonly ffmpeg: FfmpegIdentity;
   readonly readiness: ReadinessChecks;
   readonly assets: readonly ClientAsset[];
@@ -87,6 +89,7 @@ export async function createApp(parts: AppParts) {
     .use(chunkRoutes({ ...parts, bodies }))
     .use(segmentRoutes({ ...parts, bodies }))
     .use(mediaRoutes(parts))
+    .use(trackExtrasRoutes(parts))
     .use(sourceRoutes(parts))
     .use(downloadRoutes(parts))
     .use(exportRoutes({ ...parts, bodies }))

@@ -34,6 +34,8 @@ export function directoryNameOf(word: string): string {
  * <recordingId>/segments/<segmentId>.chunks
  * <recordingId>/tracks/<participant>/<track>/media.mp4
  * <recordingId>/exports/<exportId>/<name>
+ * <recordingId>/tracks/<participant>/<track>/poster.jpg
+ * <recordingId>/tracks/<participant>/<track>/waveform.json
  * ```
  *
  * The only place that turns IDs into file names. `recordingId`, `segmentId` and `exportId` are UUIDs,
@@ -99,5 +101,13 @@ export class RecordingsLayout {
   /** Where an export is being made. */
   exportWorkDirectory(recordingId: RecordingId, exportId: ExportId): string {
     return `${this.exportDirectory(recordingId, exportId)}${TEMPORARY_SUFFIX}`;
+  }
+
+  posterPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "poster.jpg");
+  }
+
+  waveformPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "waveform.json");
   }
 }

@@ -1,5 +1,6 @@
-// `bun run bench [sync] [ingest] [ack] [finalize] [memory] [recovery] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [memory] [recovery] [exports] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
+import { benchExports } from "./exports-bench.ts";
 import { benchFinalize } from "./finalize-bench.ts";
 import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
@@ -13,6 +14,8 @@ const { values, positionals } = parseArgs({
     // In fewer, a server that never syncs is measured against memory alone: the system has it wait
     // for the disk only when a tenth of the memory is dirty.
     seconds: { type: "string", default: "10" },
+    // For `exports`: long enough for several slices side by side.
+    "call-seconds": { type: "string", default: "120" },
     minutes: { type: "string", default: "1,10,60" },
     // For `recovery`: an hour of each segment, of small chunks, so that the files fit on most disks.
     segments: { type: "string", default: "1000" },
@@ -25,7 +28,7 @@ const runs = Number(values.runs);
 const durationMs = Number(values.seconds) * 1_000;
 const asked = new Set(
   positionals.length === 0
-    ? ["sync", "ingest", "ack", "finalize", "memory", "recovery"]
+    ? ["sync", "ingest", "ack", "finalize", "memory", "recovery", "exports"]
     : positionals,
 );
 
@@ -45,3 +48,4 @@ if (asked.has("recovery")) {
     chunkBytes: Number(values["chunk-bytes"]),
   });
 }
+if (asked.has("exports")) await benchExports({ runs, seconds: Number(values["call-seconds"]) });

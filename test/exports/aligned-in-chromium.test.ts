@@ -3,7 +3,7 @@ import { z } from "zod";
 import { launchChromium } from "../support/chromium.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { exportTrack } from "./composite/export-tracks.ts";
-import { numberedSource } from "./composite/numbered-source.ts";
+import { numberedSource } from "../support/numbered-source.ts";
 import { filesOf } from "./export-bed.ts";
 
 const RECORDING_MS = 7_000;

@@ -9,7 +9,7 @@ import { type TemporaryDirectory, temporaryDirectory } from "../support/temporar
 import { oldFfmpeg } from "./composite/composite-bed.ts";
 import { amplitudeOf, numbersIn } from "./composite/composite-judge.ts";
 import { exportTrack } from "./composite/export-tracks.ts";
-import { numberedSource } from "./composite/numbered-source.ts";
+import { numberedSource } from "../support/numbered-source.ts";
 import { filesOf, inOneFile, shownDurationMs, soundFromZero } from "./export-bed.ts";
 
 const TOLERANCE_MS = 40;

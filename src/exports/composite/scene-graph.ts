@@ -1,4 +1,4 @@
-import { mediaInput, secondsOf } from "./ffmpeg-pass.ts";
+import { mediaInput, secondsOf } from "../../finalize/ffmpeg-pass.ts";
 import { filterValue } from "./filter-value.ts";
 import type { Canvas, Scene, Tile } from "./layout-plan.ts";
 import { even } from "./tile-grid.ts";

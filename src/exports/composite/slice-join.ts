@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ExportContext } from "../export-maker.ts";
-import { runPass, secondsOf } from "./ffmpeg-pass.ts";
+import { runPass, secondsOf } from "../../finalize/ffmpeg-pass.ts";
 import type { Canvas } from "./layout-plan.ts";
 import { trackTimescale } from "./scene-graph.ts";
 import type { RenderedSlice } from "./slice-render.ts";

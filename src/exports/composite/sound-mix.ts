@@ -1,5 +1,5 @@
 import type { ExportTrack } from "../export-maker.ts";
-import { mediaInput, secondsOf } from "./ffmpeg-pass.ts";
+import { mediaInput, secondsOf } from "../../finalize/ffmpeg-pass.ts";
 import { clockedStretches } from "./media-clock.ts";
 
 /** Samples in a second of a composite's sound. */

@@ -8,7 +8,7 @@ import { type TemporaryDirectory, temporaryDirectory } from "../../support/tempo
 import { compositeOf } from "./composite-bed.ts";
 import { amplitudeOf, grayPixels, numbersIn, samplesOf } from "./composite-judge.ts";
 import { exportTrack } from "./export-tracks.ts";
-import { type NumberedSource, numberedSource } from "./numbered-source.ts";
+import { type NumberedSource, numberedSource } from "../../support/numbered-source.ts";
 
 const SIZE = { width: 320, height: 180 };
 const HEIGHT = 360;

@@ -7,7 +7,7 @@ import { type TemporaryDirectory, temporaryDirectory } from "../../support/tempo
 import { compositeOf, oldFfmpeg } from "./composite-bed.ts";
 import { amplitudeOf, numbersIn, samplesOf } from "./composite-judge.ts";
 import { exportTrack } from "./export-tracks.ts";
-import { numberedSource } from "./numbered-source.ts";
+import { numberedSource } from "../../support/numbered-source.ts";
 
 const CALL_MS = 6_000;
 const SIZE = { width: 320, height: 180 };

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { judgeFfmpeg } from "../../support/judge-ffmpeg.ts";
-import { BARCODE_BITS } from "../../support/media-judge.ts";
+import { judgeFfmpeg } from "./judge-ffmpeg.ts";
+import { BARCODE_BITS } from "./media-judge.ts";
 
 /** A track's MP4 to make: numbered pictures and a tone. */
 export interface NumberedSource {

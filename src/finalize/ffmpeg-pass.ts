@@ -1,7 +1,16 @@
-import { confined } from "../../finalize/ffmpeg-confinement.ts";
-import { FfmpegFailedError } from "../../finalize/finalize-errors.ts";
-import { runSubprocess } from "../../process/subprocess.ts";
-import type { ExportContext } from "../export-maker.ts";
+import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
+import { runSubprocess } from "../process/subprocess.ts";
+import { type FfmpegConfinement, confined } from "./ffmpeg-confinement.ts";
+import { FfmpegFailedError } from "./finalize-errors.ts";
+import type { FinalizeLimits } from "./finalize-limits.ts";
+
+/** What a run of ffmpeg needs beside its arguments. */
+export interface FfmpegContext {
+  readonly ffmpeg: FfmpegBinary;
+  readonly confinement: FfmpegConfinement;
+  readonly limits: FinalizeLimits;
+  readonly signal: AbortSignal;
+}
 
 /** One run of ffmpeg on files of the server's own. */
 export interface FfmpegPass {
@@ -12,7 +21,9 @@ export interface FfmpegPass {
   /** A larger output is cut off by the system, and fails. */
   readonly outputBytesMax: number;
   /** Told how much is made, in milliseconds of media. */
-  readonly onMediaMs: (mediaMs: number) => void;
+  readonly onMediaMs?: (mediaMs: number) => void;
+  /** Given what ffmpeg writes to its stdout; then nothing is told of how much is made. */
+  readonly onOutput?: (bytes: Uint8Array) => void;
 }
 
 /** Largest single allocation of ffmpeg: no picture of a recorder comes near it. */
@@ -26,8 +37,9 @@ const SLOWDOWN_MAX = 20;
  *
  * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
  */
-export async function runPass(pass: FfmpegPass, context: ExportContext): Promise<void> {
+export async function runPass(pass: FfmpegPass, context: FfmpegContext): Promise<void> {
   const { ffmpeg, confinement, limits, signal } = context;
+  const { onMediaMs, onOutput } = pass;
   const outcome = await runSubprocess({
     argv: confined(
       [
@@ -37,8 +49,7 @@ export async function runPass(pass: FfmpegPass, context: ExportContext): Promise
         "-nostdin",
         "-loglevel",
         "error",
-        "-progress",
-        "pipe:1",
+        ...(onOutput === undefined ? ["-progress", "pipe:1"] : []),
         "-max_alloc",
         String(ALLOCATION_BYTES_MAX),
         ...pass.args,
@@ -46,11 +57,15 @@ export async function runPass(pass: FfmpegPass, context: ExportContext): Promise
       confinement,
       { memoryBytesMax: limits.ffmpegMemoryBytesMax, fileBytesMax: pass.outputBytesMax },
     ),
-    onStdoutLine: (line) => {
-      // In microseconds, in spite of its name.
-      const [, microseconds] = /^out_time_ms=(\d+)$/.exec(line) ?? [];
-      if (microseconds !== undefined) pass.onMediaMs(Number(microseconds) / 1_000);
-    },
+    ...(onOutput === undefined
+      ? {
+          onStdoutLine: (line: string) => {
+            // In microseconds, in spite of its name.
+            const [, microseconds] = /^out_time_ms=(\d+)$/.exec(line) ?? [];
+            if (microseconds !== undefined) onMediaMs?.(Number(microseconds) / 1_000);
+          },
+        }
+      : { onStdout: onOutput }),
     signal,
     timeLimitMs: limits.runMsBase + pass.mediaMs * SLOWDOWN_MAX,
     stallLimitMs: limits.stallMsMax,

@@ -6,7 +6,7 @@ import { ConfigError, readConfig, type Config } from "./config.ts";
 import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
 import { exportIdSchema } from "./contract/exports.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
-import { Exporter } from "./exports/exporter.ts";
+import { Exporter, type ExporterParts } from "./exports/exporter.ts";
 import { makeExport } from "./exports/make-export.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
 import { TrackExtras } from "./finalize/track-extras.ts";
@@ -108,7 +108,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(() => finalizer.stop());
 
   const live = new LiveView({ engine, store, catalog, clock, log });
-  const exporter = await startExporter(config, { catalog, layout, ffmpeg, clock, log }, finalizer);
+  const exporter = await startExporter(config, { catalog, layout, ffmpeg, clock, log, finalizer });
   engine.listen(exporter);
   stops.push(() => exporter.stop());
 
@@ -143,21 +143,18 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(async () => live.stop());
 }
 
-/** Exports are made beside the finalizations, which go first. */
+/** Starts what makes exports, wherever the finalizer leaves room for them. */
 async function startExporter(
   config: Config,
-  parts: {
+  parts: Pick<ExporterParts, "layout" | "ffmpeg" | "clock" | "log"> & {
     readonly catalog: SqliteCatalog;
-    readonly layout: RecordingsLayout;
-    readonly ffmpeg: FfmpegBinary;
-    readonly clock: Clock;
-    readonly log: Logger;
+    readonly finalizer: Finalizer;
   },
-  finalizer: Finalizer,
 ): Promise<Exporter> {
+  const { catalog, finalizer } = parts;
   const exporter = new Exporter({
     ...parts,
-    queue: parts.catalog.exports,
+    queue: catalog.exports,
     limits: finalizeLimits(config),
     parallelMax: config.EXPORT_PARALLEL_MAX,
     mayBegin: () => finalizer.leavesRoom(),

@@ -34,8 +34,11 @@ export function directoryNameOf(word: string): string {
  * <recordingId>/segments/<segmentId>.chunks
  * <recordingId>/tracks/<participant>/<track>/media.mp4
  * <recordingId>/exports/<exportId>/<name>
+<<<<<<< HEAD
   }
 
+=======
+>>>>>>> 4844c10e87ee44e819df41f5a5ba40252b4c3fb9
  * <recordingId>/tracks/<participant>/<track>/poster.jpg
  * <recordingId>/tracks/<participant>/<track>/waveform.json
  * ```

@@ -44,7 +44,7 @@ export class FragmentedMp4Media implements LiveMedia {
   #fragments = 0;
   #lastPictureTicks = -1;
   #pictureMs = FIRST_PICTURE_MS;
-  #soundEndTicks = -1;
+  #soundEndTicks = -Infinity;
 
   /**
    * @param codecs as in `codecs=`

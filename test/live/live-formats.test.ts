@@ -66,6 +66,21 @@ describe("liveMediaFor", () => {
   });
 });
 
+test("sound that begins at zero begins there in MP4, too", () => {
+  const media = liveMediaFor({ video: undefined, audio: AAC }, undefined);
+  const block = {
+    track: AAC,
+    atMs: 0,
+    durationMs: undefined,
+    isKey: true,
+    data: new Uint8Array(9),
+  };
+  const fragment = Buffer.from(media?.fragment([block]) ?? []);
+  const at = fragment.indexOf("tfdt");
+  // Behind its version and flags: the time of the first sample in 64 bits.
+  expect(fragment.readBigUInt64BE(at + 8)).toBe(0n);
+});
+
 describe("a byte stream of H.264", () => {
   test("is cut at its start codes, of three bytes and of four", () => {
     const units = unitsOf(Uint8Array.fromHex("00000001670102000001680300000165040506"));

@@ -9,6 +9,7 @@ import {
 import {
   DEFAULT_TIMESTAMP_SCALE_NS,
   type MatroskaTrack,
+  parseMuxingApp,
   parseTimestampScaleNs,
   parseTracks,
 } from "./matroska-tracks.ts";
@@ -73,12 +74,25 @@ const LACING_MASK = 0x06;
 const INVISIBLE_FLAG = 0x08;
 
 /**
+ * Chromium's MediaRecorder stamps each Opus packet, of 60 ms, as if it began with the last 10 ms that
+ * were put into it (`audio_track_opus_encoder.cc`, `EncodeAudio`). Measured against pictures of the
+ * same moment its sound is 34 to 51 ms late, by the source, and the same all through a segment.
+ * Without pictures nothing is late: the first packet is the segment's zero then.
+ */
+export const CHROMIUM_SOUND_LATE_MS = 45;
+const CHROMIUM_MUXING_APP = "Chrome";
+
+/**
  * Lets only whole elements of a Matroska stream through, and counts its packets on the way.
  *
  * The count is independent of ffmpeg and is what an MP4 is verified against: ffmpeg itself hides
  * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
  * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
  * leaves the filter is always sound, and the count holds for damaged segments too.
+ *
+ * When it is asked to, it puts right what sound Chromium stamped late, in the bytes that pass and in
+ * the count. Times of Matroska cannot be negative, so all that passes then is later by `aheadMs` than
+ * it is counted.
  */
 export class MatroskaFilter {
   /** Bytes that were left out as unusable. */
@@ -94,11 +108,19 @@ export class MatroskaFilter {
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
+  #muxingApp = "";
+  /** By how much sound is moved before the pictures. */
+  #aheadTicks = 0;
+  readonly #putsSoundRight: boolean;
   readonly #onBlock: ((block: PassedBlock) => void) | undefined;
 
-  /** @param onBlock told of each block of one packet, in their order; of laced ones it is not */
-  constructor(onBlock?: (block: PassedBlock) => void) {
+  /**
+   * @param onBlock told of each block of one packet, in their order; of laced ones it is not
+   * @param putsSoundRight moves sound that Chromium stamped late
+   */
+  constructor(onBlock?: (block: PassedBlock) => void, putsSoundRight = false) {
     this.#onBlock = onBlock;
+    this.#putsSoundRight = putsSoundRight;
   }
 
   /** Tracks in the order of the header; empty until it has come. */
@@ -106,7 +128,15 @@ export class MatroskaFilter {
     return [...this.#tracks.values()];
   }
 
-  /** Takes the next bytes of the stream and gives what can be passed on, in pieces. */
+  /** How much later than they are counted all packets are passed on. */
+  get aheadMs(): number {
+    return this.#aheadTicks * this.#tickMs;
+  }
+
+  /**
+   * Takes the next bytes of the stream and gives what can be passed on, in pieces. They are the same
+   * memory; where sound is put right, its times are changed in it.
+   */
   push(bytes: Uint8Array): Uint8Array[] {
     const out: Uint8Array[] = [];
     // Only what an element that was begun still needs is put together with the rest: the bytes of a
@@ -173,10 +203,12 @@ export class MatroskaFilter {
         id === ID.simpleBlock
           ? this.#takeBlock(all, from, end)
           : this.#take(id, all.subarray(from, end));
-      if (!isWanted) {
+      const isLate = id === ID.timestamp && this.#aheadTicks > 0;
+      if (!isWanted || isLate) {
         copyUpTo(offset);
         copyFrom = end;
       }
+      if (isLate) out.push(timestampElement(this.#clusterTicks + this.#aheadTicks));
       offset = end;
     }
     copyUpTo(offset);
@@ -259,6 +291,7 @@ export class MatroskaFilter {
     switch (id) {
       case ID.info: {
         this.#tickMs = parseTimestampScaleNs(data) / 1e6;
+        this.#muxingApp = parseMuxingApp(data);
         return true;
       }
       case ID.tracks: {
@@ -267,6 +300,9 @@ export class MatroskaFilter {
           const packets = new PacketCounter(track.kind === "audio" ? "audio" : "video");
           const isOpus = track.codecId === "A_OPUS" && !track.encoded;
           this.#tracks.set(track.number, { track, isOpus, packets, head: new Uint8Array() });
+        }
+        if (this.#putsSoundRight && this.#hasLateSound()) {
+          this.#aheadTicks = Math.round(CHROMIUM_SOUND_LATE_MS / this.#tickMs);
         }
         return true;
       }
@@ -287,6 +323,14 @@ export class MatroskaFilter {
         return true;
       }
     }
+  }
+
+  #hasLateSound(): boolean {
+    return (
+      this.#muxingApp === CHROMIUM_MUXING_APP &&
+      this.tracks.some(({ track }) => track.kind === "video") &&
+      this.tracks.some(({ isOpus }) => isOpus)
+    );
   }
 
   #takeGroup(data: Uint8Array): boolean {
@@ -327,8 +371,10 @@ export class MatroskaFilter {
     const opusMs = counted.isOpus && !isLaced ? opusPacketMs(bytes, dataAt, to) : undefined;
     const atMs = (this.#clusterTicks + relativeTicks) * this.#tickMs;
     const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
+    const earlierTicks = counted.isOpus ? this.#aheadTicks : 0;
+    if (earlierTicks > 0) setRelativeTicks(bytes, at, relativeTicks - earlierTicks);
     counted.packets.add({
-      atMs: atMs - counted.track.codecDelayMs,
+      atMs: atMs - earlierTicks * this.#tickMs - counted.track.codecDelayMs,
       durationMs,
       packets,
       // Of laced and encoded blocks the frames' own size is not worked out.
@@ -342,6 +388,19 @@ export class MatroskaFilter {
     }
     return true;
   }
+}
+
+/** Two bytes, signed (RFC 9559, section 10.1). */
+function setRelativeTicks(block: Uint8Array, at: number, ticks: number): void {
+  block[at] = (ticks >> 8) & 0xff;
+  block[at + 1] = ticks & 0xff;
+}
+
+/** A Cluster's Timestamp of eight bytes (RFC 9559, section 5.1.3.1). */
+function timestampElement(ticks: number): Uint8Array {
+  const element = Buffer.from([ID.timestamp, 0x88, 0, 0, 0, 0, 0, 0, 0, 0]);
+  element.writeBigUInt64BE(BigInt(ticks), 2);
+  return element;
 }
 
 interface BlockGroup {

@@ -36,6 +36,7 @@ const ID = {
   samplingFrequency: 0xb5,
   channels: 0x9f,
   timestampScale: 0x2ad7b1,
+  muxingApp: 0x4d80,
 } as const;
 
 /** Nanoseconds in a tick when Info does not say (RFC 9559, section 5.1.2.9). */
@@ -60,6 +61,14 @@ export function parseTimestampScaleNs(data: Uint8Array): number {
     if (scale > 0) return scale;
   }
   return DEFAULT_TIMESTAMP_SCALE_NS;
+}
+
+/** Who wrote the stream, from the data of an Info element (RFC 9559, section 5.1.2.13). */
+export function parseMuxingApp(data: Uint8Array): string {
+  for (const child of ebmlChildren(data)) {
+    if (child.id === ID.muxingApp) return new TextDecoder().decode(child.data);
+  }
+  return "";
 }
 
 function parseTrackEntry(entry: Uint8Array): MatroskaTrack {

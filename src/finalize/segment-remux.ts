@@ -123,7 +123,7 @@ async function remuxMatroska(
   let moovBytes = INDEX_BYTES_BASE + probe.packetsEstimate * INDEX_BYTES_PER_PACKET_GUESS;
   for (;;) {
     const plan = planOrThrow(streams, context, targets);
-    const filter = new MatroskaFilter();
+    const filter = new MatroskaFilter(undefined, true);
     const damagedSequences: number[] = [];
     let readBytes = 0;
     const payloads = tellingBytes(
@@ -203,7 +203,7 @@ async function muxFiltered(
   const counts = countsOf(filter);
   await muxByMediabunny({
     inputPath: sourcePath,
-    offsetMs: -startMsOf(counts),
+    offsetMs: -startMsOf(counts) - filter.aheadMs,
     outputPath,
     videoPackets: counts.video?.packets ?? 0,
     audioPackets: counts.audio?.packets ?? 0,

@@ -114,15 +114,13 @@ export class SegmentGaps {
     return this.#segment[stream] !== null;
   }
 
-  /** When its recorder was paused. */
+  /** When its recorder was paused, or its computer slept. */
   pauses(): CausedSpan[] {
     const { timeline } = this.#segment;
-    return caused(
-      "paused",
-      timeline.pauses.map(({ mediaMs }) => ({
-        fromMs: wallEndMsOf(timeline, mediaMs),
-        toMs: wallMsOf(timeline, mediaMs),
-      })),
+    return timeline.pauses.flatMap(({ mediaMs, isStandstill }) =>
+      caused(isStandstill === true ? "stalled" : "paused", [
+        { fromMs: wallEndMsOf(timeline, mediaMs), toMs: wallMsOf(timeline, mediaMs) },
+      ]),
     );
   }
 

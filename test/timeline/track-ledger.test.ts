@@ -88,6 +88,13 @@ describe("a track", () => {
 describe("a pause", () => {
   const pauses = [{ mediaMs: 4_000, fromMs: at(4_000), toMs: at(9_000) }];
 
+  test("that nobody asked for is a stall: the computer slept", () => {
+    const [pause = { mediaMs: 0, fromMs: 0, toMs: 0 }] = pauses;
+    expect(gapsOf({ pauses: [{ ...pause, isStandstill: true }] })).toEqual([
+      ["stalled", "video+audio", 4_000, 9_000],
+    ]);
+  });
+
   test("is a gap, and lengthens its segment", () => {
     const timeline = timelineOf({ pauses });
     expect(timeline.durationMs).toBe(15_000);

@@ -87,9 +87,8 @@ const CHROMIUM_MUXING_APP = "Chrome";
  *
  * The count is independent of ffmpeg and is what an MP4 is verified against: ffmpeg itself hides
  * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
- * left out, since half a frame and what follows it would otherwise be taken for a picture; and from
- * there on pictures up to the next keyframe, which a decoder cannot make without those that are missing.
- * So what leaves the filter is always sound, and the count holds for damaged segments too.
+ * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
+ * leaves the filter is always sound, and the count holds for damaged segments too.
  *
  * When it is asked to, it puts right what sound Chromium stamped late, in the bytes that pass and in
  * the count. Times of Matroska cannot be negative, so all that passes then is later by `aheadMs` than
@@ -207,8 +206,6 @@ export class MatroskaFilter {
         id === ID.simpleBlock
           ? this.#takeBlock(all, from, end)
           : this.#take(id, all.subarray(from, end));
-      const isBlock = id === ID.simpleBlock || id === ID.blockGroup;
-      if (isBlock && !isWanted) this.droppedBytes += end - offset;
       const isLate = id === ID.timestamp && this.#aheadTicks > 0;
       if (!isWanted || isLate) {
         copyUpTo(offset);
@@ -248,6 +245,7 @@ export class MatroskaFilter {
     const isBegunHeader = readEbmlHeader(Buffer.concat(this.#rest), 0) === "short";
     if (this.#searching || !isBegunHeader) this.droppedBytes += this.#restBytes;
     this.#forgetRest();
+    for (const { packets } of this.#tracks.values()) packets.end();
   }
 
   #forgetRest(): void {
@@ -363,11 +361,9 @@ export class MatroskaFilter {
     const at = from + (number?.length ?? 0);
     const counted = number === undefined ? undefined : this.#tracks.get(number.value);
     const dataAt = at + 3;
-    if (counted === undefined || dataAt > to) return false;
-    const isKey = group?.isKey ?? ((bytes[at + 2] ?? 0) & KEY_FLAG) !== 0;
-    if (this.#lacksPictures && counted.track.kind === "video") {
-      if (!isKey) return false;
-      this.#lacksPictures = false;
+    if (counted === undefined || dataAt > to) {
+      this.droppedBytes += to - from;
+      return false;
     }
     const relativeTicks = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
     const flags = bytes[at + 2] ?? 0;
@@ -381,6 +377,8 @@ export class MatroskaFilter {
     const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
     const earlierTicks = counted.isOpus ? this.#aheadTicks : 0;
     if (earlierTicks > 0) setRelativeTicks(bytes, at, relativeTicks - earlierTicks);
+    const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
+    if (counted.track.kind === "video" && isKey) this.#lacksPictures = false;
     counted.packets.add({
       atMs: atMs - earlierTicks * this.#tickMs - counted.track.codecDelayMs,
       durationMs,
@@ -388,6 +386,7 @@ export class MatroskaFilter {
       // Of laced and encoded blocks the frames' own size is not worked out.
       bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
       isVisible: (flags & INVISIBLE_FLAG) === 0,
+      needsLost: counted.track.kind === "video" && this.#lacksPictures,
     });
     if (this.#onBlock !== undefined && !isLaced) {
       const data = bytes.subarray(dataAt, to);

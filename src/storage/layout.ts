@@ -33,14 +33,9 @@ export function directoryNameOf(word: string): string {
  * <recordingId>/manifest.json
  * <recordingId>/segments/<segmentId>.chunks
  * <recordingId>/tracks/<participant>/<track>/media.mp4
- * <recordingId>/exports/<exportId>/<name>
-<<<<<<< HEAD
-  }
-
-=======
->>>>>>> 4844c10e87ee44e819df41f5a5ba40252b4c3fb9
  * <recordingId>/tracks/<participant>/<track>/poster.jpg
  * <recordingId>/tracks/<participant>/<track>/waveform.json
+ * <recordingId>/exports/<exportId>/<name>
  * ```
  *
  * The only place that turns IDs into file names. `recordingId`, `segmentId` and `exportId` are UUIDs,

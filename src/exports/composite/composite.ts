@@ -20,8 +20,10 @@ const PICTURES_SHARE = 0.9;
  * signal's reason
  */
 export const makeComposite: MakeExport<CompositeOptions> = async (options, context) => {
-  const { durationMs, tracks, workDirectory, signal, onProgress } = context;
+  const { tracks, workDirectory, signal, onProgress } = context;
   const canvas = canvasOf(options.height, options.frameRate);
+  // There is a picture of a recording that was stopped at once, too.
+  const durationMs = Math.max(context.durationMs, 1_000 / canvas.frameRate);
   const plan = planLayout(tracks, durationMs, canvas);
   const hasNames = await drawsText(context.ffmpeg, signal);
   const names = hasNames ? await writeNames(plan, workDirectory) : undefined;
@@ -31,6 +33,7 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
   });
   const path = await joinSlices(slices, canvas, {
     ...context,
+    durationMs,
     onProgress: (share) => onProgress(PICTURES_SHARE + share * (1 - PICTURES_SHARE)),
   });
   const findings = checkComposite(await settleMp4Index(path), canvas, durationMs);

@@ -156,6 +156,51 @@ test("a picture whose size changes is fitted anew and the others go on", async (
   expect(other).toEqual(Array.from({ length: 120 }, (_, i) => i));
 });
 
+test("a picture that begins later than its sound keeps its place, also behind a scene's begin", async () => {
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const early = await source({ picture: null, toneHz: 300, durationMs: 4_000 });
+  const late = await source({ picture: picture(0), toneHz: null, durationMs: 3_500 });
+  const path = join(directory.path, "late-picture.mp4");
+  const mux = `${ffmpeg} -v error -nostdin -i ${early} -itsoffset 0.5 -i ${late} -c copy -strict -2 -y ${path}`;
+  expect(await Bun.spawn(mux.split(" "), { stderr: "inherit" }).exited).toBe(0);
+  const guest = await source({ picture: null, toneHz: 500, durationMs: 1_000 });
+  const tracks = [
+    exportTrack({ participant: "ada", offsetMs: 100, durationMs: 4_000, path }),
+    exportTrack({
+      participant: "bob",
+      offsetMs: 2_100,
+      durationMs: 1_000,
+      pictures: false,
+      path: guest,
+    }),
+  ];
+  const composite = await make(tracks, 4_100);
+  // It comes 600 ms after the recording's zero. The guest is there from picture 63 to picture 93.
+  for (const [from, to] of [
+    [18, 63],
+    [63, 93],
+    [93, 123],
+  ] as const) {
+    const tiles = tilesAt(tracks, 4_100, from * STEP_MS);
+    const numbers = await numbersOf(
+      composite.path,
+      tiles.find(({ name }) => String(name) === "ada"),
+    );
+    const expected = Array.from({ length: to - from }, (_, i) => from + i - 18);
+    expect(numbers.slice(from, to)).toEqual(expected);
+  }
+});
+
+test("a recording that was stopped at once gives one picture", async () => {
+  const path = await source({ picture: picture(5), toneHz: null, durationMs: 1_000 });
+  const tracks = [
+    exportTrack({ participant: "ada", offsetMs: 0, durationMs: 10, sound: false, path }),
+  ];
+  const composite = await make(tracks, 10);
+  const [tile] = tilesAt(tracks, 10, 0);
+  expect(await numbersOf(composite.path, tile)).toEqual([5]);
+});
+
 test("four voices at once do not clip, and one keeps its level when others join", async () => {
   const tracks: ExportTrack[] = [];
   const tones = [440, 550, 660, 770];

@@ -17,6 +17,7 @@ import { RecordingEngine } from "./recording/recording-engine.ts";
 import { separateSync } from "./storage/data-sync.ts";
 import { DirectoryLock } from "./storage/directory-lock.ts";
 import { makeDirectory, writeFileDurably } from "./storage/durable-files.ts";
+import { LiveView } from "./live/live-view.ts";
 import { FileChunkStore } from "./storage/file-chunk-store.ts";
 import { FileSystemSpace } from "./storage/free-space.ts";
 import { GroupSync } from "./storage/group-sync.ts";
@@ -98,12 +99,14 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   await finalizer.start();
   stops.push(() => finalizer.stop());
 
+  const live = new LiveView({ engine, store, catalog, clock, log });
   const intake = new Intake();
   const app = await createApp({
     engine,
     numbering: new ArrivalNumbering(engine),
     store,
     catalog,
+    live,
     retrier: finalizer,
     paths: layout,
     ffmpeg,
@@ -122,6 +125,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     log,
   });
   listen(app, intake, config, log, stops);
+  // Streams that follow a call would keep the server from its end.
+  stops.push(async () => live.stop());
 }
 
 /** Makes the directory of the recordings when it is not there, and keeps other servers away from it. */

@@ -34,6 +34,9 @@ export function instanceOf<T>(expected: abstract new (...parts: never[]) => T): 
   return (value): value is T => value instanceof expected;
 }
 
+/** Anything at all, also nothing. */
+export const isAnything: Check<unknown> = (_value): _value is unknown => true;
+
 /** Exactly this text. */
 export function exactly<const Text extends string>(...texts: readonly Text[]): Check<Text> {
   return (value): value is Text => texts.some((text) => text === value);
@@ -50,4 +53,24 @@ export function shape<F extends Fields>(fields: F): Check<ShapeOf<F>> {
     typeof value === "object" &&
     value !== null &&
     names.every((name) => fields[name]?.(Reflect.get(value, name)) === true);
+}
+
+/** What passes one of these shapes, each named by its `type`. */
+export type OneOf<Shapes> = {
+  readonly [Name in keyof Shapes]: Shapes[Name] extends Check<infer Shape>
+    ? { readonly type: Name } & Shape
+    : never;
+};
+
+/** An object that has the shape of its `type`. */
+export function oneOf<Shapes extends Readonly<Record<string, Check<unknown>>>>(
+  shapes: Shapes,
+): Check<OneOf<Shapes>[keyof Shapes]> {
+  return (value): value is OneOf<Shapes>[keyof Shapes] => {
+    if (typeof value !== "object" || value === null || !("type" in value)) return false;
+    const { type } = value;
+    return (
+      typeof type === "string" && Object.hasOwn(shapes, type) && shapes[type]?.(value) === true
+    );
+  };
 }

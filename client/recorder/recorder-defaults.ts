@@ -1,6 +1,6 @@
 /**
  * Defaults of the options. The bit rates and the timeslice are those of the implementation guide's
- * recorder; `trackId` and the longest word are the contract's, whose code would bring a validator
+ * recorder; `trackId`, the longest word and the most marks of a chunk are the contract's, whose code would bring a validator
  * into the bundle (a test compares them).
  */
 export const RECORDER_DEFAULTS = {
@@ -13,4 +13,5 @@ export const RECORDER_DEFAULTS = {
   memorySpoolBytesMax: 268_435_456,
   storageThresholds: { low: 0.8, critical: 0.9 },
   wordCodePointsMax: 128,
+  marksPerChunkMax: 64,
 } as const;

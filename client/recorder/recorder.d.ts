@@ -84,12 +84,13 @@ export interface StateChange {
 
 /**
  * Why a segment was begun: by `startRecording`, since tracks were added to or removed from the
- * stream, since the browser's recorder failed or gave nothing any more, or to go on with half the
- * bit rate, since this browser's storage is nearly full.
+ * stream, by `replaceStream`, since the browser's recorder failed or gave nothing any more, or to go
+ * on with half the bit rate, since this browser's storage is nearly full.
  */
 export type SegmentReason =
   | "start"
   | "tracks-changed"
+  | "stream-replaced"
   | "recorder-error"
   | "stalled"
   | "storage-critical";

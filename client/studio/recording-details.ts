@@ -1,4 +1,5 @@
 import type { Recording, Track } from "../../src/contract/recordings.ts";
+import type { TrackTimeline } from "../../src/contract/timeline.ts";
 import { zipPath, type ApiClient } from "./api-client.ts";
 import {
   describeOutcome,
@@ -9,6 +10,7 @@ import {
   stateBadge,
   trackBadge,
 } from "./describe-recording.ts";
+import { describeGaps, describePlace } from "./describe-timeline.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
 import { element, setText } from "./element.ts";
 import { RecordingWatch } from "./recording-watch.ts";
@@ -143,6 +145,11 @@ export class RecordingDetails {
     if (track.media) {
       words.append(element("p", { class: "track-facts", text: mediaFacts(track.media) }));
     }
+    if (track.timeline) {
+      words.append(element("p", { class: "track-facts", text: describePlace(track.timeline) }));
+      const gaps = gapList(track.timeline);
+      if (gaps) words.append(gaps);
+    }
     if (track.reason !== null) {
       words.append(element("p", { class: "track-reason", text: track.reason }));
     }
@@ -208,6 +215,33 @@ export class RecordingDetails {
       this.#tell(describeRequestProblem(error, "The MP4 is not made again"));
     }
   }
+}
+
+/** More gaps than these are shown when they are asked for. */
+const GAPS_OPEN_MAX = 5;
+
+/** What is missing of a track; null when nothing is. */
+function gapList(timeline: TrackTimeline): HTMLElement | null {
+  const gaps = describeGaps(timeline);
+  if (gaps.length === 0) return null;
+  const summary = gaps.length === 1 ? "1 gap" : `${gaps.length} gaps`;
+  const rows = gaps.map(({ when, what }) =>
+    element("li", {}, [
+      element("span", { class: "gap-time", text: when }),
+      element("span", { text: what }),
+    ]),
+  );
+  return element(
+    "details",
+    {
+      class: "track-gaps",
+      attributes: {
+        "data-testid": "gaps",
+        ...(gaps.length <= GAPS_OPEN_MAX ? { open: "" } : {}),
+      },
+    },
+    [element("summary", { text: summary }), element("ul", {}, rows)],
+  );
 }
 
 /** The badge of a state as an element. */

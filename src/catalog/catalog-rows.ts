@@ -39,7 +39,8 @@ const resultSchema = z.object({
   reason: z.string().nullable(),
   media: mediaSchema.nullable(),
   segments: z.array(segmentSummarySchema),
-  timeline: trackTimelineSchema.nullable(),
+  // Results of older servers have none.
+  timeline: trackTimelineSchema.nullable().default(null),
   damage: z.array(
     z.object({
       segmentId: segmentIdSchema,

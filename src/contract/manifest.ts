@@ -7,6 +7,7 @@ import {
   trackMediaSchema,
   verdictSchema,
 } from "./recordings.ts";
+import { trackTimelineSchema } from "./timeline.ts";
 
 /** Version of the manifest's form; it rises when a reader of the old form would be misled. */
 export const MANIFEST_VERSION = 1;
@@ -28,6 +29,8 @@ export const manifestTrackSchema = z.object({
   /** Why the track failed or is not complete, in a sentence; null otherwise. */
   reason: z.string().nullable(),
   segments: z.array(manifestSegmentSchema),
+  /** Where its MP4 stands on the recording's timeline, and what is missing; null when it is not known. */
+  timeline: trackTimelineSchema.nullable().default(null),
   /** Null when there is no MP4. */
   media: trackMediaSchema
     .omit({ url: true })

@@ -42,3 +42,6 @@ export const markSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ended"), atMs: instantMs }),
 ]);
 export type Mark = z.infer<typeof markSchema>;
+
+/** The marks of one chunk. */
+export const marksSchema = z.array(markSchema).max(MARKS_PER_CHUNK_MAX);

@@ -14,6 +14,8 @@ export const problemCodeSchema = z.enum([
   "range-not-satisfiable",
   "recording-in-progress",
   "nothing-to-retry",
+  "not-live",
+  "live-unsupported",
   "chunk-conflict",
   "chunk-malformed",
   "chunk-hash-mismatch",

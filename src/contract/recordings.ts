@@ -7,6 +7,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "./ids.ts";
+import { trackTimelineSchema } from "./timeline.ts";
 
 /** Only ever moves forward, in this order; a retry that succeeds takes `failed` to `ready`. */
 export const recordingStateSchema = z.enum(["recording", "finalizing", "failed", "ready"]);
@@ -108,6 +109,8 @@ export const trackSchema = z.object({
   reason: z.string().nullable(),
   media: trackMediaSchema.nullable(),
   segments: z.array(segmentSummarySchema),
+  /** Where its MP4 stands on the recording's timeline, and what is missing; null without an MP4. */
+  timeline: trackTimelineSchema.nullable(),
 });
 export type Track = z.infer<typeof trackSchema>;
 

@@ -105,8 +105,7 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
     // Without B-frames pictures stay in order and the first one begins at its own time.
     "-bf",
     "0",
-    // Joined segments share one `avcC`; with its parameters before each keyframe too, every segment
-    // is decoded with its own.
+    // Players that heed only the first `avcC` of joined segments decode each with its own.
     "-x264-params",
     "repeat-headers=1",
     // A change of size in the middle is fitted into the first size: an encoder keeps its size.
@@ -121,5 +120,11 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
 
 function audioArguments(plan: StreamPlan): string[] {
   if (plan.action === "copy") return ["-c:a", "copy"];
-  return ["-c:a", "aac", "-b:a", String(AAC_BITS_PER_SECOND)];
+  return [
+    "-c:a",
+    "aac",
+    "-b:a",
+    String(AAC_BITS_PER_SECOND),
+    ...(plan.isUniform ? ["-ar", "48000", "-ac", "2"] : []),
+  ];
 }

@@ -185,6 +185,7 @@ export class JobRunner {
     const made = await finalizeTrack(
       {
         key,
+        startedAtMs: record.startedAtMs,
         segments: views.filter((view) => isOfTrack(view, key)).map(({ summary }) => summary),
         onProgress: (share) => {
           const nowMs = clock.nowMs();

@@ -39,13 +39,16 @@ export function buildManifest(
 function manifestTrack(track: TrackRecord, layout: RecordingsLayout): ManifestTrack {
   const { result, job, trackId } = track;
   const error = job?.state === "failed" ? job.error : null;
-  if (result === null) return { trackId, verdict: null, reason: error, segments: [], media: null };
+  if (result === null) {
+    return { trackId, verdict: null, reason: error, segments: [], timeline: null, media: null };
+  }
   const reasons = [result.reason, error].filter((reason) => reason !== null);
   return {
     trackId,
     verdict: result.verdict,
     reason: reasons.length === 0 ? null : reasons.join(" "),
     segments: manifestSegments(result),
+    timeline: result.timeline,
     media: manifestMedia(track, result, layout),
   };
 }

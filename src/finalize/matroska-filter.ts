@@ -1,18 +1,42 @@
-import { EBML_HEADER_BYTES_MAX, ebmlChildren, readEbmlHeader, readVint } from "./ebml.ts";
+import { ChunkEnds } from "./chunk-ends.ts";
+import {
+  EBML_HEADER_BYTES_MAX,
+  ebmlChildren,
+  readEbmlHeader,
+  readUnsigned,
+  readVint,
+} from "./ebml.ts";
 import {
   DEFAULT_TIMESTAMP_SCALE_NS,
   type MatroskaTrack,
+  parseMuxingApp,
   parseTimestampScaleNs,
   parseTracks,
 } from "./matroska-tracks.ts";
+import { opusPacketMs } from "./opus-packet.ts";
 import { PacketCounter } from "./packet-counter.ts";
 
 /** A track with the packets that went through the filter. */
 export interface CountedTrack {
   readonly track: MatroskaTrack;
+  /** Opus tells in each packet how long it is. */
+  readonly isOpus: boolean;
   readonly packets: PacketCounter;
   /** The first `PACKET_HEAD_BYTES` of its first packet; empty until that has come. */
   head: Uint8Array;
+}
+
+/** A block of one packet that went through the filter. */
+export interface PassedBlock {
+  readonly track: MatroskaTrack;
+  /** As its Cluster and itself tell; the codec's delay is still in it. */
+  readonly atMs: number;
+  /** As the packet itself or its container tells; undefined when neither does. */
+  readonly durationMs: number | undefined;
+  /** Whether a decoder can begin here. */
+  readonly isKey: boolean;
+  /** A view of the bytes that were pushed. */
+  readonly data: Uint8Array;
 }
 
 /** Enough for what a key frame of VP8 says of itself (RFC 6386, 9.1). */
@@ -30,6 +54,8 @@ const ID = {
   simpleBlock: 0xa3,
   blockGroup: 0xa0,
   block: 0xa1,
+  blockDuration: 0x9b,
+  referenceBlock: 0xfb,
 } as const;
 
 const CLUSTER_MAGIC = Buffer.from([0x1f, 0x43, 0xb6, 0x75]);
@@ -43,8 +69,18 @@ const UNSIZED_CLUSTER = Uint8Array.of(0x1f, 0x43, 0xb6, 0x75, 1, 255, 255, 255, 
  */
 const ELEMENT_BYTES_MAX = 64 * 1024 * 1024;
 
+const KEY_FLAG = 0x80;
 const LACING_MASK = 0x06;
 const INVISIBLE_FLAG = 0x08;
+
+/**
+ * Chromium's MediaRecorder stamps each Opus packet, of 60 ms, as if it began with the last 10 ms that
+ * were put into it (`audio_track_opus_encoder.cc`, `EncodeAudio`). Measured against pictures of the
+ * same moment its sound is 34 to 51 ms late, by the source, and the same all through a segment.
+ * Without pictures nothing is late: the first packet is the segment's zero then.
+ */
+export const CHROMIUM_SOUND_LATE_MS = 45;
+const CHROMIUM_MUXING_APP = "Chrome";
 
 /**
  * Lets only whole elements of a Matroska stream through, and counts its packets on the way.
@@ -53,10 +89,15 @@ const INVISIBLE_FLAG = 0x08;
  * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
  * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
  * leaves the filter is always sound, and the count holds for damaged segments too.
+ *
+ * When it is asked to, it puts right what sound Chromium stamped late, in the bytes that pass and in
+ * the count. Times of Matroska cannot be negative, so all that passes then is later by `aheadMs` than
+ * it is counted.
  */
 export class MatroskaFilter {
   /** Bytes that were left out as unusable. */
   droppedBytes = 0;
+  readonly chunkEnds = new ChunkEnds();
   readonly #tracks = new Map<number, CountedTrack>();
   /** The beginning of an element whose end has not come, in the pieces that it came in. */
   #rest: Uint8Array[] = [];
@@ -67,13 +108,35 @@ export class MatroskaFilter {
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
+  #muxingApp = "";
+  /** By how much sound is moved before the pictures. */
+  #aheadTicks = 0;
+  readonly #putsSoundRight: boolean;
+  readonly #onBlock: ((block: PassedBlock) => void) | undefined;
+
+  /**
+   * @param onBlock told of each block of one packet, in their order; of laced ones it is not
+   * @param putsSoundRight moves sound that Chromium stamped late
+   */
+  constructor(onBlock?: (block: PassedBlock) => void, putsSoundRight = false) {
+    this.#onBlock = onBlock;
+    this.#putsSoundRight = putsSoundRight;
+  }
 
   /** Tracks in the order of the header; empty until it has come. */
   get tracks(): readonly CountedTrack[] {
     return [...this.#tracks.values()];
   }
 
-  /** Takes the next bytes of the stream and gives what can be passed on, in pieces. */
+  /** How much later than they are counted all packets are passed on. */
+  get aheadMs(): number {
+    return this.#aheadTicks * this.#tickMs;
+  }
+
+  /**
+   * Takes the next bytes of the stream and gives what can be passed on, in pieces. They are the same
+   * memory; where sound is put right, its times are changed in it.
+   */
   push(bytes: Uint8Array): Uint8Array[] {
     const out: Uint8Array[] = [];
     // Only what an element that was begun still needs is put together with the rest: the bytes of a
@@ -140,15 +203,27 @@ export class MatroskaFilter {
         id === ID.simpleBlock
           ? this.#takeBlock(all, from, end)
           : this.#take(id, all.subarray(from, end));
-      if (!isWanted) {
+      const isLate = id === ID.timestamp && this.#aheadTicks > 0;
+      if (!isWanted || isLate) {
         copyUpTo(offset);
         copyFrom = end;
       }
+      if (isLate) out.push(timestampElement(this.#clusterTicks + this.#aheadTicks));
       offset = end;
     }
     copyUpTo(offset);
     this.#keep(all.subarray(offset));
     return out;
+  }
+
+  /** All bytes of a chunk have been pushed. Before the first packet there is nothing to be told of it. */
+  endChunk(sequence: number): void {
+    let mediaEndMs = -Infinity;
+    for (const { track, packets } of this.#tracks.values()) {
+      if (track.kind === "other") continue;
+      mediaEndMs = Math.max(mediaEndMs, packets.endMs ?? -Infinity);
+    }
+    if (mediaEndMs !== -Infinity) this.chunkEnds.add(sequence, mediaEndMs);
   }
 
   /** Bytes of the stream are missing here: what was begun cannot be ended. */
@@ -216,13 +291,18 @@ export class MatroskaFilter {
     switch (id) {
       case ID.info: {
         this.#tickMs = parseTimestampScaleNs(data) / 1e6;
+        this.#muxingApp = parseMuxingApp(data);
         return true;
       }
       case ID.tracks: {
         for (const track of parseTracks(data)) {
           if (this.#tracks.has(track.number)) continue;
-          const packets = new PacketCounter();
-          this.#tracks.set(track.number, { track, packets, head: new Uint8Array() });
+          const packets = new PacketCounter(track.kind === "audio" ? "audio" : "video");
+          const isOpus = track.codecId === "A_OPUS" && !track.encoded;
+          this.#tracks.set(track.number, { track, isOpus, packets, head: new Uint8Array() });
+        }
+        if (this.#putsSoundRight && this.#hasLateSound()) {
+          this.#aheadTicks = Math.round(CHROMIUM_SOUND_LATE_MS / this.#tickMs);
         }
         return true;
       }
@@ -245,16 +325,33 @@ export class MatroskaFilter {
     }
   }
 
-  #takeGroup(data: Uint8Array): boolean {
-    let block: Uint8Array | undefined;
-    for (const child of ebmlChildren(data)) {
-      if (child.id === ID.block) block = child.data;
-    }
-    return block !== undefined && this.#takeBlock(block, 0, block.length);
+  #hasLateSound(): boolean {
+    return (
+      this.#muxingApp === CHROMIUM_MUXING_APP &&
+      this.tracks.some(({ track }) => track.kind === "video") &&
+      this.tracks.some(({ isOpus }) => isOpus)
+    );
   }
 
-  /** @param to exclusive */
-  #takeBlock(bytes: Uint8Array, from: number, to: number): boolean {
+  #takeGroup(data: Uint8Array): boolean {
+    let block: Uint8Array | undefined;
+    let durationMs: number | undefined;
+    let isKey = true;
+    for (const child of ebmlChildren(data)) {
+      if (child.id === ID.referenceBlock) isKey = false;
+      if (child.id === ID.block) block = child.data;
+      if (child.id === ID.blockDuration) {
+        durationMs = readUnsigned(child.data, 0, child.data.length) * this.#tickMs;
+      }
+    }
+    return block !== undefined && this.#takeBlock(block, 0, block.length, { durationMs, isKey });
+  }
+
+  /**
+   * @param to exclusive
+   * @param group what the block's group tells of it
+   */
+  #takeBlock(bytes: Uint8Array, from: number, to: number, group?: BlockGroup): boolean {
     const first = bytes[from] ?? 0;
     const number = first >= 0x80 ? { value: first & 0x7f, length: 1 } : readVint(bytes, from);
     const at = from + (number?.length ?? 0);
@@ -270,13 +367,47 @@ export class MatroskaFilter {
     if (counted.packets.packets === 0 && !isLaced) {
       counted.head = bytes.slice(dataAt, Math.min(to, dataAt + PACKET_HEAD_BYTES));
     }
+    const packets = isLaced ? (bytes[dataAt] ?? 0) + 1 : 1;
+    const opusMs = counted.isOpus && !isLaced ? opusPacketMs(bytes, dataAt, to) : undefined;
+    const atMs = (this.#clusterTicks + relativeTicks) * this.#tickMs;
+    const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
+    const earlierTicks = counted.isOpus ? this.#aheadTicks : 0;
+    if (earlierTicks > 0) setRelativeTicks(bytes, at, relativeTicks - earlierTicks);
     counted.packets.add({
-      atMs: (this.#clusterTicks + relativeTicks) * this.#tickMs - counted.track.codecDelayMs,
-      packets: isLaced ? (bytes[dataAt] ?? 0) + 1 : 1,
+      atMs: atMs - earlierTicks * this.#tickMs - counted.track.codecDelayMs,
+      durationMs,
+      packets,
       // Of laced and encoded blocks the frames' own size is not worked out.
       bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
       isVisible: (flags & INVISIBLE_FLAG) === 0,
     });
+    if (this.#onBlock !== undefined && !isLaced) {
+      const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
+      const data = bytes.subarray(dataAt, to);
+      this.#onBlock({ track: counted.track, atMs, durationMs, isKey, data });
+    }
     return true;
   }
+}
+
+/** Two bytes, signed (RFC 9559, section 10.1). */
+function setRelativeTicks(block: Uint8Array, at: number, ticks: number): void {
+  block[at] = (ticks >> 8) & 0xff;
+  block[at + 1] = ticks & 0xff;
+}
+
+/** A Cluster's Timestamp of eight bytes (RFC 9559, section 5.1.3.1). */
+function timestampElement(ticks: number): Uint8Array {
+  const element = Buffer.from([ID.timestamp, 0x88, 0, 0, 0, 0, 0, 0, 0, 0]);
+  element.writeBigUInt64BE(BigInt(ticks), 2);
+  return element;
+}
+
+interface BlockGroup {
+  readonly durationMs: number | undefined;
+  readonly isKey: boolean;
+}
+
+function framesMs({ frameMs }: MatroskaTrack, frames: number): number | undefined {
+  return frameMs === undefined ? undefined : frameMs * frames;
 }

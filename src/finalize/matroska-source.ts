@@ -43,6 +43,7 @@ export async function probeMatroska(reader: SegmentReader): Promise<MatroskaProb
 
 /**
  * The payloads of a segment with everything left out that is cut off by missing or damaged chunks.
+ * The filter learns of each chunk's end too.
  *
  * @param onDamaged told the sequence of each chunk whose bytes are not those that were acknowledged
  */
@@ -55,7 +56,9 @@ export async function* filteredPayloads(
   for await (const { sequence, payload } of reader.chunks(onDamaged)) {
     if (sequence !== expected) filter.gap();
     expected = sequence + 1;
-    yield* filter.push(payload);
+    const passed = filter.push(payload);
+    filter.endChunk(sequence);
+    yield* passed;
   }
   filter.end();
 }

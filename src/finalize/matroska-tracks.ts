@@ -14,6 +14,8 @@ export interface MatroskaTrack {
   readonly sampleRate: number | null;
   /** How much earlier than its block a frame is presented (RFC 9559, section 5.1.4.1.25). */
   readonly codecDelayMs: number;
+  /** Of each of its frames (RFC 9559, section 5.1.4.1.13); undefined when they vary. */
+  readonly frameMs: number | undefined;
   /** Compressed or encrypted: the bytes of its blocks are not those of its frames. */
   readonly encoded: boolean;
 }
@@ -26,6 +28,7 @@ const ID = {
   codecPrivate: 0x63a2,
   contentEncodings: 0x6d80,
   codecDelay: 0x56aa,
+  defaultDuration: 0x23e383,
   video: 0xe0,
   width: 0xb0,
   height: 0xba,
@@ -33,6 +36,7 @@ const ID = {
   samplingFrequency: 0xb5,
   channels: 0x9f,
   timestampScale: 0x2ad7b1,
+  muxingApp: 0x4d80,
 } as const;
 
 /** Nanoseconds in a tick when Info does not say (RFC 9559, section 5.1.2.9). */
@@ -59,6 +63,14 @@ export function parseTimestampScaleNs(data: Uint8Array): number {
   return DEFAULT_TIMESTAMP_SCALE_NS;
 }
 
+/** Who wrote the stream, from the data of an Info element (RFC 9559, section 5.1.2.13). */
+export function parseMuxingApp(data: Uint8Array): string {
+  for (const child of ebmlChildren(data)) {
+    if (child.id === ID.muxingApp) return new TextDecoder().decode(child.data);
+  }
+  return "";
+}
+
 function parseTrackEntry(entry: Uint8Array): MatroskaTrack {
   const fields = new Map<number, Uint8Array>();
   for (const { id, data } of ebmlChildren(entry)) {
@@ -70,6 +82,7 @@ function parseTrackEntry(entry: Uint8Array): MatroskaTrack {
     const data = fields.get(id);
     return data === undefined ? null : readUnsigned(data, 0, data.length);
   };
+  const frameNs = unsigned(ID.defaultDuration) ?? 0;
   return {
     number: unsigned(ID.number) ?? 0,
     kind: kindOf(unsigned(ID.type)),
@@ -80,6 +93,7 @@ function parseTrackEntry(entry: Uint8Array): MatroskaTrack {
     channels: unsigned(ID.channels),
     sampleRate: floatOf(fields.get(ID.samplingFrequency)),
     codecDelayMs: (unsigned(ID.codecDelay) ?? 0) / 1e6,
+    frameMs: frameNs === 0 ? undefined : frameNs / 1e6,
     encoded: fields.has(ID.contentEncodings),
   };
 }

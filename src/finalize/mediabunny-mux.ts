@@ -22,29 +22,23 @@ import { systemErrorCode } from "../storage/storage-fault.ts";
 import { writeFully } from "../storage/whole-transfer.ts";
 import { MediaUnreadableError } from "./finalize-errors.ts";
 
-/** A file whose packets go into the MP4. */
-export interface MuxInput {
-  readonly path: string;
-  /** Added to all its times. */
-  readonly offsetMs: number;
-}
-
 /** What is to be written. */
 export interface MuxRequest {
-  /** In order of time; their streams must have the same codecs and parameters. */
-  readonly inputs: readonly MuxInput[];
+  readonly inputPath: string;
+  /** Added to all its times. */
+  readonly offsetMs: number;
   readonly outputPath: string;
-  /** Packets of each stream of all inputs together; room for the index is made for them. */
+  /** Packets of each stream; room for the index is made for them. */
   readonly videoPackets: number;
   readonly audioPackets: number;
-  /** Told the time of the packet that was written, with its input's offset. */
+  /** Told the time of the packet that was written. */
   readonly onMediaMs: (mediaMs: number) => void;
   readonly signal: AbortSignal;
 }
 
 /**
- * Copies packets into one MP4 without ffmpeg, for what ffmpeg cannot do: joining files whose times
- * have gaps between them, and AV1 where the ffmpeg build is too old for it. About a third as fast.
+ * Copies the packets of a file into an MP4 without ffmpeg: AV1 where the ffmpeg build is too old for
+ * it. About a third as fast.
  *
  * @throws MediaUnreadableError, file system errors, the signal's reason
  */
@@ -73,87 +67,63 @@ async function muxInto(file: FileHandle, request: MuxRequest): Promise<void> {
       { chunked: true },
     ),
   });
-  const inputs = request.inputs.map(({ path, offsetMs }) => ({
-    offsetMs,
-    input: new Input({ source: new FilePathSource(path), formats: [MP4, WEBM, MATROSKA] }),
-  }));
+  const input = new Input({
+    source: new FilePathSource(request.inputPath),
+    formats: [MP4, WEBM, MATROSKA],
+  });
   try {
-    const segments: MuxSegment[] = [];
-    for (const { input, offsetMs } of inputs) {
-      segments.push({
-        offsetMs,
-        video: await input.getPrimaryVideoTrack(),
-        audio: await input.getPrimaryAudioTrack(),
-      });
-    }
-    const video = await videoTarget(segments, request.videoPackets, output);
-    const audio = await audioTarget(segments, request.audioPackets, output);
+    const video = await input.getPrimaryVideoTrack();
+    const audio = await input.getPrimaryAudioTrack();
+    const lanes = [
+      ...(video === null ? [] : [await videoLane(video, request.videoPackets, output)]),
+      ...(audio === null ? [] : [await audioLane(audio, request.audioPackets, output)]),
+    ];
     await output.start();
-    for (const segment of segments) {
-      await copySegment(segment, video, audio, request);
-    }
+    await copyPackets(lanes, request);
     await output.finalize();
   } finally {
-    for (const { input } of inputs) input.dispose();
+    input.dispose();
     if (output.state !== "finalized") await output.cancel();
   }
 }
 
-interface MuxSegment {
-  readonly offsetMs: number;
-  readonly video: InputVideoTrack | null;
-  readonly audio: InputAudioTrack | null;
+/** The packets of one track and where they go. */
+interface Lane {
+  readonly add: (packet: EncodedPacket) => Promise<void>;
+  readonly packets: AsyncGenerator<EncodedPacket, void, unknown>;
 }
 
-type AddPacket = (packet: EncodedPacket) => Promise<void>;
-
-async function videoTarget(
-  segments: readonly MuxSegment[],
-  packets: number,
-  output: Output,
-): Promise<AddPacket | undefined> {
-  const track = segments.find(({ video }) => video !== null)?.video;
-  if (track === undefined || track === null) return undefined;
+async function videoLane(track: InputVideoTrack, packets: number, output: Output): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadable("picture");
   const source = new EncodedVideoPacketSource(track.codec satisfies VideoCodec);
   output.addVideoTrack(source, { maximumPacketCount: packets });
-  return async (packet) => source.add(packet, { decoderConfig });
+  return {
+    add: async (packet) => source.add(packet, { decoderConfig }),
+    packets: new EncodedPacketSink(track).packets(),
+  };
 }
 
-async function audioTarget(
-  segments: readonly MuxSegment[],
-  packets: number,
-  output: Output,
-): Promise<AddPacket | undefined> {
-  const track = segments.find(({ audio }) => audio !== null)?.audio;
-  if (track === undefined || track === null) return undefined;
+async function audioLane(track: InputAudioTrack, packets: number, output: Output): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadable("sound");
   const source = new EncodedAudioPacketSource(track.codec satisfies AudioCodec);
   output.addAudioTrack(source, { maximumPacketCount: packets });
-  return async (packet) => source.add(packet, { decoderConfig });
+  return {
+    add: async (packet) => source.add(packet, { decoderConfig }),
+    packets: new EncodedPacketSink(track).packets(),
+  };
 }
 
 function unreadable(what: string): MediaUnreadableError {
   return new MediaUnreadableError(`The parameters of the ${what} cannot be read.`);
 }
 
-/** Adds the packets of one input in order of time, as a muxer must interleave them. */
-async function copySegment(
-  segment: MuxSegment,
-  addVideo: AddPacket | undefined,
-  addAudio: AddPacket | undefined,
-  { onMediaMs, signal }: MuxRequest,
+/** Adds the packets in order of time, as a muxer must interleave them. */
+async function copyPackets(
+  lanes: readonly Lane[],
+  { offsetMs, onMediaMs, signal }: MuxRequest,
 ): Promise<void> {
-  const lanes = [
-    { add: addVideo, track: segment.video },
-    { add: addAudio, track: segment.audio },
-  ].flatMap(({ add, track }) =>
-    add === undefined || track === null
-      ? []
-      : [{ add, packets: new EncodedPacketSink(track).packets() }],
-  );
   const heads = await Promise.all(lanes.map(async ({ packets }) => (await packets.next()).value));
   for (;;) {
     signal.throwIfAborted();
@@ -165,7 +135,7 @@ async function copySegment(
     }
     const lane = next === undefined ? undefined : lanes[next.lane];
     if (next === undefined || lane === undefined) return;
-    const atSeconds = next.packet.timestamp + segment.offsetMs / 1_000;
+    const atSeconds = next.packet.timestamp + offsetMs / 1_000;
     await lane.add(next.packet.clone({ timestamp: atSeconds }));
     onMediaMs(atSeconds * 1_000);
     heads[next.lane] = (await lane.packets.next()).value;

@@ -7,7 +7,7 @@ export interface Mp4Track {
   readonly kind: "video" | "audio" | "other";
   /** Of the sample entry, such as `avc1`, `vp09`, `Opus`. */
   readonly format: string;
-  /** In pixels; 0 for sound. */
+  /** Of the largest picture, in pixels; 0 for sound. */
   readonly width: number;
   readonly height: number;
   readonly samples: number;
@@ -58,6 +58,26 @@ export async function settleMp4Index(path: string): Promise<Mp4Index | undefined
 }
 
 async function findIndex(handle: FileHandle, fileBytes: number): Promise<Mp4Index | undefined> {
+  const found = await readMoov(handle, fileBytes);
+  if (found === undefined) return undefined;
+  const { bytes, moov, media } = found;
+  if (endLastSamples(bytes)) await handle.write(bytes, 0, bytes.length, moov.from);
+  return parseMoov(bytes, moov, media);
+}
+
+/** The index of an MP4 as it stands in the file, and where it and the media lie. */
+export interface FoundMoov {
+  /** Contents of the `moov` box. */
+  readonly bytes: Buffer;
+  readonly moov: Extent;
+  readonly media: Extent;
+}
+
+/** Finds the index of a finished MP4 and reads it; undefined when the boxes do not fill the file. */
+export async function readMoov(
+  handle: FileHandle,
+  fileBytes: number,
+): Promise<FoundMoov | undefined> {
   let moov: Extent | undefined;
   let media: Extent | undefined;
   let at = 0;
@@ -75,12 +95,11 @@ async function findIndex(handle: FileHandle, fileBytes: number): Promise<Mp4Inde
   if (at !== fileBytes || moov === undefined || media === undefined) return undefined;
   if (moov.to - moov.from > MOOV_BYTES_MAX) return undefined;
   const bytes = await readBytes(handle, moov.from, moov.to - moov.from);
-  if (endLastSamples(bytes)) await handle.write(bytes, 0, bytes.length, moov.from);
-  return parseMoov(bytes, moov, media);
+  return { bytes, moov, media };
 }
 
 /** Where the contents of a box lie; `to` is exclusive. */
-interface Extent {
+export interface Extent {
   readonly from: number;
   readonly to: number;
 }
@@ -104,8 +123,8 @@ function parseMoov(bytes: Buffer, moov: Extent, media: Extent): Mp4Index {
   };
 }
 
-/** `mvhd` and `mdhd` begin alike (ISO/IEC 14496-12, 8.2.2 and 8.4.2). */
-function timescaleOf(header: Buffer): number {
+/** Ticks per second: `mvhd` and `mdhd` begin alike (ISO/IEC 14496-12, 8.2.2 and 8.4.2). */
+export function timescaleOf(header: Buffer): number {
   if (header.length < 24) return 0;
   return header.readUInt8(0) === 1 ? header.readUInt32BE(20) : header.readUInt32BE(12);
 }
@@ -143,14 +162,31 @@ function parseTrak(
   };
 }
 
+/** The first entry's format and the size of the largest picture that any of them has. */
 function sampleEntry(
   stsd: Buffer,
   isVideo: boolean,
 ): { format: string; width: number; height: number } {
-  if (stsd.length < 16) return { format: "", width: 0, height: 0 };
-  const format = stsd.toString("latin1", 12, 16);
-  if (!isVideo || stsd.length < 44) return { format, width: 0, height: 0 };
-  return { format, width: stsd.readUInt16BE(40), height: stsd.readUInt16BE(42) };
+  const format = stsd.length < 16 ? "" : stsd.toString("latin1", 12, 16);
+  let [width, height] = [0, 0];
+  for (const entry of isVideo ? sampleEntries(stsd) : []) {
+    if (entry.length < 36) continue;
+    const [ownWidth, ownHeight] = [entry.readUInt16BE(32), entry.readUInt16BE(34)];
+    if (ownWidth * ownHeight > width * height) [width, height] = [ownWidth, ownHeight];
+  }
+  return { format, width, height };
+}
+
+/** The entries of an `stsd` box, each with its header. */
+export function sampleEntries(stsd: Buffer): Buffer[] {
+  const entries: Buffer[] = [];
+  for (let at = 8; at < stsd.length;) {
+    const box = boxAt(stsd, at, stsd.length - at);
+    if (box === undefined || at + box.size > stsd.length) break;
+    entries.push(stsd.subarray(at, at + box.size));
+    at += box.size;
+  }
+  return entries;
 }
 
 function sampleSizes(stsz: Buffer): { samples: number; bytes: number } {
@@ -200,7 +236,7 @@ function sampleTimes(
 }
 
 /** Empty edits come first and delay the track; then one edit says where in the media it begins. */
-function editList(elst: Buffer): { emptyDuration: number; mediaTime: number } {
+export function editList(elst: Buffer): { emptyDuration: number; mediaTime: number } {
   let emptyDuration = 0;
   if (elst.length < 8) return { emptyDuration, mediaTime: 0 };
   const isWide = elst.readUInt8(0) === 1;

@@ -123,13 +123,14 @@ function bytesOf(bytes: ArrayBufferView | ArrayBufferLike | undefined): Uint8Arr
 }
 
 async function countPackets(track: InputTrack, signal: AbortSignal): Promise<PacketCounter> {
-  const counter = new PacketCounter();
+  const counter = new PacketCounter(track.isVideoTrack() ? "video" : "audio");
   for await (const packet of new EncodedPacketSink(track).packets(undefined, undefined, {
     metadataOnly: true,
   })) {
     signal.throwIfAborted();
     counter.add({
       atMs: packet.timestamp * 1_000,
+      durationMs: packet.duration > 0 ? packet.duration * 1_000 : undefined,
       packets: 1,
       bytes: packet.byteLength,
       isVisible: true,

@@ -10,7 +10,20 @@ export interface StreamPlan {
   readonly codec: StreamCodec;
   /** Why, in a sentence. */
   readonly reason: string;
+  /** Sound that is made as that of the track's other segments is: 48 kHz, two channels. */
+  readonly isUniform: boolean;
 }
+
+/** Which streams of a track's segments must be made alike, since a track has one codec for each kind. */
+export interface JoinTargets {
+  /** H.264; what is H.264 already is copied. */
+  readonly h264: boolean;
+  /** AAC, all of it by the same encoder, since AAC does not describe itself packet by packet. */
+  readonly aac: boolean;
+}
+
+/** A segment that stands alone. */
+export const NO_TARGETS: JoinTargets = { h264: false, aac: false };
 
 /** How a segment becomes an MP4. */
 export interface RemuxPlan {
@@ -44,12 +57,12 @@ const COPIED: ReadonlySet<StreamCodec> = new Set([
 /**
  * Decides per stream between copy and transcode. Pure.
  *
- * @param uniform makes every stream H.264 and AAC, so that segments which differ can be joined
+ * @param targets what segments which differ are made, so that they can be joined
  */
 export function planRemux(
   streams: SourceStreams,
   abilities: FfmpegAbilities,
-  uniform: boolean,
+  targets: JoinTargets,
 ): RemuxDecision {
   const sources = [streams.video, streams.audio].filter((source) => source !== undefined);
   if (sources.length === 0) {
@@ -60,7 +73,7 @@ export function planRemux(
     return { outcome: "unsupported", reason: `The ${kind} codec ${codecName} is not supported.` };
   }
   const plan = (source: SourceStream | undefined): StreamPlan | undefined =>
-    source?.codec === undefined ? undefined : planStream(source, source.codec, uniform);
+    source?.codec === undefined ? undefined : planStream(source, source.codec, targets);
   const video = plan(streams.video);
   const audio = plan(streams.audio);
   const plans = [video, audio].filter((stream) => stream !== undefined);
@@ -74,22 +87,50 @@ export function planRemux(
   return { outcome: "plan", plan: { video, audio, action, reason: reasons.join(" "), muxer } };
 }
 
-function planStream(source: SourceStream, codec: StreamCodec, uniform: boolean): StreamPlan {
-  if (uniform) {
-    const target = source.kind === "video" ? "h264" : "aac";
-    const reason = `${title(source)} is transcoded to ${NAMES[target]}, since the track's segments differ.`;
-    return { source, action: "transcode", codec: target, reason };
-  }
-  if (COPIED.has(codec)) {
-    return { source, action: "copy", codec, reason: `${title(source)} is copied.` };
-  }
-  if (source.kind === "video") {
-    const reason = `${title(source)} is transcoded to H.264, since MP4 cannot carry it.`;
-    return { source, action: "transcode", codec: "h264", reason };
+/**
+ * What the segments of one track must be made. Those of one codec are copied together, also when their
+ * parameters or sizes differ, where packets bring along what a decoder needs. Pure.
+ */
+export function joinTargets(segments: readonly SourceStreams[]): JoinTargets {
+  const videos = segments.flatMap(({ video }) => video ?? []);
+  const audios = segments.flatMap(({ audio }) => audio ?? []);
+  return {
+    // Parameter sets of H.265 are not put into the stream, as those of H.264 are.
+    h264: areDifferent(videos) || (videos[0]?.codec === "hevc" && haveDifferentParameters(videos)),
+    aac: areDifferent(audios) || (audios[0]?.codec !== "opus" && haveDifferentParameters(audios)),
+  };
+}
+
+function areDifferent(streams: readonly SourceStream[]): boolean {
+  return new Set(streams.map((stream) => ownCodec(stream))).size > 1;
+}
+
+function haveDifferentParameters(streams: readonly SourceStream[]): boolean {
+  return new Set(streams.map(({ codec, parameters }) => `${codec} ${parameters}`)).size > 1;
+}
+
+/** What a stream becomes when it stands alone. */
+function ownCodec({ kind, codec }: SourceStream): StreamCodec | undefined {
+  if (codec === undefined || COPIED.has(codec)) return codec;
+  return kind === "video" ? "h264" : "aac";
+}
+
+function planStream(source: SourceStream, codec: StreamCodec, targets: JoinTargets): StreamPlan {
+  const isUniform = source.kind === "audio" && targets.aac;
+  const own = ownCodec(source) ?? codec;
+  const wanted = source.kind === "video" && targets.h264 ? "h264" : isUniform ? "aac" : own;
+  if (wanted === codec && !isUniform) {
+    return { source, action: "copy", codec, reason: `${title(source)} is copied.`, isUniform };
   }
   // AAC rather than Opus: every ffmpeg build has its encoder, and every player of MP4 plays it.
-  const reason = `${title(source)} is transcoded to AAC, since MP4 players do not take it.`;
-  return { source, action: "transcode", codec: "aac", reason };
+  const why =
+    own === codec
+      ? "since the track's segments differ in it"
+      : source.kind === "video"
+        ? "since MP4 cannot carry it"
+        : "since MP4 players do not take it";
+  const reason = `${title(source)} is transcoded to ${NAMES[wanted]}, ${why}.`;
+  return { source, action: "transcode", codec: wanted, reason, isUniform };
 }
 
 const NAMES: Readonly<Record<StreamCodec, string>> = {

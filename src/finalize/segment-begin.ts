@@ -1,30 +1,46 @@
-import type { SegmentReader } from "../recording/ports.ts";
+import type { Mark } from "../contract/marks.ts";
+import type { ChunkStamp, SegmentReader } from "../recording/ports.ts";
+import { placeSegment } from "../timeline/segment-place.ts";
+import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
+import type { ChunkEnd } from "./chunk-ends.ts";
 
-/**
- * Oldest capture time, counted from the chunk's arrival, that is believed: a browser can be offline
- * for days, but a clock of another decade would make an MP4 as long.
- */
-const CAPTURE_AGE_MS_MAX = 30 * 24 * 3_600_000;
-
-/**
- * When the recording of a segment began, on the server's clock: when its first chunk was captured,
- * as its client tells, so that what waited in a browser that was offline is placed where it was
- * recorded. Without a credible word of the client it is when the first chunk arrived.
- */
-export async function segmentBeginMs(reader: SegmentReader): Promise<number> {
-  for await (const { sequence, capturedAtMs, receivedAtMs } of reader.stamps()) {
-    if (sequence > 0 || capturedAtMs === null) break;
-    const ageMs = receivedAtMs - capturedAtMs;
-    if (ageMs >= 0 && ageMs <= CAPTURE_AGE_MS_MAX) return capturedAtMs;
-    break;
-  }
-  return reader.description.openedAtMs;
+/** A segment, and what its chunks tell of the times at which they were recorded. */
+export interface WitnessedSegment {
+  readonly reader: SegmentReader;
+  /** Of all stored chunks, in order of sequence. */
+  readonly stamps: readonly ChunkStamp[];
+  readonly marks: readonly Mark[];
 }
 
-/** The same readers in the order in which their recordings began. */
-export async function inOrderOfBegin(readers: readonly SegmentReader[]): Promise<SegmentReader[]> {
+/** Reads what a segment's chunks tell of their times, without reading a payload. */
+export async function witnessed(reader: SegmentReader): Promise<WitnessedSegment> {
+  const stamps: ChunkStamp[] = [];
+  for await (const stamp of reader.stamps()) stamps.push(stamp);
+  return { reader, stamps, marks: await reader.marks() };
+}
+
+/**
+ * Where a segment's media stand on the server's clock.
+ *
+ * @param chunkEnds how far the media reach at the end of each chunk; without them it is less exact
+ */
+export function segmentTimelineOf(
+  { reader, stamps, marks }: WitnessedSegment,
+  chunkEnds: readonly ChunkEnd[],
+): SegmentTimeline {
+  const { segmentId, openedAtMs } = reader.description;
+  return placeSegment({ segmentId, openedAtMs, stamps, marks, chunkEnds });
+}
+
+/** The segments in the order in which their recordings began, as far as is known without their media. */
+export async function inOrderOfBegin(
+  readers: readonly SegmentReader[],
+): Promise<WitnessedSegment[]> {
   const begun = await Promise.all(
-    readers.map(async (reader) => ({ reader, beginMs: await segmentBeginMs(reader) })),
+    readers.map(async (reader) => {
+      const segment = await witnessed(reader);
+      return { segment, beginMs: segmentTimelineOf(segment, []).beginMs };
+    }),
   );
-  return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ reader }) => reader);
+  return begun.toSorted((a, b) => a.beginMs - b.beginMs).map(({ segment }) => segment);
 }

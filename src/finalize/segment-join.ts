@@ -1,26 +1,42 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { SegmentReader } from "../recording/ports.ts";
+import { type SegmentTimeline, wallMsOf } from "../timeline/segment-timeline.ts";
 import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
-import { muxByMediabunny } from "./mediabunny-mux.ts";
-import { type SourceCounts, checkMedia } from "./media-check.ts";
-import { segmentBeginMs } from "./segment-begin.ts";
-import { settleMp4Index } from "./mp4-index.ts";
-import type { RemuxPlan } from "./remux-plan.ts";
+import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
+import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
+import { type SampleTables, readSampleTables } from "./mp4-sample-tables.ts";
+import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
+import { type WitnessedSegment, segmentTimelineOf } from "./segment-begin.ts";
 import {
-  type PictureSize,
   type RemuxContext,
   type SegmentMedia,
-  evenUp,
   remuxSegment,
   segmentStreams,
+  startMsOf,
 } from "./segment-remux.ts";
-import type { SourceStreams, StreamCount } from "./source-stream.ts";
+import type { SourceStreams } from "./source-stream.ts";
+import { checkTimeline } from "./timeline-check.ts";
+import { muxTimeline } from "./timeline-mux.ts";
+import {
+  type PlacedPart,
+  type StreamSpan,
+  type UnplacedPart,
+  placeParts,
+} from "./timeline-places.ts";
+import type { Insertion } from "./timeline-track.ts";
+import { type TimelinePart, type TimelineTracks, timelineTracks } from "./timeline-tracks.ts";
 
-/** What became of a segment: it is in the MP4, or nothing can be made of it, and why. */
-export type SegmentOutcome = SegmentMedia | { readonly unusable: string };
+/** What became of a segment: it is in the MP4, where, or nothing can be made of it, and why. */
+export type SegmentOutcome =
+  | { readonly media: SegmentMedia; readonly timeline: SegmentTimeline }
+  | { readonly unusable: string };
 
-/** The MP4 of a track, verified, with what became of each segment, in the order of the readers. */
-export interface JoinedMedia extends Omit<SegmentMedia, "damage"> {
+/** The MP4 of a track, verified, with what became of each segment, in their order. */
+export interface JoinedMedia {
+  readonly path: string;
+  readonly plan: Omit<RemuxPlan, "muxer">;
+  readonly index: Mp4Index;
   readonly segments: readonly SegmentOutcome[];
 }
 
@@ -28,31 +44,74 @@ export interface JoinedMedia extends Omit<SegmentMedia, "damage"> {
 const REMUX_SHARE = 0.8;
 
 /**
- * Makes one MP4 of a track's segments. They are copied together when their streams agree in codecs
- * and parameters, and are made H.264 and AAC first when they do not. Between them stays the gap that
- * was between them on the clock. A segment of which nothing can be made does not keep the others
- * from being delivered; when that is so of all, the track fails with the first one's reason.
+ * Makes one MP4 of a track's segments, whose time is the wall clock: between segments and in pauses
+ * stays the gap that was there, the picture stands still over it, and the sound is silent. Segments
+ * of one codec are copied together; of those that differ in it, only what is not H.264 is transcoded.
+ * A single segment that was not disturbed is done with the first pass over its bytes. One of which
+ * nothing can be made does not keep the others from being delivered; when that is so of all, the
+ * track fails with the first one's reason.
  *
- * @param readers in the order in which the segments began; at least one
- * @throws what `remuxSegment` throws
+ * @param segments in the order in which they began; at least one
+ * @throws what `remuxSegment` throws, file system errors
  */
 export async function joinSegments(
-  readers: readonly SegmentReader[],
+  segments: readonly WitnessedSegment[],
   context: RemuxContext,
 ): Promise<JoinedMedia> {
-  const [first, ...others] = readers;
-  if (first === undefined) throw new RangeError("There is no segment to make an MP4 of.");
-  if (others.length === 0) {
-    const media = await remuxSegment(first, undefined, context);
-    return { ...media, segments: [media] };
+  const outcomes = await remuxAll(
+    segments.map(({ reader }) => reader),
+    context,
+  );
+  const found = outcomes.flatMap((media, i): Made[] => {
+    const segment = segments[i];
+    if (segment === undefined || media instanceof FinalizeError) return [];
+    const timeline = segmentTimelineOf(segment, media.chunkEnds);
+    return [{ media, timeline, beginMs: wallMsOf(timeline, startMsOf(media.counts)) }];
+  });
+  // With its media known, a segment can turn out to have begun at another time than its stamps say.
+  const made = found.toSorted((a, b) => a.beginMs - b.beginMs);
+  if (made.length === 0) {
+    const error = outcomes.find((outcome) => outcome instanceof FinalizeError);
+    throw error ?? new RangeError("There is no segment to make an MP4 of.");
   }
-  const parts: Part[] = [];
+  const places = placeParts(made.map(unplaced));
+  const results = outcomes.map((outcome): SegmentOutcome => {
+    if (outcome instanceof FinalizeError) return { unusable: unusableWords(outcome) };
+    const place = places.parts[made.findIndex(({ media }) => media === outcome)];
+    if (place === undefined) throw new RangeError("A segment has no place");
+    return { media: outcome, timeline: place.timeline };
+  });
+  const [only, ...others] = made;
+  if (only !== undefined && others.length === 0 && !isDisturbed(only)) {
+    const { path, plan, index } = only.media;
+    return { path, plan, index, segments: results };
+  }
+  return { ...(await joinParts(made, places.parts, context)), segments: results };
+}
+
+/** A segment with its own MP4. */
+interface Made {
+  readonly media: SegmentMedia;
+  readonly timeline: SegmentTimeline;
+  /** When its first packet was recorded, on the server's clock. */
+  readonly beginMs: number;
+}
+
+/** The MP4 of each segment, or why there can be none, in the same order. */
+async function remuxAll(
+  readers: readonly SegmentReader[],
+  context: RemuxContext,
+): Promise<(SegmentMedia | FinalizeError)[]> {
+  const [first, ...others] = readers;
+  if (first === undefined) return [];
+  if (others.length === 0) return [await remuxSegment(first, NO_TARGETS, context)];
+  const parts: { reader: SegmentReader; found: SourceStreams | FinalizeError }[] = [];
   for (const reader of readers) {
     parts.push({ reader, found: await orUnusable(() => segmentStreams(reader, context)) });
   }
-  const streams = parts.flatMap(({ found }) => (found instanceof FinalizeError ? [] : [found]));
-  // One that is left alone differs from no other.
-  const uniform = streams.length < 2 || agree(streams) ? undefined : largestPicture(streams);
+  const targets = joinTargets(
+    parts.flatMap(({ found }) => (found instanceof FinalizeError ? [] : [found])),
+  );
   const outcomes: (SegmentMedia | FinalizeError)[] = [];
   for (const [i, { reader, found }] of parts.entries()) {
     const onProgress = (share: number): void =>
@@ -60,35 +119,10 @@ export async function joinSegments(
     outcomes.push(
       found instanceof FinalizeError
         ? found
-        : await orUnusable(() => remuxSegment(reader, uniform, { ...context, onProgress })),
+        : await orUnusable(() => remuxSegment(reader, targets, { ...context, onProgress })),
     );
   }
-  const segments = outcomes.map((outcome): SegmentOutcome =>
-    outcome instanceof FinalizeError ? { unusable: unusableWords(outcome) } : outcome,
-  );
-  const made = readers.flatMap((reader, i): Made[] => {
-    const media = outcomes[i];
-    return media === undefined || media instanceof FinalizeError ? [] : [{ reader, media }];
-  });
-  const [only, ...more] = made;
-  if (only === undefined) {
-    const error = outcomes.find((outcome) => outcome instanceof FinalizeError);
-    throw error ?? new RangeError("Neither an MP4 nor a reason came of any segment.");
-  }
-  if (more.length === 0) return { ...only.media, segments };
-  return { ...(await joinParts(made, context)), segments };
-}
-
-/** A segment with its streams, or why they cannot be told. */
-interface Part {
-  readonly reader: SegmentReader;
-  readonly found: SourceStreams | FinalizeError;
-}
-
-/** A segment with its own MP4. */
-interface Made {
-  readonly reader: SegmentReader;
-  readonly media: SegmentMedia;
+  return outcomes;
 }
 
 /** What `attempt` gives, or the error that it would fail with however often it is tried. */
@@ -105,120 +139,139 @@ function unusableWords({ message }: FinalizeError): string {
   return `could not be used: ${message.replace(/\.$/, "")}`;
 }
 
+/** Whether the times of a segment's own MP4 are not those of the wall clock, or not those of its sound. */
+function isDisturbed({ media, timeline }: Made): boolean {
+  return timeline.pauses.length > 0 || (media.counts.audio?.holes.length ?? 0) > 0;
+}
+
+function unplaced({ media, timeline }: Made): UnplacedPart {
+  const span = (kind: "video" | "audio"): StreamSpan | undefined => {
+    const track = media.index.tracks.find((candidate) => candidate.kind === kind);
+    if (track?.firstMs === undefined) return undefined;
+    const { firstMs, lastMs = firstMs, endMs = lastMs } = track;
+    return { firstMs, lastMs, endMs };
+  };
+  return {
+    timeline,
+    startMs: startMsOf(media.counts),
+    video: span("video"),
+    audio: span("audio"),
+  };
+}
+
 async function joinParts(
   made: readonly Made[],
+  places: readonly PlacedPart[],
   { workDirectory, signal, onProgress }: RemuxContext,
 ): Promise<Omit<JoinedMedia, "segments">> {
-  const segments = made.map(({ media }) => media);
-  const offsetsMs = segmentOffsetsMs(
-    await Promise.all(made.map(({ reader }) => segmentBeginMs(reader))),
-    segments.map(({ index }) => Math.max(0, ...index.tracks.map(({ endMs }) => endMs ?? 0))),
-  );
-  const parts = segments.map(({ path, index }, i) => ({
-    path,
-    index,
-    offsetMs: offsetsMs[i] ?? 0,
-  }));
-  const counts: SourceCounts = {
-    video: sumCounts(parts, "video"),
-    audio: sumCounts(parts, "audio"),
-  };
   const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
-  const endMs = Math.max(1, counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0);
-  await muxByMediabunny({
-    inputs: parts,
-    outputPath: path,
-    videoPackets: counts.video?.packets ?? 0,
-    audioPackets: counts.audio?.packets ?? 0,
-    onMediaMs: (mediaMs) =>
-      onProgress(Math.min(1, REMUX_SHARE + (mediaMs / endMs) * (1 - REMUX_SHARE))),
+  const { timeline, insertedBytes, areBrought } = await writeJoined(made, places, path, {
     signal,
+    onProgress: (share) => onProgress(REMUX_SHARE + share * (1 - REMUX_SHARE)),
   });
   const index = await settleMp4Index(path);
-  if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
-  const plan = joinedPlan(segments);
-  const copied: RemuxPlan = { ...plan, ...asCopied(plan) };
-  const findings = checkMedia(copied, counts, index, false);
-  if (findings.length > 0) throw new MediaMismatchError(findings);
-  return { path, plan, counts, index };
-}
-
-/**
- * When each segment begins in the MP4: as far after the first as it began after it, but never before
- * the one before it has ended.
- */
-export function segmentOffsetsMs(
-  beganAtMs: readonly number[],
-  durationsMs: readonly number[],
-): number[] {
-  const offsets: number[] = [];
-  let earliest = 0;
-  for (const [i, beganMs] of beganAtMs.entries()) {
-    const offset = Math.max(earliest, beganMs - (beganAtMs[0] ?? 0));
-    offsets.push(offset);
-    earliest = offset + (durationsMs[i] ?? 0);
+  const written = await readSampleTables(path);
+  if (index === undefined || written === undefined) {
+    throw new FfmpegFailedError("a file without an index", "");
   }
-  return offsets;
+  const findings = checkTimeline(
+    made.map(({ media }, i) => ({
+      media,
+      place: places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms },
+      insertedBytes: insertedBytes[i] ?? 0,
+    })),
+    timeline,
+    written,
+    index,
+  );
+  if (findings.length > 0) throw new MediaMismatchError(findings);
+  // The disk may be short, and what is joined is not needed any more.
+  await Promise.all(made.map(({ media }) => rm(media.path, { force: true })));
+  return { path, plan: joinedPlan(made, timeline, areBrought), index };
 }
 
-function agree(streams: readonly SourceStreams[]): boolean {
-  return (["video", "audio"] as const).every((kind) => {
-    const present = streams.flatMap((stream) => stream[kind] ?? []);
-    return present.every(
-      ({ parameters, width, height, codec }) =>
-        codec !== "vp8" &&
-        parameters === present[0]?.parameters &&
-        width === present[0].width &&
-        height === present[0].height,
+/** Writes the joined file; the tables of its parts are forgotten when it resolves. */
+async function writeJoined(
+  made: readonly Made[],
+  places: readonly PlacedPart[],
+  outputPath: string,
+  { signal, onProgress }: Pick<RemuxContext, "signal" | "onProgress">,
+): Promise<{ timeline: TimelineTracks; insertedBytes: number[]; areBrought: boolean }> {
+  const tables: SampleTables[] = [];
+  for (const { media } of made) {
+    const own = await readSampleTables(media.path);
+    if (own === undefined) throw new FfmpegFailedError("a file without an index", "");
+    tables.push(own);
+  }
+  const areBrought = differInParameterSets(tables);
+  const parts: TimelinePart[] = [];
+  for (const [i, own] of tables.entries()) {
+    const { path } = made[i]?.media ?? { path: "" };
+    const parameterSets =
+      areBrought && own.video !== undefined
+        ? await missingParameterSets(i, path, own.video)
+        : new Map<number, Insertion>();
+    const { toTrackMs } = places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms };
+    parts.push({ tables: own, toTrackMs, parameterSets });
+  }
+  const timeline = timelineTracks(parts);
+  const sources = tables.map(({ media }, i) => ({ path: made[i]?.media.path ?? "", media }));
+  await muxTimeline({ timeline, parts: sources, outputPath, onProgress, signal });
+  const insertedBytes = parts.map(({ parameterSets }) =>
+    [...parameterSets.values()].reduce((sum, { bytes }) => sum + bytes.length, 0),
+  );
+  return { timeline, insertedBytes, areBrought };
+}
+
+/** Whether a decoder of H.264 that was set up for one of the segments lacks what another needs. */
+function differInParameterSets(tables: readonly SampleTables[]): boolean {
+  const configurations = tables.flatMap(({ video }) => {
+    const [entry] = video?.entries ?? [];
+    return entry?.toString("latin1", 4, 8) === "avc1" ? [avcConfiguration(entry)] : [];
+  });
+  return configurations.some((other) => !other.equals(configurations[0] ?? other));
+}
+
+function joinedPlan(
+  made: readonly Made[],
+  timeline: TimelineTracks,
+  areBrought: boolean,
+): JoinedMedia["plan"] {
+  const plans = made.map(({ media }) => media.plan);
+  const reasons = [
+    ...(made.length > 1 ? [`${made.length} segments were joined.`] : []),
+    ...streamReasons(plans),
+  ];
+  if (areBrought) {
+    reasons.push(
+      "Their parameters of H.264 differ, and stand in the index and before each keyframe; editors " +
+        "that want one size take the compatible export.",
     );
-  });
-}
-
-function largestPicture(streams: readonly SourceStreams[]): PictureSize {
-  return {
-    width: evenUp(Math.max(2, ...streams.map(({ video }) => video?.width ?? 0))),
-    height: evenUp(Math.max(2, ...streams.map(({ video }) => video?.height ?? 0))),
-  };
-}
-
-/** What the segments' verified MP4s hold together, at their places in the joined one. */
-function sumCounts(
-  parts: readonly { readonly index: SegmentMedia["index"]; readonly offsetMs: number }[],
-  kind: "video" | "audio",
-): StreamCount | undefined {
-  const tracks = parts.flatMap(({ index, offsetMs }) => {
-    const track = index.tracks.find((candidate) => candidate.kind === kind);
-    return track === undefined ? [] : [{ track, offsetMs }];
-  });
-  if (tracks.length === 0) return undefined;
-  const packets = tracks.reduce((sum, { track }) => sum + track.samples, 0);
-  return {
-    packets,
-    visiblePackets: packets,
-    bytes: tracks.reduce((sum, { track }) => sum + track.bytes, 0),
-    firstMs: Math.min(...tracks.map(({ track, offsetMs }) => (track.firstMs ?? 0) + offsetMs)),
-    lastMs: Math.max(...tracks.map(({ track, offsetMs }) => (track.lastMs ?? 0) + offsetMs)),
-  };
-}
-
-function joinedPlan(segments: readonly SegmentMedia[]): RemuxPlan {
-  const plans = segments.map(({ plan }) => plan);
-  const reasons = plans.flatMap(({ video, audio }) => [video?.reason ?? [], audio?.reason ?? []]);
-  const unique = [...new Set(reasons.flat())];
+  }
+  if (timeline.silentPackets > 0) reasons.push("Gaps in the sound are filled with silence.");
+  if (timeline.leavesHoles) {
+    reasons.push("Gaps in the sound are left to its times, since no silence can be put into them.");
+  }
   return {
     video: plans.find(({ video }) => video !== undefined)?.video,
     audio: plans.find(({ audio }) => audio !== undefined)?.audio,
     action: plans.some(({ action }) => action === "transcode") ? "transcode" : "copy",
-    reason: `${segments.length} segments were joined. ${unique.join(" ")}`,
-    muxer: "mediabunny",
+    reason: reasons.join(" "),
   };
 }
 
-/** Joining copies what each segment's own MP4 holds, whatever was done to make that. */
-function asCopied({ video, audio }: RemuxPlan): Pick<RemuxPlan, "video" | "audio" | "action"> {
-  return {
-    video: video === undefined ? undefined : { ...video, action: "copy" },
-    audio: audio === undefined ? undefined : { ...audio, action: "copy" },
-    action: "copy",
-  };
+/** Each reason once, with the segments that it is about when it is not about all. */
+function streamReasons(plans: readonly RemuxPlan[]): string[] {
+  const segmentsOf = new Map<string, number[]>();
+  for (const [i, { video, audio }] of plans.entries()) {
+    for (const stream of [video, audio]) {
+      if (stream === undefined) continue;
+      segmentsOf.set(stream.reason, [...(segmentsOf.get(stream.reason) ?? []), i + 1]);
+    }
+  }
+  return [...segmentsOf].map(([reason, segments]) =>
+    segments.length === plans.length
+      ? reason
+      : `Segment${segments.length > 1 ? "s" : ""} ${segments.join(", ")}: ${reason}`,
+  );
 }

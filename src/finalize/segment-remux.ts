@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import { type Container, containerOfHeader } from "../recording/container.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
+import type { ChunkEnd } from "./chunk-ends.ts";
 import { FfmpegFailedError, MediaMismatchError, MediaUnreadableError } from "./finalize-errors.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
@@ -13,7 +14,7 @@ import { type SourceCounts, checkMedia } from "./media-check.ts";
 import { writeWholeFragments } from "./mp4-fragments.ts";
 import { probeFile, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
-import { type RemuxPlan, planRemux } from "./remux-plan.ts";
+import { type JoinTargets, type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
@@ -30,8 +31,8 @@ export interface RemuxContext {
   readonly onProgress: (share: number) => void;
 }
 
-/** A picture size that all segments of a track are brought to. */
-export interface PictureSize {
+/** In pixels. */
+interface PictureSize {
   readonly width: number;
   readonly height: number;
 }
@@ -43,6 +44,10 @@ export interface SegmentMedia {
   readonly counts: SourceCounts;
   readonly index: Mp4Index;
   readonly damage: SegmentDamage;
+  /** Whether pictures can be missing that others need to be decoded. */
+  readonly isIncomplete: boolean;
+  /** How far its media reach at the end of each chunk; empty where that is not known. */
+  readonly chunkEnds: readonly ChunkEnd[];
 }
 
 /**
@@ -81,18 +86,18 @@ export async function segmentStreams(
 /**
  * Makes a verified MP4 of one segment in the work directory.
  *
- * @param uniform the picture's size when the segment must be made H.264 and AAC, to be joined
+ * @param targets what it must be made, to be joined with others
  * @throws MediaUnreadableError, MediaMismatchError, FfmpegFailedError and what running ffmpeg throws
  */
 export async function remuxSegment(
   reader: SegmentReader,
-  uniform: PictureSize | undefined,
+  targets: JoinTargets,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
   const container = await containerOf(reader);
   return container === "matroska"
-    ? remuxMatroska(reader, uniform, context)
-    : remuxMp4(reader, uniform, context);
+    ? remuxMatroska(reader, targets, context)
+    : remuxMp4(reader, targets, context);
 }
 
 async function containerOf(reader: SegmentReader): Promise<Container> {
@@ -110,15 +115,15 @@ async function containerOf(reader: SegmentReader): Promise<Container> {
 
 async function remuxMatroska(
   reader: SegmentReader,
-  uniform: PictureSize | undefined,
+  targets: JoinTargets,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
   const probe = await probeMatroska(reader);
   let streams = probe.streams;
   let moovBytes = INDEX_BYTES_BASE + probe.packetsEstimate * INDEX_BYTES_PER_PACKET_GUESS;
   for (;;) {
-    const plan = planOrThrow(streams, context, uniform);
-    const filter = new MatroskaFilter();
+    const plan = planOrThrow(streams, context, targets);
+    const filter = new MatroskaFilter(undefined, true);
     const damagedSequences: number[] = [];
     let readBytes = 0;
     const payloads = tellingBytes(
@@ -132,7 +137,7 @@ async function remuxMatroska(
     let failure: FfmpegFailedError | undefined;
     try {
       if (plan.muxer === "mediabunny") await muxFiltered(payloads, filter, path, context);
-      else await pipeIntoFfmpeg(payloads, plan, moovBytes, path, uniform, reader, context);
+      else await pipeIntoFfmpeg(payloads, plan, moovBytes, path, reader, context);
     } catch (error) {
       if (!(error instanceof FfmpegFailedError)) throw error;
       failure = error;
@@ -156,7 +161,8 @@ async function remuxMatroska(
       throw failure ?? new FfmpegFailedError("a file without an index", "");
     }
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
-    return verified({ path, plan, counts, index, damage }, isIncomplete(reader, damage));
+    const chunkEnds = [...filter.chunkEnds];
+    return verified({ path, plan, counts, index, damage, chunkEnds }, reader);
   }
 }
 
@@ -165,11 +171,10 @@ async function pipeIntoFfmpeg(
   plan: RemuxPlan,
   moovBytes: number,
   outputPath: string,
-  uniform: PictureSize | undefined,
   reader: SegmentReader,
   { ffmpeg, confinement, limits, signal }: RemuxContext,
 ): Promise<void> {
-  const picture = uniform ?? evenSize(plan);
+  const picture = evenSize(plan);
   const syncAhead = new SyncAhead(outputPath);
   try {
     await runFfmpeg({
@@ -197,7 +202,8 @@ async function muxFiltered(
   await writePayloads(payloads, sourcePath, signal);
   const counts = countsOf(filter);
   await muxByMediabunny({
-    inputs: [{ path: sourcePath, offsetMs: -startMsOf(counts) }],
+    inputPath: sourcePath,
+    offsetMs: -startMsOf(counts) - filter.aheadMs,
     outputPath,
     videoPackets: counts.video?.packets ?? 0,
     audioPackets: counts.audio?.packets ?? 0,
@@ -208,7 +214,7 @@ async function muxFiltered(
 
 async function remuxMp4(
   reader: SegmentReader,
-  uniform: PictureSize | undefined,
+  targets: JoinTargets,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
   const { workDirectory, signal, ffmpeg, confinement, limits, onProgress } = context;
@@ -217,13 +223,14 @@ async function remuxMp4(
   const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
   const droppedBytes = await writeWholeFragments(reader, sourcePath, onDamaged, signal);
   const { streams, counts } = await probeFile(sourcePath, signal);
-  const plan = planOrThrow(withPackets(streams, counts), context, uniform);
+  const plan = planOrThrow(withPackets(streams, counts), context, targets);
   const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
   const durationMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
   const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / durationMs));
   if (plan.muxer === "mediabunny") {
     await muxByMediabunny({
-      inputs: [{ path: sourcePath, offsetMs: -startMsOf(counts) }],
+      inputPath: sourcePath,
+      offsetMs: -startMsOf(counts),
       outputPath: path,
       videoPackets: counts.video?.packets ?? 0,
       audioPackets: counts.audio?.packets ?? 0,
@@ -236,7 +243,7 @@ async function remuxMp4(
       input: { path: sourcePath },
       plan,
       moovBytes: INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX,
-      picture: uniform ?? evenSize(plan),
+      picture: evenSize(plan),
       outputPath: path,
     };
     const inputBytes = reader.state.bytes;
@@ -246,23 +253,24 @@ async function remuxMp4(
   const damage = damageOf(reader, damagedSequences, droppedBytes);
   const index = await settleMp4Index(path);
   if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
-  return verified({ path, plan, counts, index, damage }, isIncomplete(reader, damage));
+  return verified({ path, plan, counts, index, damage, chunkEnds: [] }, reader);
 }
 
 function planOrThrow(
   streams: SourceStreams,
   { ffmpeg }: RemuxContext,
-  uniform: PictureSize | undefined,
+  targets: JoinTargets,
 ): RemuxPlan {
-  const decision = planRemux(streams, ffmpeg.abilities, uniform !== undefined);
+  const decision = planRemux(streams, ffmpeg.abilities, targets);
   if (decision.outcome === "unsupported") throw new MediaUnreadableError(decision.reason);
   return decision.plan;
 }
 
-function verified(media: SegmentMedia, isDamaged: boolean): SegmentMedia {
-  const findings = checkMedia(media.plan, media.counts, media.index, isDamaged);
+function verified(media: Omit<SegmentMedia, "isIncomplete">, reader: SegmentReader): SegmentMedia {
+  const whole = { ...media, isIncomplete: isIncomplete(reader, media.damage) };
+  const findings = checkMedia(whole.plan, whole.counts, whole.index, whole.isIncomplete);
   if (findings.length > 0) throw new MediaMismatchError(findings);
-  return media;
+  return whole;
 }
 
 function damageOf(
@@ -274,7 +282,6 @@ function damageOf(
   return { segmentId, damagedChunks: rangesOf(damagedSequences), unusableBytes };
 }
 
-/** Whether pictures can be missing that others need to be decoded. */
 function isIncomplete({ state }: SegmentReader, damage: SegmentDamage): boolean {
   return (
     damage.unusableBytes > 0 ||
@@ -297,8 +304,8 @@ function sameStreams(plan: RemuxPlan, streams: SourceStreams): boolean {
   );
 }
 
-/** When the first of the streams begins: in the MP4 that is at 0, as ffmpeg makes it. */
-function startMsOf({ video, audio }: SourceCounts): number {
+/** Media time of the first packet of either stream: in the segment's MP4 that is 0, as ffmpeg makes it. */
+export function startMsOf({ video, audio }: SourceCounts): number {
   return Math.min(...[video?.firstMs ?? [], audio?.firstMs ?? []].flat());
 }
 
@@ -313,7 +320,7 @@ function evenSize({ video }: RemuxPlan): PictureSize | undefined {
 }
 
 /** yuv420p has a colour sample for every second pixel, so both sides are made even. */
-export function evenUp(pixels: number): number {
+function evenUp(pixels: number): number {
   return pixels + (pixels % 2);
 }
 

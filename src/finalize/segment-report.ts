@@ -1,8 +1,12 @@
 import type { SegmentSummary, Verdict } from "../contract/recordings.ts";
 import type { SegmentId } from "../contract/ids.ts";
 import type { SequenceRange } from "../contract/chunks.ts";
+import type { StreamKind } from "../contract/marks.ts";
+import type { Gap, GapCause, TrackTimeline } from "../contract/timeline.ts";
 import { describeRanges } from "../recording/errors.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
+import { describeSpans } from "../timeline/describe-times.ts";
+import { lengthMs, overlaps } from "../timeline/spans.ts";
 
 /** What a run found of one segment. */
 export interface SegmentReport {
@@ -26,15 +30,33 @@ export interface Judgement {
   readonly reason: string | null;
 }
 
-/** Judges a track by its segments. Pure. */
-export function judgeTrack(reports: readonly SegmentReport[]): Judgement {
+/** A shorter stall is on the ledger, but nobody misses it: a picture that stands, a click. */
+const STALL_DEGRADES_MS_MIN = 500;
+
+/**
+ * Judges a track by its segments, and by what its timeline lacks. Pure.
+ *
+ * `degraded` is a track of which something that was to be recorded is lost: chunks that are missing
+ * or damaged, a segment that was never ended, and a stall, since the server can prove that for so long
+ * no picture or no sound came out of a source that was on. What people did on purpose is on the
+ * timeline alone: pauses, mutes, and the time between segments, in which nobody recorded.
+ *
+ * @param timeline adds to the reasons when on the recording's timeline it was
+ */
+export function judgeTrack(
+  reports: readonly SegmentReport[],
+  timeline: TrackTimeline | null = null,
+): Judgement {
   if (reports.every(({ unusable }) => unusable !== null)) {
     const reasons = reports.map(
       ({ summary, unusable }) => `Segment ${summary.segmentId} ${unusable}.`,
     );
     return { verdict: "lost", reason: reasons.join(" ") || "No chunk ever came." };
   }
-  const faults = reports.flatMap(segmentFaults);
+  const faults = [
+    ...reports.flatMap((report) => segmentFaults(report, timeline)),
+    ...stallFaults(timeline?.gaps ?? []),
+  ];
   return faults.length === 0
     ? { verdict: "complete", reason: null }
     : { verdict: "degraded", reason: faults.join(" ") };
@@ -56,7 +78,7 @@ export function withUnreadable(
   };
 }
 
-function segmentFaults(report: SegmentReport): string[] {
+function segmentFaults(report: SegmentReport, timeline: TrackTimeline | null): string[] {
   const { summary, damage, unusable } = report;
   const name = `Segment ${summary.segmentId}`;
   const faults: string[] = [];
@@ -64,16 +86,42 @@ function segmentFaults(report: SegmentReport): string[] {
   const isEmptyByIntent = summary.chunkCount === 0;
   if (unusable !== null && !isEmptyByIntent) faults.push(`${name} ${unusable}.`);
   if (summary.missing.length > 0) {
-    faults.push(`${name} lacks chunks ${describeRanges(summary.missing)}.`);
+    const when = timesOf("missing-chunks", summary.segmentId, timeline);
+    faults.push(`${name} lacks chunks ${describeRanges(summary.missing)}${when}.`);
   }
-  if (damage.damagedChunks.length > 0) {
-    faults.push(`${name} has damaged chunks ${describeRanges(damage.damagedChunks)}.`);
+  const { damagedChunks, unusableBytes } = damage;
+  const whenDamaged = timesOf("damaged", summary.segmentId, timeline);
+  if (damagedChunks.length > 0) {
+    faults.push(`${name} has damaged chunks ${describeRanges(damagedChunks)}${whenDamaged}.`);
   }
-  if (damage.unusableBytes > 0) {
-    faults.push(`${name} has ${damage.unusableBytes} bytes that could not be used.`);
+  if (unusableBytes > 0) {
+    // Told once: times of damage are those of damaged chunks and of what could not be used after them.
+    const when = damagedChunks.length > 0 ? "" : whenDamaged;
+    faults.push(`${name} has ${unusableBytes} bytes that could not be used${when}.`);
   }
   if (!summary.ended) faults.push(`${name} was never ended by its client: its end may be missing.`);
   return faults;
+}
+
+/** When on the timeline a segment lacks something, in brackets; empty when that is not known. */
+function timesOf(cause: GapCause, segmentId: SegmentId, timeline: TrackTimeline | null): string {
+  const segment = timeline?.segments.find((candidate) => candidate.segmentId === segmentId);
+  if (timeline === null || segment === undefined) return "";
+  const { offsetMs, durationMs } = segment;
+  const own = { fromMs: offsetMs, toMs: offsetMs + durationMs };
+  const spans = timeline.gaps.filter((gap) => gap.cause === cause && overlaps(gap, own));
+  return spans.length === 0 ? "" : ` (${describeSpans(spans)})`;
+}
+
+function stallFaults(gaps: readonly Gap[]): string[] {
+  const stalls = gaps.filter(
+    (gap) => gap.cause === "stalled" && lengthMs(gap) >= STALL_DEGRADES_MS_MIN,
+  );
+  const names: Record<StreamKind, string> = { video: "pictures", audio: "sound" };
+  return (["video", "audio"] as const).flatMap((stream) => {
+    const own = stalls.filter(({ streams }) => streams.includes(stream));
+    return own.length === 0 ? [] : [`No ${names[stream]} came from ${describeSpans(own)}.`];
+  });
 }
 
 /** Sequences as ranges, in order. */

@@ -1,4 +1,5 @@
 import type { MatroskaTrack } from "./matroska-tracks.ts";
+import { OPUS_SAMPLES_PER_MS } from "./opus-packet.ts";
 
 /** Codecs that the plan knows, by ffmpeg's names. */
 export type StreamCodec =
@@ -40,6 +41,19 @@ export interface StreamCount {
   readonly firstMs: number | undefined;
   /** Start of the last packet in order of presentation. */
   readonly lastMs: number | undefined;
+  /** End of that packet; as long as a usual one where nothing tells how long it is. */
+  readonly endMs: number | undefined;
+  /** In order of time, at most `HOLES_MAX`: of sound those over 100 ms, of pictures those over 500 ms. */
+  readonly holes: readonly Hole[];
+}
+
+/**
+ * Where a stream has no packet, in its media time: from the end of the packet before to the begin of
+ * the packet after.
+ */
+export interface Hole {
+  readonly fromMs: number;
+  readonly toMs: number;
 }
 
 /** The picture and the sound of a segment; each of them can be missing. */
@@ -85,5 +99,3 @@ export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
 export function opusPreSkipMs(head: Uint8Array): number {
   return ((head[10] ?? 0) + (head[11] ?? 0) * 256) / OPUS_SAMPLES_PER_MS;
 }
-
-const OPUS_SAMPLES_PER_MS = 48;

@@ -13,12 +13,15 @@ import type {
 import { summaryOf } from "../recording/segment-view.ts";
 import { publishFile, syncDirectory } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
+import type { LedgerSegment, StreamExtent } from "../timeline/segment-gaps.ts";
+import { buildTrackTimeline } from "../timeline/track-ledger.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
 import { workDirectoryOf } from "./half-made-files.ts";
-import { inOrderOfBegin } from "./segment-begin.ts";
-import { type JoinedMedia, joinSegments } from "./segment-join.ts";
+import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segment-begin.ts";
+import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
+import type { StreamCount } from "./source-stream.ts";
 
 /** What making a track's MP4 needs. */
 export interface TrackFinalizerParts {
@@ -32,6 +35,8 @@ export interface TrackFinalizerParts {
 /** One run for one track. */
 export interface TrackRun {
   readonly key: TrackKey;
+  /** The recording's zero, in milliseconds since the epoch. */
+  readonly startedAtMs: number;
   readonly segments: readonly SegmentSummary[];
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
@@ -48,7 +53,7 @@ export interface TrackRun {
  * errors, the signal's reason
  */
 export async function finalizeTrack(
-  { key, segments, onProgress, confinement, signal }: TrackRun,
+  { key, startedAtMs, segments, onProgress, confinement, signal }: TrackRun,
   parts: TrackFinalizerParts,
 ): Promise<TrackResult> {
   const { layout } = parts;
@@ -61,17 +66,19 @@ export async function finalizeTrack(
       if (reader !== undefined) readers.push(reader);
     }
     const ordered = await inOrderOfBegin(readers);
-    const usable: SegmentReader[] = [];
-    for (const reader of ordered) {
-      if (unusableReason(reader) === null && !(await isHeaderDamaged(reader))) usable.push(reader);
+    const usable: WitnessedSegment[] = [];
+    for (const segment of ordered) {
+      const { reader } = segment;
+      if (unusableReason(reader) === null && !(await isHeaderDamaged(reader))) usable.push(segment);
     }
-    if (usable.length === 0) return resultOf(ordered, usable, null, null);
+    const found = { startedAtMs, segments: ordered, usable };
+    if (usable.length === 0) return resultOf(found, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
     const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress };
     const joined = await joinSegments(usable, context);
     const media = await publish(joined, key, signal, parts);
-    return resultOf(ordered, usable, joined, media);
+    return resultOf(found, joined, media);
   } finally {
     for (const reader of readers) await reader.close();
     await rm(workDirectory, { recursive: true, force: true });
@@ -132,38 +139,80 @@ async function isHeaderDamaged(reader: SegmentReader): Promise<boolean> {
   return isDamaged;
 }
 
+/** The segments of a track, in the order in which they began. */
+interface FoundSegments {
+  readonly startedAtMs: number;
+  readonly segments: readonly WitnessedSegment[];
+  /** Those that were tried. */
+  readonly usable: readonly WitnessedSegment[];
+}
+
 function resultOf(
-  readers: readonly SegmentReader[],
-  usable: readonly SegmentReader[],
+  { startedAtMs, segments, usable }: FoundSegments,
   joined: JoinedMedia | null,
   media: MediaRecord | null,
 ): TrackResult {
-  const reports = readers.map((reader): SegmentReport => {
-    const { description, state } = reader;
+  const ledger: LedgerSegment[] = [];
+  const reports = segments.map((segment): SegmentReport => {
+    const { description, state } = segment.reader;
     const { segmentId } = description;
     const summary = summaryOf(description, state);
     const untouched = { segmentId, damagedChunks: [], unusableBytes: 0 };
-    const outcome = joined?.segments[usable.indexOf(reader)];
-    if (outcome !== undefined) {
-      return "damage" in outcome
-        ? { summary, damage: outcome.damage, unusable: null }
-        : { summary, damage: untouched, unusable: outcome.unusable };
-    }
-    const unusable = unusableReason(reader);
-    if (unusable !== null) return { summary, damage: untouched, unusable };
-    return {
-      summary,
-      damage: { ...untouched, damagedChunks: [{ from: 0, to: 0 }] },
-      unusable: "has a damaged chunk 0, which held the container's header",
-    };
+    const outcome = joined?.segments[usable.indexOf(segment)];
+    const report = ((): SegmentReport => {
+      if (outcome !== undefined) {
+        return "media" in outcome
+          ? { summary, damage: outcome.media.damage, unusable: null }
+          : { summary, damage: untouched, unusable: outcome.unusable };
+      }
+      const unusable = unusableReason(segment.reader);
+      if (unusable !== null) return { summary, damage: untouched, unusable };
+      return {
+        summary,
+        damage: { ...untouched, damagedChunks: [{ from: 0, to: 0 }] },
+        unusable: "has a damaged chunk 0, which held the container's header",
+      };
+    })();
+    ledger.push(ledgerSegment(segment, outcome, report));
+    return report;
   });
+  const timeline = buildTrackTimeline({ startedAtMs, segments: ledger });
   return {
-    ...judgeTrack(reports),
+    ...judgeTrack(reports, timeline),
     media,
-    timeline: null,
+    timeline,
     segments: reports.map(({ summary }) => summary),
     damage: reports
       .map(({ damage }) => damage)
       .filter(({ damagedChunks, unusableBytes }) => damagedChunks.length > 0 || unusableBytes > 0),
   };
+}
+
+function ledgerSegment(
+  segment: WitnessedSegment,
+  outcome: SegmentOutcome | undefined,
+  { damage }: SegmentReport,
+): LedgerSegment {
+  const { stamps, marks, reader } = segment;
+  const { chunkCount } = reader.state;
+  const { damagedChunks } = damage;
+  const known = { stamps, marks, chunkCount, damagedChunks };
+  if (outcome === undefined || !("media" in outcome)) {
+    const timeline = segmentTimelineOf(segment, []);
+    return { ...known, timeline, video: null, audio: null, chunkEnds: [] };
+  }
+  const { timeline, media } = outcome;
+  const { chunkEnds, counts } = media;
+  return {
+    ...known,
+    timeline,
+    video: extentOf(counts.video),
+    audio: extentOf(counts.audio),
+    chunkEnds,
+  };
+}
+
+function extentOf(count: StreamCount | undefined): StreamExtent | null {
+  if (count?.firstMs === undefined || count.endMs === undefined) return null;
+  return { firstMs: count.firstMs, endMs: count.endMs, holes: count.holes };
 }

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { ArrivalNumbering } from "../recording/arrival-numbering.ts";
 import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
+import type { LiveView } from "../live/live-view.ts";
 import { accessLog } from "./access-log.ts";
 import { BodyReader, type RequestBodyLimits } from "./body-reader.ts";
 import { chunkRoutes } from "./chunk-routes.ts";
@@ -28,6 +29,7 @@ export interface AppParts {
   readonly numbering: ArrivalNumbering;
   readonly store: ChunkStore;
   readonly catalog: Catalog;
+  readonly live: LiveView;
   readonly retrier: Retrier;
   readonly paths: RecordingPaths;
   readonly ffmpeg: FfmpegIdentity;
@@ -71,6 +73,7 @@ export async function createApp(parts: AppParts) {
           "ETag",
           "Last-Modified",
           "Retry-After",
+          "X-Segment-Id",
         ],
         maxAge: PREFLIGHT_MAX_AGE_SECONDS,
       }),

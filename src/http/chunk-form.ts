@@ -6,6 +6,7 @@ import {
   sha256HexSchema,
   type ChunkUploadFields,
 } from "../contract/chunks.ts";
+import { type Mark, marksSchema } from "../contract/marks.ts";
 import type { RequestForm } from "./multipart.ts";
 import { parseRequest } from "./parse-request.ts";
 import { InvalidRequestError } from "./request-errors.ts";
@@ -17,6 +18,8 @@ export interface UploadedChunk {
   readonly claimedSha256: string | undefined;
   /** On the server's clock; null when the client does not say. */
   readonly capturedAtMs: number | null;
+  /** Empty when the client does not say. */
+  readonly marks: readonly Mark[];
 }
 
 const CHUNK_NAME = /^chunk_(0|[1-9]\d{0,8})$/;
@@ -27,6 +30,19 @@ const chunkFieldsSchema = z.object({
 });
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Marks as the text of their JSON. */
+const marksTextSchema = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      context.addIssue(`must be a JSON array of marks (${String(error)})`);
+      return z.NEVER;
+    }
+  })
+  .pipe(marksSchema);
 
 /**
  * The parts `chunk_0`, `chunk_1`, ... of a form as bytes, in order: views into the body.
@@ -93,9 +109,20 @@ export function readChunkForm(form: RequestForm): {
       },
       (path) => `body.${path}_${index}`,
     );
-    return { payload, claimedSha256: said.sha256, capturedAtMs: said.capturedAt ?? null };
+    const capturedAtMs = said.capturedAt ?? null;
+    const marks = marksOf(form, `marks_${index}`);
+    return { payload, claimedSha256: said.sha256, capturedAtMs, marks };
   });
   return { fields, chunks };
+}
+
+/** The marks in a text field; none when it is not there or empty. */
+function marksOf(form: RequestForm, name: string): Mark[] {
+  const text = textOf(form, name)?.trim() ?? "";
+  if (text === "") return [];
+  return parseRequest(marksTextSchema, text, (path) =>
+    path === "" ? `body.${name}` : `body.${name}.${path}`,
+  );
 }
 
 /** A text field; undefined when it is not there. */

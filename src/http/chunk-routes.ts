@@ -6,6 +6,7 @@ import {
   epochMsSchema,
   sha256HexSchema,
 } from "../contract/chunks.ts";
+import { marksSchema } from "../contract/marks.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import { readChunkForm } from "./chunk-form.ts";
 import { inputSchema, jsonOutput, operation } from "./operation-detail.ts";
@@ -44,7 +45,9 @@ export function chunkRoutes({
         summary: "Upload chunks",
         description:
           "Every chunk that the answer names is on stable storage. All chunks of a request are taken, or none. " +
-          "The parts after `chunk_0` are `chunk_1`, `chunk_2`, ... without a hole, each with an optional `sha256_i` and `capturedAt_i`.",
+          "The parts after `chunk_0` are `chunk_1`, `chunk_2`, ... without a hole, each with an optional `sha256_i`, `capturedAt_i` and `marks_i`. " +
+          "`marks_i` is a JSON array of what happened while chunk i was recorded, and becomes durable with it: " +
+          "an upload of a chunk that is stored already does not change its marks.",
         body: {
           required: true,
           type: "multipart/form-data",
@@ -66,6 +69,7 @@ function multipartSchema(): Record<string, unknown> {
       chunk_0: z.file(),
       sha256_0: sha256HexSchema.optional(),
       capturedAt_0: epochMsSchema.optional(),
+      marks_0: marksSchema.optional(),
       chunk_1: z.file().optional(),
     }),
   );

@@ -11,8 +11,8 @@ export interface FormPart {
 /** The parts of a multipart body by name; those that share a name in the order of the body. */
 export type RequestForm = ReadonlyMap<string, readonly FormPart[]>;
 
-/** Most parts of one body: 256 chunks with a hash and a time each, the fields, and some to spare. */
-const PARTS_MAX = 1_024;
+/** Most parts of one body: 256 chunks with a hash, a time and marks each, the fields, and some to spare. */
+const PARTS_MAX = 1_280;
 
 /** Longest header block of one part; browsers write some 150 bytes and the name of the file. */
 const PART_HEADER_BYTES_MAX = 4_096;

@@ -29,6 +29,8 @@ export function statusOf(code: ProblemCode): number {
       return 408;
     case "recording-in-progress":
     case "nothing-to-retry":
+    case "not-live":
+    case "live-unsupported":
     case "chunk-conflict":
       return 409;
     case "recording-closed":
@@ -83,6 +85,10 @@ function titleOf(code: ProblemCode): string {
       return "The recording is in progress";
     case "nothing-to-retry":
       return "No track has failed";
+    case "not-live":
+      return "Nothing is being recorded at this moment";
+    case "live-unsupported":
+      return "The track's codecs cannot be shown live";
     case "chunk-conflict":
       return "The chunk contradicts what is stored";
     case "chunk-malformed":

@@ -98,6 +98,7 @@ function trackView(
     verdict: result?.verdict ?? null,
     media: result?.media ? trackMedia(track, result.media) : null,
     segments: [...segments],
+    timeline: result?.timeline ?? null,
   };
 }
 

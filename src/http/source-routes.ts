@@ -1,10 +1,12 @@
 import { Elysia } from "elysia";
 import type { Logger } from "pino";
+import { z } from "zod";
 import { segmentIdSchema, type SegmentId } from "../contract/ids.ts";
 import type { Container } from "../recording/container.ts";
 import { containerOfHeader, containerOfMimeType } from "../recording/container.ts";
 import { SegmentNotFoundError, TrackNotFoundError } from "../recording/errors.ts";
 import type { ChunkStore, SegmentReader, TrackKey } from "../recording/ports.ts";
+import type { LiveStream, LiveView } from "../live/live-view.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import { contentDisposition, safeFileName } from "./content-disposition.ts";
 import { streamOf } from "./file-blocks.ts";
@@ -16,6 +18,7 @@ import { trackParamsSchema } from "./route-params.ts";
 interface Parts {
   readonly engine: RecordingEngine;
   readonly store: ChunkStore;
+  readonly live: LiveView;
   readonly log: Logger;
 }
 
@@ -25,13 +28,15 @@ const SOURCE_ROUTE =
 const sourceQuerySchema = downloadQuerySchema.extend({
   /** The newest segment of the track when it is not given. */
   segmentId: segmentIdSchema.optional(),
+  /** Whatever it says: follows the newest segment from its last keyframe on. */
+  live: z.string().optional(),
 });
 
 /**
  * Serves the bytes that a browser's recorder gave, in order of sequence: those that are durable at
  * the moment of the request, so also while the recording goes on.
  */
-export function sourceRoutes({ engine, store, log }: Parts) {
+export function sourceRoutes({ engine, store, live, log }: Parts) {
   const openSegment = async (key: TrackKey, wanted: SegmentId | undefined) => {
     const segments = segmentsOf(key, await engine.segments(key.recordingId));
     const newest = segments.at(-1);
@@ -48,6 +53,7 @@ export function sourceRoutes({ engine, store, log }: Parts) {
     .get(
       SOURCE_ROUTE,
       async ({ params, query }) => {
+        if (query.live !== undefined) return liveAnswer(await live.open(params));
         const reader = await openSegment(params, query.segmentId);
         return answer(reader, query.download, (sequence) => {
           log.error({ ...reader.description, sequence }, "stored chunk is damaged");
@@ -59,9 +65,13 @@ export function sourceRoutes({ engine, store, log }: Parts) {
         detail: operation({
           tag: "Media",
           summary: "The original bytes of a track's segment, also while it is being recorded",
-          description: "The newest segment, unless `segmentId` names another.",
+          description:
+            "The newest segment, unless `segmentId` names another. With `live`, the newest segment " +
+            "is followed as it becomes durable, from its last keyframe on, as WebM or fragmented " +
+            "MP4 whose content type Media Source Extensions take. It ends when the segment does; " +
+            "ask again for the next one.",
           answers: { 200: { means: "The bytes", body: { type: "application/octet-stream" } } },
-          problems: [404, 422],
+          problems: [404, 409, 422],
         }),
       },
     )
@@ -76,6 +86,17 @@ export function sourceRoutes({ engine, store, log }: Parts) {
       },
       { params: trackParamsSchema, query: sourceQuerySchema, detail: { hide: true } },
     );
+}
+
+function liveAnswer({ contentType, segmentId, body }: LiveStream): Response {
+  return new Response(body, {
+    headers: {
+      "content-type": contentType,
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      "x-segment-id": segmentId,
+    },
+  });
 }
 
 async function answer(

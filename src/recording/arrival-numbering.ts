@@ -86,7 +86,7 @@ export class ArrivalNumbering {
         segmentId: position.segmentId,
         mimeType: "",
         firstSequence: position.nextSequence,
-        chunks: [{ payload, claimedSha256: sha256, capturedAtMs: null }],
+        chunks: [{ payload, claimedSha256: sha256, capturedAtMs: null, marks: [] }],
       });
       position.nextSequence += 1;
       position.recentHashes.push(sha256);

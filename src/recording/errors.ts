@@ -66,6 +66,19 @@ export class NothingToRetryError extends AppError {
   }
 }
 
+/** A live view was asked for, and nothing of the track is being recorded at this moment. */
+export class NotLiveError extends AppError {
+  readonly code = "not-live";
+}
+
+/** A live view was asked for of a track whose codecs browsers cannot be given as they are. */
+export class LiveUnsupportedError extends AppError {
+  readonly code = "live-unsupported";
+  constructor(codecs: readonly string[]) {
+    super(`The track's codecs cannot be shown live: ${codecs.join(", ") || "none is known"}.`);
+  }
+}
+
 /** Same sequence with other bytes, or a segment that belongs to another track. Nothing changed. */
 export class ChunkConflictError extends AppError {
   readonly code = "chunk-conflict";

@@ -7,6 +7,7 @@ import type {
 } from "../contract/recordings.ts";
 import type { ParticipantId, RecordingId, SegmentId, TrackId } from "../contract/ids.ts";
 import type { SequenceRange } from "../contract/chunks.ts";
+import type { Mark } from "../contract/marks.ts";
 import type { TrackTimeline } from "../contract/timeline.ts";
 import type { SequenceSet } from "./sequence-set.ts";
 
@@ -56,6 +57,8 @@ export interface NewChunk {
   /** When its first frame was captured, on the server's clock; null when the client did not say. */
   readonly capturedAtMs: number | null;
   readonly receivedAtMs: number;
+  /** What happened while it was recorded, at most `MARKS_PER_CHUNK_MAX`; as durable as the chunk. */
+  readonly marks: readonly Mark[];
 }
 
 /** A stored chunk without its payload. */
@@ -114,14 +117,20 @@ export interface SegmentReader {
   readonly state: SegmentState;
   /** Stamps of all stored chunks, in order of sequence. */
   stamps(): AsyncIterable<ChunkStamp>;
+  /** The marks of all stored chunks, in order of sequence; damaged ones are left out. */
+  marks(): Promise<readonly Mark[]>;
   /**
    * The payloads as they are at this moment, in order of sequence and without their headers. Each
    * is checked against its hash; `onDamaged` is told of those that do not fit, and they are left
    * out.
    */
   payloads(onDamaged: (sequence: number) => void): AsyncIterable<Uint8Array>;
-  /** Like `payloads`, each with its sequence, so that gaps show; empty ones are given too. */
-  chunks(onDamaged: (sequence: number) => void): AsyncIterable<StoredChunk>;
+  /**
+   * Like `payloads`, each with its sequence, so that gaps show; empty ones are given too.
+   *
+   * @param fromSequence the first that is wanted; 0 when it is not given
+   */
+  chunks(onDamaged: (sequence: number) => void, fromSequence?: number): AsyncIterable<StoredChunk>;
   close(): Promise<void>;
 }
 

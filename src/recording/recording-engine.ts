@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { ChunkUploadResult, SegmentStatus } from "../contract/chunks.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
+import type { Mark } from "../contract/marks.ts";
 import { ActiveRecording } from "./active-recording.ts";
 import { boundedParallel } from "./bounded-parallel.ts";
 import {
@@ -25,6 +26,7 @@ import type {
   SegmentKey,
 } from "./ports.ts";
 import type { RecordingListener } from "./recording-listener.ts";
+import { TrackBells } from "./track-bells.ts";
 import { type SegmentView, statusOf } from "./segment-view.ts";
 import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
 import { TrackRegistry } from "./track-registry.ts";
@@ -41,6 +43,8 @@ export interface AppendRequest extends SegmentKey {
     readonly claimedSha256: string | undefined;
     /** On the server's clock; null when the client did not tell. */
     readonly capturedAtMs: number | null;
+    /** What happened while it was recorded; those of a chunk that is stored already are ignored. */
+    readonly marks: readonly Mark[];
   }[];
 }
 
@@ -84,6 +88,8 @@ const STOPPED_IDLE_MS = 5 * 60_000;
  * What it acknowledges is on stable storage.
  */
 export class RecordingEngine {
+  /** Rung when something of a track has become durable. */
+  readonly bells: TrackBells;
   readonly #parts: RecordingEngineParts;
   readonly #pending: PendingBytes;
   readonly #listeners: RecordingListener[] = [];
@@ -94,6 +100,7 @@ export class RecordingEngine {
   #stopping = false;
 
   constructor(parts: RecordingEngineParts) {
+    this.bells = new TrackBells(parts.clock);
     this.#parts = parts;
     this.#pending = new PendingBytes(parts.limits);
     this.#tracks = new TrackRegistry(parts.catalog);
@@ -283,19 +290,21 @@ export class RecordingEngine {
       const writer = this.#writerFor(active, request);
       const receivedAtMs = clock.nowMs();
       const chunks = request.chunks.map(
-        ({ payload, claimedSha256, capturedAtMs }, i): ArrivedChunk => ({
+        ({ payload, claimedSha256, capturedAtMs, marks }, i): ArrivedChunk => ({
           sequence: request.firstSequence + i,
           payload,
           sha256: new Bun.CryptoHasher("sha256").update(payload).digest(),
           claimedSha256,
           capturedAtMs,
           receivedAtMs,
+          marks,
         }),
       );
       this.#openFiles.use(writer);
       try {
         const receipts = await writer.append(request.mimeType, chunks);
         await active.registerTrack(request);
+        this.bells.ring(request);
         const { state } = writer;
         if (state === undefined) throw new SegmentNotFoundError(request.segmentId);
         const { segmentId, nextSequence, missing } = statusOf(request.segmentId, state);
@@ -321,6 +330,7 @@ export class RecordingEngine {
     this.#openFiles.use(writer);
     const state = await writer.end(chunkCount);
     if (state === undefined) throw new SegmentNotFoundError(segmentId);
+    this.bells.ring(writer.key);
     if (active.stoppedAtMs !== null) this.#changed(recordingId);
     return statusOf(segmentId, state);
   }

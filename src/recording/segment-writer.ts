@@ -1,4 +1,5 @@
 import type { ChunkOutcome } from "../contract/chunks.ts";
+import type { Mark } from "../contract/marks.ts";
 import { type Admission, type CandidateChunk, type ChunkLimits, admit } from "./admission.ts";
 import {
   ChunkConflictError,
@@ -19,6 +20,7 @@ import type {
 export interface ArrivedChunk extends CandidateChunk {
   readonly capturedAtMs: number | null;
   readonly receivedAtMs: number;
+  readonly marks: readonly Mark[];
 }
 
 /** What became of one chunk that is durable now. */
@@ -221,7 +223,7 @@ export class SegmentWriter {
       batch.chunks.has(sequence) ||
       log?.state.sequences.has(sequence) === true;
     for (const chunk of request.chunks) {
-      const { sequence, payload, sha256, capturedAtMs, receivedAtMs } = chunk;
+      const { sequence, payload, sha256, capturedAtMs, receivedAtMs, marks } = chunk;
       const storedSha256 =
         batch.chunks.get(sequence)?.sha256 ?? (await log?.hashOf(sequence)) ?? undefined;
       const touches = isThere(sequence - 1) || isThere(sequence + 1);
@@ -235,7 +237,7 @@ export class SegmentWriter {
       const outcome = acknowledged(admission);
       receipts.push({ sequence, outcome });
       if (outcome === "accepted") {
-        accepted.set(sequence, { sequence, payload, sha256, capturedAtMs, receivedAtMs });
+        accepted.set(sequence, { sequence, payload, sha256, capturedAtMs, receivedAtMs, marks });
         rangesAtMost = rangesAfter;
       }
     }

@@ -1,7 +1,7 @@
 import type { SegmentState } from "../recording/ports.ts";
 import { SequenceSet } from "../recording/sequence-set.ts";
-import type { FrameHeader } from "./chunk-frame.ts";
 import { FrameIndex } from "./frame-index.ts";
+import type { IndexEntry } from "./index-frame.ts";
 
 /** What a chunk file holds, kept true as frames are appended. */
 export class ChunkFileContents implements SegmentState {
@@ -18,16 +18,12 @@ export class ChunkFileContents implements SegmentState {
 
   /** Takes a chunk's frame in. A later frame of the same sequence replaces the earlier one. */
   addChunk(
-    {
-      sequence,
-      byteLength,
-      receivedAtMs,
-    }: Pick<FrameHeader, "sequence" | "byteLength" | "receivedAtMs">,
-    offsetBytes: number,
+    { sequence, byteLength, offsetBytes, hasMarks }: IndexEntry,
+    receivedAtMs: number,
   ): void {
     this.bytes += byteLength - (this.frames.get(sequence)?.byteLength ?? 0);
     this.sequences.add(sequence);
-    this.frames.set(sequence, { offsetBytes, byteLength });
+    this.frames.set(sequence, { offsetBytes, byteLength, hasMarks });
     this.lastChunkAtMs = Math.max(this.lastChunkAtMs ?? 0, receivedAtMs);
   }
 

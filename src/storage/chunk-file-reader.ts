@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import type { Mark } from "../contract/marks.ts";
 import type {
   ChunkStamp,
   SegmentDescription,
@@ -8,6 +9,8 @@ import type {
 } from "../recording/ports.ts";
 import type { ChunkFileContents } from "./chunk-file-contents.ts";
 import { FRAME_HEADER_BYTES, decodeFrameHeader, sha256Of } from "./chunk-frame.ts";
+import { frameAt, payloadOf } from "./frame-search.ts";
+import { decodeMarks } from "./segment-frame.ts";
 import { readAt } from "./whole-transfer.ts";
 
 /** A chunk as it was read; `whole` is undefined when it is damaged. */
@@ -57,17 +60,30 @@ export class ChunkFileReader implements SegmentReader {
     }
   }
 
+  async marks(): Promise<readonly Mark[]> {
+    const all: Mark[] = [];
+    for (const sequence of this.#contents.sequences) {
+      if (this.#contents.frames.get(sequence)?.hasMarks !== true) continue;
+      all.push(...(await this.#marksOf(sequence)));
+    }
+    return all;
+  }
+
   async *payloads(onDamaged: (sequence: number) => void): AsyncGenerator<Uint8Array> {
     for await (const { payload } of this.chunks(onDamaged)) {
       if (payload.length > 0) yield payload;
     }
   }
 
-  async *chunks(onDamaged: (sequence: number) => void): AsyncGenerator<StoredChunk> {
+  async *chunks(
+    onDamaged: (sequence: number) => void,
+    fromSequence = 0,
+  ): AsyncGenerator<StoredChunk> {
     // One chunk is read ahead while the one before it is being used.
     let ahead: Promise<ReadChunk> | undefined;
     try {
       for (const sequence of this.#contents.sequences) {
+        if (sequence < fromSequence) continue;
         const current = ahead;
         ahead = this.#read(sequence);
         if (current !== undefined) yield* deliver(await current, onDamaged);
@@ -82,6 +98,19 @@ export class ChunkFileReader implements SegmentReader {
 
   async close(): Promise<void> {
     await this.#handle.close();
+  }
+
+  /** The marks of a chunk that has some; none when they are damaged. */
+  async #marksOf(sequence: number): Promise<readonly Mark[]> {
+    const place = this.#contents.frames.get(sequence);
+    if (place === undefined) return [];
+    const chunk = await frameAt(this.#handle, place.offsetBytes, this.#tag);
+    if (chunk?.header.sequence !== sequence) return [];
+    const offsetBytes = place.offsetBytes - chunk.header.marksBytes - FRAME_HEADER_BYTES;
+    const frame = await frameAt(this.#handle, offsetBytes, this.#tag);
+    if (frame?.header.kind !== "marks" || frame.header.sequence !== sequence) return [];
+    const payload = await payloadOf(this.#handle, frame);
+    return payload === undefined ? [] : decodeMarks(payload);
   }
 
   async #read(sequence: number): Promise<ReadChunk> {

@@ -61,7 +61,8 @@ interface Opening {
  *   frames are read instead, and the next index frame tells of all of them again;
  * - the headers of the frames behind the newest index frame, which are less than an index frame
  *   tells of;
- * - of the last write, the payloads too. A frame whose payload does not fit its hash counts as absent.
+ * - of the last write, the payloads too. A frame whose payload does not fit its hash counts as absent,
+ *   and so does a chunk whose marks are absent.
  *
  * Payloads before the last write are checked when they are read for their MP4, not here.
  */
@@ -78,7 +79,7 @@ export async function scanChunkFile(
   const contents = new ChunkFileContents();
   for (const { page } of chain.toReversed()) {
     for (const entry of page.entries) {
-      contents.addChunk({ ...entry, receivedAtMs: page.lastChunkAtMs }, entry.offsetBytes);
+      contents.addChunk(entry, page.lastChunkAtMs);
     }
     contents.chunkCount = page.chunkCount;
   }
@@ -173,6 +174,7 @@ async function walkFrames(
   const unindexed: IndexEntry[] = [];
   let goodBytes = fromBytes;
   let wholeBytes = fromBytes;
+  let marks: FoundFrame | undefined;
   for (let offset = fromBytes; offset < endBytes;) {
     const frame =
       (await frameAt(handle, offset, tag)) ??
@@ -186,14 +188,34 @@ async function walkFrames(
       const payload = await payloadOf(handle, frame);
       if (payload === undefined) continue;
       if (header.kind === "end") contents.chunkCount = decodeEnd(payload);
+      if (header.kind === "marks") marks = frame;
     }
     if (isChunk) {
-      const { sequence, byteLength } = header;
-      contents.addChunk(header, frame.offsetBytes);
-      unindexed.push({ sequence, byteLength, offsetBytes: frame.offsetBytes });
+      if (frame.offsetBytes >= verifyFromBytes && !hasItsMarks(frame, marks)) continue;
+      const { sequence, byteLength, marksBytes, receivedAtMs } = header;
+      const entry = {
+        sequence,
+        byteLength,
+        offsetBytes: frame.offsetBytes,
+        hasMarks: marksBytes > 0,
+      };
+      contents.addChunk(entry, receivedAtMs);
+      unindexed.push(entry);
     }
     wholeBytes += frame.endBytes - frame.offsetBytes;
     goodBytes = frame.endBytes;
   }
   return { unindexed, goodBytes, damagedBytes: goodBytes - wholeBytes };
+}
+
+/**
+ * Whether the marks that came with a chunk are there.
+ *
+ * @param marks the last undamaged frame of marks before the chunk
+ */
+function hasItsMarks(chunk: FoundFrame, marks: FoundFrame | undefined): boolean {
+  return (
+    chunk.header.marksBytes === 0 ||
+    (marks?.endBytes === chunk.offsetBytes && marks.header.sequence === chunk.header.sequence)
+  );
 }

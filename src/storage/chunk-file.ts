@@ -7,6 +7,7 @@ import {
   FRAME_HEADER_BYTES,
   type FrameContext,
   type FrameHeader,
+  type FrameKind,
   encodeFrameHeader,
   sha256Of,
 } from "./chunk-frame.ts";
@@ -14,7 +15,7 @@ import type { DataSync } from "./data-sync.ts";
 import { frameAt, payloadOf } from "./frame-search.ts";
 import { type IndexEntry, encodeIndexPage } from "./index-frame.ts";
 import { writeFully } from "./whole-transfer.ts";
-import { encodeEnd } from "./segment-frame.ts";
+import { encodeEnd, encodeMarks } from "./segment-frame.ts";
 import { storageFault } from "./storage-fault.ts";
 
 /**
@@ -94,17 +95,17 @@ export class ChunkFile implements SegmentLog {
     let group: Frame[] = [];
     let groupBytes = 0;
     for (const chunk of chunks) {
-      const header = chunkHeader(chunk);
-      const frameBytes = FRAME_HEADER_BYTES + chunk.payload.length;
+      const own = chunkFrames(chunk);
+      const ownBytes = own.reduce((sum, frame) => sum + frameBytes(frame), 0);
       const full =
-        groupBytes + frameBytes > WRITE_BYTES_MAX || group.length === FRAMES_PER_WRITE_MAX;
+        groupBytes + ownBytes > WRITE_BYTES_MAX || group.length + own.length > FRAMES_PER_WRITE_MAX;
       if (group.length > 0 && full) {
         await this.#write(group);
         group = [];
         groupBytes = 0;
       }
-      group.push({ header, payload: chunk.payload });
-      groupBytes += frameBytes;
+      group.push(...own);
+      groupBytes += ownBytes;
     }
     if (group.length > 0) await this.#write(group);
   }
@@ -134,19 +135,20 @@ export class ChunkFile implements SegmentLog {
   async #write(frames: readonly Frame[]): Promise<void> {
     const entries: IndexEntry[] = [];
     let end = this.#durableBytes;
-    for (const { header } of frames) {
-      const { kind, sequence, byteLength } = header;
-      if (kind === "chunk") entries.push({ sequence, byteLength, offsetBytes: end });
-      end += FRAME_HEADER_BYTES + byteLength;
+    for (const frame of frames) {
+      const { kind, sequence, byteLength, marksBytes } = frame.header;
+      if (kind === "chunk") {
+        entries.push({ sequence, byteLength, offsetBytes: end, hasMarks: marksBytes > 0 });
+      }
+      end += frameBytes(frame);
     }
     const unindexed = [...this.#unindexed, ...entries];
     const isIndexDue = unindexed.length >= CHUNKS_PER_INDEX;
     const written = isIndexDue ? [...frames, this.#indexFrame(unindexed, frames)] : frames;
     await this.#writeDurably(written);
 
-    for (const [i, { header }] of frames.filter(isChunkFrame).entries()) {
-      this.#contents.addChunk(header, entries[i]?.offsetBytes ?? 0);
-    }
+    const receivedAtMs = newestArrivalMs(frames);
+    for (const entry of entries) this.#contents.addChunk(entry, receivedAtMs);
     if (isIndexDue) this.#indexOffsetBytes = end;
     this.#unindexed = isIndexDue ? [] : unindexed;
   }
@@ -154,9 +156,8 @@ export class ChunkFile implements SegmentLog {
   /** @param frames those that are written with it, of which the contents do not tell yet */
   #indexFrame(entries: readonly IndexEntry[], frames: readonly Frame[]): Frame {
     const { chunkCount, lastChunkAtMs } = this.#contents;
-    const arrivals = frames.map(({ header }) => header.receivedAtMs);
-    const page = { entries, chunkCount, lastChunkAtMs: Math.max(lastChunkAtMs ?? 0, ...arrivals) };
-    return plainFrame("index", encodeIndexPage(page));
+    const newestMs = Math.max(lastChunkAtMs ?? 0, newestArrivalMs(frames));
+    return plainFrame("index", encodeIndexPage({ entries, chunkCount, lastChunkAtMs: newestMs }));
   }
 
   async #writeDurably(frames: readonly Frame[]): Promise<void> {
@@ -204,12 +205,13 @@ export class ChunkFile implements SegmentLog {
   }
 }
 
-/** A frame of a kind that has neither a sequence nor times. */
-export function plainFrame(kind: "segment" | "end" | "index", payload: Uint8Array): Frame {
+/** A frame of a kind that has no times, and sequence 0. */
+export function plainFrame(kind: Exclude<FrameKind, "chunk">, payload: Uint8Array): Frame {
   const header = {
     kind,
     sequence: 0,
     byteLength: payload.length,
+    marksBytes: 0,
     capturedAtMs: null,
     receivedAtMs: 0,
     sha256: sha256Of(payload),
@@ -217,18 +219,26 @@ export function plainFrame(kind: "segment" | "end" | "index", payload: Uint8Arra
   return { header, payload };
 }
 
-function isChunkFrame({ header }: Frame): boolean {
-  return header.kind === "chunk";
+function frameBytes({ header }: Frame): number {
+  return FRAME_HEADER_BYTES + header.byteLength;
 }
 
-function chunkHeader(chunk: NewChunk): FrameHeader {
-  const { sequence, payload, sha256, capturedAtMs, receivedAtMs } = chunk;
-  return {
-    kind: "chunk",
-    sequence,
-    byteLength: payload.length,
-    capturedAtMs,
-    receivedAtMs,
-    sha256,
-  };
+/** When the newest of them came; frames that have no time say 0. */
+function newestArrivalMs(frames: readonly Frame[]): number {
+  return Math.max(...frames.map(({ header }) => header.receivedAtMs));
+}
+
+/** A chunk's frame, after that of its marks when it has any: both go into the same write. */
+function chunkFrames(chunk: NewChunk): Frame[] {
+  const { sequence, payload, sha256, capturedAtMs, receivedAtMs, marks } = chunk;
+  const before: Frame[] = [];
+  if (marks.length > 0) {
+    const { header, payload: encoded } = plainFrame("marks", encodeMarks(marks));
+    before.push({ header: { ...header, sequence }, payload: encoded });
+  }
+  const marksBytes = before[0]?.payload.length ?? 0;
+  const byteLength = payload.length;
+  const times = { capturedAtMs, receivedAtMs };
+  const header = { kind: "chunk" as const, sequence, byteLength, marksBytes, ...times, sha256 };
+  return [...before, { header, payload }];
 }

@@ -5,9 +5,10 @@
  * | ------ | ----- | ---- |
  * | 0      | 4     | magic `TCF2`: Track Capture frame, version 2 |
  * | 4      | 8     | tag of the file: random, the same in all of its frames |
- * | 12     | 1     | kind: 1 segment, 2 chunk, 3 end, 4 index |
- * | 13     | 3     | zero |
- * | 16     | 4     | sequence (0 for all kinds but chunk) |
+ * | 12     | 1     | kind: 1 segment, 2 chunk, 3 end, 4 index, 5 marks |
+ * | 13     | 1     | zero |
+ * | 14     | 2     | of a chunk: byte length of the payload of its marks, whose frame ends where this one begins; 0 without marks |
+ * | 16     | 4     | sequence, of the chunk or of that to which the marks belong; 0 for all other kinds |
  * | 20     | 4     | byte length of the payload |
  * | 24     | 8     | capture time, ms since the epoch, float64; NaN when it is not known |
  * | 32     | 8     | arrival time, ms since the epoch, float64 |
@@ -18,9 +19,13 @@
  *
  * The payload of a `segment` frame, the first of each file and there twice, is its description as
  * JSON; that of an `end` frame is `{"chunkCount": n}`; that of an `index` frame tells where the frames
- * before it lie (index-frame.ts). So a chunk file is understood without any other file. The tag is
- * never told to anyone, so no payload can pass for a frame, by chance or on purpose, when a damaged
- * file is searched for the next one.
+ * before it lie (index-frame.ts); that of a `marks` frame is a JSON array of the contract's marks, those
+ * of the chunk right behind it. So a chunk file is understood without any other file. The tag is never
+ * told to anyone, so no payload can pass for a frame, by chance or on purpose, when a damaged file is
+ * searched for the next one.
+ *
+ * Marks and their chunk are parts of one write. Where that write was torn between them, or within the
+ * marks, the chunk counts as absent: its header tells that there were marks.
  */
 export const FRAME_HEADER_BYTES = 92;
 
@@ -33,7 +38,7 @@ const SHA256_OFFSET_BYTES = 56;
 const SHA256_BYTES = 32;
 const CRC_OFFSET_BYTES = 88;
 
-const KINDS = { segment: 1, chunk: 2, end: 3, index: 4 } as const;
+const KINDS = { segment: 1, chunk: 2, end: 3, index: 4, marks: 5 } as const;
 
 /** What a frame is. */
 export type FrameKind = keyof typeof KINDS;
@@ -44,6 +49,8 @@ export interface FrameHeader {
   readonly sequence: number;
   /** Of the payload, which follows the header. */
   readonly byteLength: number;
+  /** Of the payload of the marks frame right before this one; 0 when there is none. */
+  readonly marksBytes: number;
   readonly capturedAtMs: number | null;
   readonly receivedAtMs: number;
   /** Of the payload, 32 bytes. */
@@ -72,6 +79,7 @@ export function encodeFrameHeader(header: FrameHeader, context: FrameContext): U
   bytes.set(MAGIC, 0);
   bytes.set(context.tag, TAG_OFFSET_BYTES);
   view.setUint8(12, KINDS[header.kind]);
+  view.setUint16(14, header.marksBytes, true);
   view.setUint32(16, header.sequence, true);
   view.setUint32(20, header.byteLength, true);
   view.setFloat64(24, header.capturedAtMs ?? Number.NaN, true);
@@ -107,6 +115,7 @@ export function decodeFrameHeader(
     kind,
     sequence: view.getUint32(16, true),
     byteLength: view.getUint32(20, true),
+    marksBytes: view.getUint16(14, true),
     capturedAtMs: Number.isNaN(capturedAtMs) ? null : capturedAtMs,
     receivedAtMs: view.getFloat64(32, true),
     sha256: bytes.slice(SHA256_OFFSET_BYTES, SHA256_OFFSET_BYTES + SHA256_BYTES),
@@ -131,6 +140,8 @@ function kindOf(code: number): FrameKind | undefined {
       return "end";
     case KINDS.index:
       return "index";
+    case KINDS.marks:
+      return "marks";
     default:
       return undefined;
   }

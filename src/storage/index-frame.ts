@@ -5,6 +5,8 @@ export interface IndexEntry {
   readonly byteLength: number;
   /** Of the frame's header, from the start of the file. */
   readonly offsetBytes: number;
+  /** Whether a frame with its marks stands right before it. */
+  readonly hasMarks: boolean;
 }
 
 /**
@@ -13,7 +15,8 @@ export interface IndexEntry {
  * offset of the one before.
  *
  * Payload: chunk count (int32, -1 when it is not told), number of entries (uint32), newest arrival
- * (float64), then for each entry sequence (uint32), byte length (uint32), offset (float64).
+ * (float64), then for each entry sequence (uint32, its highest bit set when the chunk has marks), byte
+ * length (uint32), offset (float64).
  */
 export interface IndexPage {
   /** In the order in which they were written. */
@@ -31,6 +34,9 @@ export const INDEX_ENTRY_BYTES = 16;
 
 const NO_CHUNK_COUNT = -1;
 
+/** No sequence has this bit: the highest is 2^31 - 1 (SEQUENCE_MAX). */
+const MARKED_BIT = 0x8000_0000;
+
 /** Encodes the payload of an index frame. */
 export function encodeIndexPage({ entries, chunkCount, lastChunkAtMs }: IndexPage): Uint8Array {
   const bytes = new Uint8Array(HEAD_BYTES + entries.length * INDEX_ENTRY_BYTES);
@@ -38,9 +44,9 @@ export function encodeIndexPage({ entries, chunkCount, lastChunkAtMs }: IndexPag
   view.setInt32(0, chunkCount ?? NO_CHUNK_COUNT, true);
   view.setUint32(4, entries.length, true);
   view.setFloat64(8, lastChunkAtMs, true);
-  for (const [i, { sequence, byteLength, offsetBytes }] of entries.entries()) {
+  for (const [i, { sequence, byteLength, offsetBytes, hasMarks }] of entries.entries()) {
     const at = HEAD_BYTES + i * INDEX_ENTRY_BYTES;
-    view.setUint32(at, sequence, true);
+    view.setUint32(at, hasMarks ? sequence + MARKED_BIT : sequence, true);
     view.setUint32(at + 4, byteLength, true);
     view.setFloat64(at + 8, offsetBytes, true);
   }
@@ -53,10 +59,12 @@ export function decodeIndexPage(payload: Uint8Array): IndexPage {
   const chunkCount = view.getInt32(0, true);
   const entries = Array.from({ length: view.getUint32(4, true) }, (_, i): IndexEntry => {
     const at = HEAD_BYTES + i * INDEX_ENTRY_BYTES;
+    const word = view.getUint32(at, true);
     return {
-      sequence: view.getUint32(at, true),
+      sequence: word % MARKED_BIT,
       byteLength: view.getUint32(at + 4, true),
       offsetBytes: view.getFloat64(at + 8, true),
+      hasMarks: word >= MARKED_BIT,
     };
   });
   return {

@@ -5,6 +5,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "../contract/ids.ts";
+import { type Mark, marksSchema } from "../contract/marks.ts";
 import type { SegmentDescription } from "../recording/ports.ts";
 
 /** A longer description is none of ours: IDs and a MIME type are far below it. */
@@ -42,4 +43,17 @@ export function encodeEnd(chunkCount: number): Uint8Array {
 /** The total in the payload of an `end` frame whose hash fitted. */
 export function decodeEnd(payload: Buffer): number {
   return endSchema.parse(JSON.parse(payload.toString())).chunkCount;
+}
+
+/**
+ * Encodes a chunk's marks as the payload of its `marks` frame. The 64 longest that the contract allows
+ * are 31 KB, which 16 bits of the chunk's header can tell.
+ */
+export function encodeMarks(marks: readonly Mark[]): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(marks));
+}
+
+/** Decodes the payload of a `marks` frame whose hash fitted. */
+export function decodeMarks(payload: Buffer): readonly Mark[] {
+  return marksSchema.parse(JSON.parse(payload.toString()));
 }

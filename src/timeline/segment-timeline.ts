@@ -31,3 +31,15 @@ export function wallMsOf({ beginMs, pauses }: SegmentTimeline, mediaMs: number):
   }
   return wallMs;
 }
+
+/**
+ * The same for what ends at `mediaMs`: what ends exactly where a pause was is over before it.
+ */
+export function wallEndMsOf({ beginMs, pauses }: SegmentTimeline, mediaMs: number): number {
+  let wallMs = beginMs + mediaMs;
+  for (const pause of pauses) {
+    if (pause.mediaMs >= mediaMs) break;
+    wallMs += pause.toMs - pause.fromMs;
+  }
+  return wallMs;
+}

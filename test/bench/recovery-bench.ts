@@ -65,6 +65,7 @@ async function writeSegment(
         sha256,
         capturedAtMs: receivedAtMs,
         receivedAtMs,
+        marks: [],
       })),
     );
     from += count;

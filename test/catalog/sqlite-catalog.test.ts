@@ -13,7 +13,12 @@ const RESULT: TrackResult = {
   media: null,
   segments: [],
   damage: [],
-  timeline: null,
+  timeline: {
+    offsetMs: 12.5,
+    durationMs: 1_000,
+    segments: [],
+    gaps: [{ cause: "paused", streams: ["video"], fromMs: 500, toMs: 700 }],
+  },
 };
 
 describe("SqliteCatalog", () => {

@@ -5,6 +5,7 @@ import { campaign, CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
 import {
   ChunkFileBed,
   type FoundFrame,
+  plainMarks,
   textWithForeignFrame,
   type WriteStep,
 } from "./support/chunk-file-bed.ts";
@@ -28,9 +29,16 @@ function writeSteps(): WriteStep[] {
   return [...steps, { chunkCount: CHUNK_COUNT }, { texts: texts.slice(-3) }];
 }
 
-/** What a flip in a frame may cost: nothing but the frame's own chunk. */
-function isHarmOf(frame: FoundFrame, missing: readonly number[]): boolean {
-  return frame.kind === "chunk"
+/**
+ * What a flip in a frame may cost: nothing but the frame's own chunk. Damaged marks cost their chunk
+ * only in the last write, where they cannot be told from torn ones.
+ *
+ * @param lastWriteBytes where that write began
+ */
+function isHarmOf(frame: FoundFrame, missing: readonly number[], lastWriteBytes: number): boolean {
+  const costsItsChunk =
+    frame.kind === "chunk" || (frame.kind === "marks" && frame.beginBytes >= lastWriteBytes);
+  return costsItsChunk
     ? missing.length === 1 && missing[0] === frame.sequence
     : missing.length === 0;
 }
@@ -45,7 +53,8 @@ describe("a chunk file", () => {
         ({ kind, sequence }) =>
           kind !== "chunk" || sequence % SAMPLED_CHUNKS === 0 || sequence >= CHUNKS - 3,
       );
-      expect(new Set(sample.map(({ kind }) => kind)).size).toBe(4);
+      expect(new Set(sample.map(({ kind }) => kind)).size).toBe(5);
+      const lastWriteBytes = bed.frames.at(-1)?.writeOffsetBytes ?? 0;
       const all = bed.chunksOf(bed.texts.keys());
       let flips = 0;
       let named = 0;
@@ -55,7 +64,7 @@ describe("a chunk file", () => {
           for (const bit of bitsOf(byte)) {
             const original = bed.whole.readUInt8(byte);
             await handle.write(Uint8Array.of(original ^ (1 << bit)), 0, 1, byte);
-            const { chunks, damaged } = await bed.read();
+            const { chunks, damaged, marks } = await bed.read();
             const missing = [...bed.texts.keys()].filter(
               (sequence) => !chunks.some(([given]) => given === sequence),
             );
@@ -64,7 +73,16 @@ describe("a chunk file", () => {
               where,
               all.filter(([sequence]) => !missing.includes(sequence)),
             ]);
-            expect([where, missing, isHarmOf(frame, missing)]).toEqual([where, missing, true]);
+            const isHarm = isHarmOf(frame, missing, lastWriteBytes);
+            expect([where, missing, isHarm]).toEqual([where, missing, true]);
+            const markless = new Set([
+              ...missing,
+              ...(frame.kind === "marks" ? [frame.sequence] : []),
+            ]);
+            expect([where, marks]).toEqual([
+              where,
+              [...bed.texts.keys()].flatMap((n) => (markless.has(n) ? [] : plainMarks(n))),
+            ]);
             expect(damaged.every((sequence) => missing.includes(sequence))).toBe(true);
             await handle.write(Uint8Array.of(original), 0, 1, byte);
             flips += 1;

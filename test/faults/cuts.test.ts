@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { campaign, CAMPAIGN_TIMEOUT_MS } from "./campaign.ts";
-import { ChunkFileBed, plainChunk, type WriteStep } from "./support/chunk-file-bed.ts";
+import { ChunkFileBed, plainChunk, plainMarks, type WriteStep } from "./support/chunk-file-bed.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
 import { campaignSeed, SeededRandom } from "./support/seeded-random.ts";
 
@@ -47,7 +47,7 @@ describe("a chunk file", () => {
       await using bed = await ChunkFileBed.make(steps);
       const totals = steps.flatMap((step) => ("chunkCount" in step ? [step.chunkCount] : []));
       const kinds = new Set(bed.frames.map(({ kind }) => kind));
-      expect(kinds).toEqual(new Set(["segment", "chunk", "end", "index"]));
+      expect(kinds).toEqual(new Set(["segment", "chunk", "end", "index", "marks"]));
       const { recordingId, segmentId } = bed.description;
       const next = bed.texts.length;
       const edges = new Set(
@@ -70,9 +70,10 @@ describe("a chunk file", () => {
         expect(log?.state.chunkCount).toBe(totals[ends - 1] ?? null);
         await log?.append([plainChunk(next, "!")]);
         await log?.close();
-        const { chunks, damaged } = await bed.read();
+        const { chunks, damaged, marks } = await bed.read();
         expect(chunks).toEqual([...bed.chunksOf(sequences), [next, "!"]]);
         expect(damaged).toEqual([]);
+        expect(marks).toEqual([...sequences, next].flatMap(plainMarks));
       }
       reportCampaign(
         `${cuts.length} cuts of a chunk file of ${bed.whole.length} bytes, ${bed.frames.length} frames: ` +
@@ -87,8 +88,8 @@ describe("a chunk file", () => {
     async () => {
       const random = new SeededRandom(campaignSeed());
       const lastTexts = Array.from(
-        { length: 6 },
-        (_, i) => `${i}`.repeat(random.int(200, 1_500)) + ";",
+        { length: 18 },
+        (_, i) => `${i}`.repeat(random.int(60, 500)) + ";",
       );
       await using bed = await ChunkFileBed.make([...writeSteps(), { texts: lastTexts }]);
       const { recordingId, segmentId } = bed.description;
@@ -110,7 +111,11 @@ describe("a chunk file", () => {
         const log = await bed.newStore().open(recordingId, segmentId);
         const found = [...(log?.state.sequences ?? [])];
         expect(found.slice(0, durable.length)).toEqual(durable);
-        expect(await bed.read()).toEqual({ chunks: bed.chunksOf(found), damaged: [] });
+        expect(await bed.read()).toEqual({
+          chunks: bed.chunksOf(found),
+          damaged: [],
+          marks: found.flatMap(plainMarks),
+        });
         kept += found.length - durable.length;
         const lost = [...bed.texts.keys()].filter((sequence) => !found.includes(sequence));
         if (lost.length > 0) {
@@ -119,9 +124,10 @@ describe("a chunk file", () => {
           );
         }
         await log?.close();
-        const { chunks, damaged } = await bed.read();
+        const { chunks, damaged, marks } = await bed.read();
         expect(chunks).toEqual(bed.chunksOf(bed.texts.keys()));
         expect(damaged).toEqual([]);
+        expect(marks).toEqual([...bed.texts.keys()].flatMap(plainMarks));
       }
       reportCampaign(
         `${TORN_WRITES} last writes torn in any of their sectors (FAULT_SEED=${random.seed}): all ` +

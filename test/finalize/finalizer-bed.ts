@@ -11,6 +11,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "../../src/contract/ids.ts";
+import type { Mark } from "../../src/contract/marks.ts";
 import type { RecordingState } from "../../src/contract/recordings.ts";
 import type { FinalizeLimits } from "../../src/finalize/finalize-limits.ts";
 import { Finalizer } from "../../src/finalize/finalizer.ts";
@@ -58,6 +59,10 @@ export interface SentSegment {
   readonly mimeType?: string;
   readonly segmentId?: SegmentId;
   readonly trackId?: string;
+  /** Of each chunk, on the server's clock. */
+  readonly capturedAtMs?: readonly number[];
+  /** They come with the first chunk. */
+  readonly marks?: readonly Mark[];
   /** Whether the client tells the segment's end; it does unless told otherwise. */
   readonly ends?: boolean;
 }
@@ -162,7 +167,14 @@ export class FinalizerBed implements AsyncDisposable {
         ...key,
         mimeType: segment.mimeType ?? "",
         firstSequence,
-        chunks: [{ payload, claimedSha256: undefined, capturedAtMs: null }],
+        chunks: [
+          {
+            payload,
+            claimedSha256: undefined,
+            capturedAtMs: segment.capturedAtMs?.[firstSequence] ?? null,
+            marks: firstSequence === 0 ? (segment.marks ?? []) : [],
+          },
+        ],
       });
     }
     if (segment.ends ?? true) {

@@ -100,7 +100,12 @@ describe("Finalizer", () => {
         mimeType: "",
         firstSequence: 2,
         chunks: [
-          { payload: vp9[2] ?? new Uint8Array(), claimedSha256: undefined, capturedAtMs: null },
+          {
+            payload: vp9[2] ?? new Uint8Array(),
+            claimedSha256: undefined,
+            capturedAtMs: null,
+            marks: [],
+          },
         ],
       });
       const { result } = await bed.untilTrack(

@@ -1,12 +1,28 @@
 import { describe, expect, test } from "bun:test";
 import { checkMedia } from "../../src/finalize/media-check.ts";
 import type { Mp4Index, Mp4Track } from "../../src/finalize/mp4-index.ts";
-import { planRemux } from "../../src/finalize/remux-plan.ts";
+import { NO_TARGETS, planRemux } from "../../src/finalize/remux-plan.ts";
 import type { StreamCodec, StreamCount } from "../../src/finalize/source-stream.ts";
 
 const COUNTS = {
-  video: { packets: 180, visiblePackets: 180, bytes: 9_000, firstMs: 0, lastMs: 5_967 },
-  audio: { packets: 100, visiblePackets: 100, bytes: 4_000, firstMs: 28, lastMs: 5_968 },
+  video: {
+    packets: 180,
+    visiblePackets: 180,
+    bytes: 9_000,
+    firstMs: 0,
+    lastMs: 5_967,
+    endMs: 6_000,
+    holes: [],
+  },
+  audio: {
+    packets: 100,
+    visiblePackets: 100,
+    bytes: 4_000,
+    firstMs: 28,
+    lastMs: 5_968,
+    endMs: 6_028,
+    holes: [],
+  },
 } satisfies Record<string, StreamCount>;
 const VIDEO: Mp4Track = {
   kind: "video",
@@ -39,7 +55,7 @@ function planOf(codec: StreamCodec) {
       audio: { ...stream, kind: "audio", codec: "opus" },
     },
     { fpsMode: true, av1InMp4: true },
-    false,
+    NO_TARGETS,
   );
   if (decision.outcome !== "plan") throw new Error(decision.reason);
   return decision.plan;

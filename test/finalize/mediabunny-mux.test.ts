@@ -28,7 +28,8 @@ test("whatever becomes of the muxing, no file stays open", async () => {
     const path = join(directory.path, `${name}.source`);
     await writeFile(path, bytes);
     const muxing = muxByMediabunny({
-      inputs: [{ path, offsetMs: 0 }],
+      inputPath: path,
+      offsetMs: 0,
       outputPath: join(directory.path, `${name}.mp4`),
       videoPackets: packetsMax,
       audioPackets: packetsMax,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { planRemux } from "../../src/finalize/remux-plan.ts";
-import type { SourceStream, StreamCodec } from "../../src/finalize/source-stream.ts";
+import { NO_TARGETS, joinTargets, planRemux } from "../../src/finalize/remux-plan.ts";
+import type { SourceStream, SourceStreams, StreamCodec } from "../../src/finalize/source-stream.ts";
 
 const NEW = { fpsMode: true, av1InMp4: true };
 const OLD = { fpsMode: false, av1InMp4: false };
@@ -22,7 +22,7 @@ function planOf(video: StreamCodec | undefined, audio: StreamCodec, abilities = 
     video: video === undefined ? undefined : stream("video", video),
     audio: stream("audio", audio),
   };
-  const decision = planRemux(streams, abilities, false);
+  const decision = planRemux(streams, abilities, NO_TARGETS);
   if (decision.outcome !== "plan") throw new Error(decision.reason);
   return decision.plan;
 }
@@ -58,21 +58,79 @@ describe("planRemux", () => {
     expect(planOf("vp9", "opus", OLD)).toMatchObject({ action: "copy", muxer: "ffmpeg" });
   });
 
-  test("makes segments that are to be joined alike", () => {
-    const streams = { video: stream("video", "vp9"), audio: stream("audio", "opus") };
-    expect(planRemux(streams, NEW, true)).toMatchObject({
-      plan: { action: "transcode", video: { codec: "h264" }, audio: { codec: "aac" } },
+  test("makes H.264 and uniform AAC of what is to be joined, and copies what is H.264", () => {
+    const targets = { h264: true, aac: true };
+    const vp9 = { video: stream("video", "vp9"), audio: stream("audio", "opus") };
+    expect(planRemux(vp9, NEW, targets)).toMatchObject({
+      plan: {
+        action: "transcode",
+        video: { codec: "h264", reason: expect.stringContaining("segments differ") },
+        audio: { codec: "aac", isUniform: true },
+      },
+    });
+    const h264 = { video: stream("video", "h264"), audio: stream("audio", "aac") };
+    expect(planRemux(h264, NEW, targets)).toMatchObject({
+      plan: {
+        video: { action: "copy", codec: "h264" },
+        audio: { action: "transcode", codec: "aac", isUniform: true },
+      },
     });
   });
 
   test("refuses a codec that it does not know, by its name, and a segment without streams", () => {
     const unknown = { video: stream("video", undefined), audio: undefined };
-    expect(planRemux(unknown, NEW, false)).toEqual({
+    expect(planRemux(unknown, NEW, NO_TARGETS)).toEqual({
       outcome: "unsupported",
       reason: "The video codec V_REAL/RV40 is not supported.",
     });
-    expect(planRemux({ video: undefined, audio: undefined }, NEW, false)).toMatchObject({
+    expect(planRemux({ video: undefined, audio: undefined }, NEW, NO_TARGETS)).toMatchObject({
       outcome: "unsupported",
     });
+  });
+});
+
+function segment(
+  video: StreamCodec | undefined,
+  audio: StreamCodec | undefined,
+  parameters = "",
+): SourceStreams {
+  return {
+    video: video && { ...stream("video", video), parameters },
+    audio: audio && { ...stream("audio", audio), parameters },
+  };
+}
+
+describe("joinTargets", () => {
+  test.each([
+    [
+      "one codec of differing parameters",
+      segment("h264", "opus", "a"),
+      segment("h264", "opus", "b"),
+    ],
+    ["VP8 beside H.264, which it becomes anyway", segment("vp8", "opus"), segment("h264", "opus")],
+    ["sound first, then pictures too", segment(undefined, "opus"), segment("vp9", "opus")],
+    ["one codec of AAC with one set of parameters", segment("av1", "aac"), segment("av1", "aac")],
+  ] as const)("needs nothing for %s", (_, first, second) => {
+    expect(joinTargets([first, second])).toEqual(NO_TARGETS);
+  });
+
+  test.each([
+    [
+      "VP9 beside H.264",
+      segment("vp9", "opus"),
+      segment("h264", "opus"),
+      { h264: true, aac: false },
+    ],
+    ["VP9 beside AV1", segment("vp9", "opus"), segment("av1", "opus"), { h264: true, aac: false }],
+    ["Opus beside AAC", segment("vp9", "opus"), segment("vp9", "aac"), { h264: false, aac: true }],
+    ["AAC beside PCM", segment("vp9", "aac"), segment("vp9", "pcm"), { h264: false, aac: true }],
+    [
+      "H.265 and AAC of differing parameters",
+      segment("hevc", "aac", "a"),
+      segment("hevc", "aac", "b"),
+      { h264: true, aac: true },
+    ],
+  ] as const)("makes %s alike", (_, first, second, targets) => {
+    expect(joinTargets([first, second])).toEqual(targets);
   });
 });

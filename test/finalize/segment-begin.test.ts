@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { SegmentReader } from "../../src/recording/ports.ts";
-import { inOrderOfBegin, segmentBeginMs } from "../../src/finalize/segment-begin.ts";
+import { inOrderOfBegin, segmentTimelineOf, witnessed } from "../../src/finalize/segment-begin.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { chunkOf, someSegment } from "../suites/chunk-store.ts";
@@ -41,6 +41,10 @@ async function segment(
   return reader;
 }
 
+async function segmentBeginMs(reader: SegmentReader): Promise<number> {
+  return segmentTimelineOf(await witnessed(reader), []).beginMs;
+}
+
 test("a segment that waited in a browser begins when it was captured", async () => {
   expect(await segmentBeginMs(await segment(100 * DAY_MS, 99 * DAY_MS))).toBe(99 * DAY_MS);
 });
@@ -58,5 +62,6 @@ test.each([
 test("segments that arrive in another order than they were captured are put in order", async () => {
   const second = await segment(100 * DAY_MS, 100 * DAY_MS - 2_000);
   const first = await segment(100 * DAY_MS + 10, 100 * DAY_MS - 8_000);
-  expect(await inOrderOfBegin([second, first])).toEqual([first, second]);
+  const ordered = await inOrderOfBegin([second, first]);
+  expect(ordered.map(({ reader }) => reader)).toEqual([first, second]);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { SegmentSummary } from "../../src/contract/recordings.ts";
+import type { Gap, GapCause, TrackTimeline } from "../../src/contract/timeline.ts";
 import {
   type SegmentReport,
   judgeTrack,
@@ -32,6 +33,13 @@ function report(
   };
 }
 
+const gap = (cause: GapCause, fromMs: number, toMs: number, streams: Gap["streams"]): Gap => ({
+  cause,
+  fromMs,
+  toMs,
+  streams,
+});
+
 describe("judgeTrack", () => {
   test("complete: every segment has ended, and nothing is missing or damaged", () => {
     expect(judgeTrack([report(), report()])).toEqual({ verdict: "complete", reason: null });
@@ -50,6 +58,59 @@ describe("judgeTrack", () => {
     expect(reason).toContain(`Segment ${segmentId} has damaged chunks 7.`);
     expect(reason).toContain("12 bytes that could not be used.");
     expect(reason).toContain("never ended");
+  });
+
+  describe("with the track's timeline", () => {
+    const missing = report({ summary: { missing: [{ from: 3, to: 5 }] } });
+    const { segmentId } = missing.summary;
+    const timelineWith = (...gaps: Gap[]): TrackTimeline => ({
+      offsetMs: 100,
+      durationMs: 30_000,
+      segments: [
+        { segmentId: newSegmentId(), offsetMs: 100, durationMs: 1_000, rate: 1 },
+        { segmentId, offsetMs: 2_000, durationMs: 28_100, rate: 1 },
+      ],
+      gaps,
+    });
+
+    test("degraded: the reason names the time of missing chunks and of damage", () => {
+      const gaps = [
+        gap("missing-chunks", 200, 700, ["video"]),
+        gap("missing-chunks", 3_060, 6_210, ["video"]),
+        gap("missing-chunks", 3_100, 6_210, ["audio"]),
+        gap("damaged", 6_210, 8_000, ["video"]),
+      ];
+      const damage = { ...missing.damage, unusableBytes: 9 };
+      const { reason } = judgeTrack([{ ...missing, damage }], timelineWith(...gaps));
+      expect(reason).toBe(
+        `Segment ${segmentId} lacks chunks 3-5 (0:03.1 to 0:06.2). ` +
+          `Segment ${segmentId} has 9 bytes that could not be used (0:06.2 to 0:08.0).`,
+      );
+    });
+
+    test("degraded: a source that was on gave nothing for a while", () => {
+      const timeline = timelineWith(
+        gap("stalled", 4_000, 8_040, ["video"]),
+        gap("stalled", 9_000, 9_400, ["audio"]),
+        gap("stalled", 65_000, 66_000, ["video", "audio"]),
+      );
+      expect(judgeTrack([report()], timeline)).toEqual({
+        verdict: "degraded",
+        reason:
+          "No pictures came from 0:04.0 to 0:08.0, 1:05.0 to 1:06.0. " +
+          "No sound came from 1:05.0 to 1:06.0.",
+      });
+    });
+
+    test("complete: people paused, muted and reloaded, and sound clicked once", () => {
+      const timeline = timelineWith(
+        gap("paused", 4_000, 8_000, ["video", "audio"]),
+        gap("muted", 9_000, 12_000, ["audio"]),
+        gap("between-segments", 12_000, 15_000, ["video", "audio"]),
+        gap("stalled", 16_000, 16_300, ["audio"]),
+      );
+      expect(judgeTrack([report()], timeline).verdict).toBe("complete");
+    });
   });
 
   test("degraded: one of several segments could not be used", () => {

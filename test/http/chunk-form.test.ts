@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { CHUNKS_PER_REQUEST_MAX } from "../../src/contract/chunks.ts";
+import { MARKS_PER_CHUNK_MAX } from "../../src/contract/marks.ts";
 import { RecordingsApi } from "../support/recordings-api.ts";
 import { recordedSegment, type RecordedSegment } from "../support/recorded-media.ts";
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
@@ -54,6 +55,16 @@ describe("refused, without changing anything, is", () => {
     ["an empty sequence", { sequence: "" }],
     ["a hash that is none", { sha256_0: "abc" }],
     ["a time that is none", { capturedAt_0: "yesterday" }],
+    ["marks that are no JSON", { marks_0: "[{" }],
+    ["marks that are no array", { marks_0: '{"type":"paused","atMs":1}' }],
+    [
+      "more marks than a chunk may bring",
+      {
+        marks_0: `[${Array(MARKS_PER_CHUNK_MAX + 1)
+          .fill('{"type":"paused","atMs":1}')
+          .join()}]`,
+      },
+    ],
   ];
   test.each(badFields)("%s", async (_name, fields) => {
     await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
@@ -63,6 +74,31 @@ describe("refused, without changing anything, is", () => {
       });
       const { errors } = await expectProblem(response, 422, "invalid-request");
       expect(errors).toEqual([expect.objectContaining({ path: `body.${Object.keys(fields)[0]}` })]);
+    });
+  });
+
+  test("a mark that is none, and is told which", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const marks = [
+        { type: "paused", atMs: 1 },
+        { type: "muted", atMs: -1, stream: "smell" },
+        { type: "exploded", atMs: 1 },
+      ];
+      const response = await post(recordingId, {
+        fields: {
+          ...rightFields(segmentId),
+          sequence: "2",
+          marks_1: JSON.stringify(marks),
+        },
+        chunks: { chunk_0: payloadOf(2), chunk_1: payloadOf(3) },
+      });
+      const { errors, detail } = await expectProblem(response, 422, "invalid-request");
+      expect(errors?.map(({ path }) => path)).toEqual([
+        "body.marks_1.1.atMs",
+        "body.marks_1.1.stream",
+        "body.marks_1.2.type",
+      ]);
+      expect(detail).toContain("body.marks_1.1.stream");
     });
   });
 

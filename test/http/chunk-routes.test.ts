@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chunkUploadResultSchema } from "../../src/contract/chunks.ts";
+import { CHUNKS_PER_REQUEST_MAX, chunkUploadResultSchema } from "../../src/contract/chunks.ts";
+import { recordingIdSchema, segmentIdSchema } from "../../src/contract/ids.ts";
+import type { Mark } from "../../src/contract/marks.ts";
+import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
+import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { RecordingsApi } from "../support/recordings-api.ts";
 import {
   badMedia,
@@ -71,6 +75,53 @@ describe("an upload", () => {
       api.trackUrl({ recordingId, participantId: "ada@example.org", trackId: "camera" }, "source"),
     );
     expect(await source.bytes()).toEqual(joinChunks(vp9.chunks.slice(0, 2)));
+  });
+
+  test("is stored with its marks, once, and they are there after a crash", async () => {
+    await using crashing = await startServer();
+    const recordingId = await new RecordingsApi(crashing.url).start();
+    const segmentId = crypto.randomUUID();
+    const send = (marks: readonly Mark[]) =>
+      fetch(`${crashing.url}/api/recordings/${recordingId}/chunks`, {
+        method: "POST",
+        body: chunkFormData({
+          fields: { ...rightFields(segmentId), marks_0: "", marks_1: JSON.stringify(marks) },
+          chunks: { chunk_0: payloadOf(0), chunk_1: payloadOf(1) },
+        }),
+      });
+    const marks: readonly Mark[] = [
+      { type: "began", atMs: 1_700_000_000_000.25, reason: "start", pictures: "continuous" },
+      { type: "muted", atMs: 1_700_000_000_500, stream: "audio" },
+    ];
+    expect((await send(marks)).status).toBe(200);
+    expect((await send([{ type: "hidden", atMs: 1 }])).status).toBe(200);
+    await crashing.kill();
+    const layout = new RecordingsLayout(crashing.recordingsDirectory);
+    const reader = await new FileChunkStore(layout, () => undefined).read(
+      recordingIdSchema.parse(recordingId),
+      segmentIdSchema.parse(segmentId),
+    );
+    expect(await reader?.marks()).toEqual([...marks]);
+    await reader?.close();
+  });
+
+  test("of as many chunks as a request may hold may name hash, time and marks of each", async () => {
+    const recordingId = await api.start();
+    const segmentId = crypto.randomUUID();
+    const each = Array.from({ length: CHUNKS_PER_REQUEST_MAX }, (_, i) => i);
+    const sha256 = new Bun.CryptoHasher("sha256").update("").digest("hex");
+    await post(recordingId, { fields: rightFields(segmentId), chunks: { chunk_0: payloadOf(0) } });
+    const response = await post(recordingId, {
+      fields: {
+        ...rightFields(segmentId),
+        sequence: "1",
+        ...Object.fromEntries(each.map((i) => [`sha256_${i}`, sha256])),
+        ...Object.fromEntries(each.map((i) => [`capturedAt_${i}`, "1"])),
+        ...Object.fromEntries(each.map((i) => [`marks_${i}`, '[{"type":"hidden","atMs":1}]'])),
+      },
+      chunks: Object.fromEntries(each.map((i) => [`chunk_${i}`, ""])),
+    });
+    expect(chunkUploadResultSchema.parse(await response.json()).nextSequence).toBe(257);
   });
 
   test("that is repeated is acknowledged as a duplicate", async () => {

@@ -61,7 +61,11 @@ test("every route of the contract is described, with its bodies", async () => {
   expect(upload?.requestBody?.content["multipart/form-data"]).toMatchObject({
     schema: {
       required: expect.arrayContaining(["participantId", "segmentId", "sequence", "chunk_0"]),
-      properties: { chunk_0: { format: "binary" }, sha256_0: { type: "string" } },
+      properties: {
+        chunk_0: { format: "binary" },
+        sha256_0: { type: "string" },
+        marks_0: { type: "array" },
+      },
     },
   });
   expect(Object.keys(upload?.responses ?? {})).toContain("409");

@@ -13,6 +13,7 @@ import type {
   RecordingRecord,
   TrackKey,
   TrackRecord,
+  TrackResult,
 } from "../../src/recording/ports.ts";
 
 const recordingId = recordingIdSchema.parse("01a20451-b9a9-775b-bf84-76768d5fe3c6");
@@ -55,8 +56,13 @@ const result = {
   media,
   segments: [],
   damage: [],
-  timeline: null,
-} as const;
+  timeline: {
+    offsetMs: 250,
+    durationMs: 1_000,
+    segments: [],
+    gaps: [{ cause: "muted", streams: ["audio"], fromMs: 300, toMs: 400 }],
+  },
+} satisfies TrackResult;
 
 const track = (over: Partial<TrackRecord> = {}): TrackRecord => ({
   ...key("ada", "camera"),
@@ -141,12 +147,13 @@ test("tracks are grouped by participant, each with its own segments in the order
           trackId: "camera",
           progress: 0.5,
           segments: [first, second],
+          timeline: result.timeline,
           media: {
             url: `/api/recordings/${recordingId}/participants/ada/tracks/camera/media.mp4`,
             publishedAt: "1970-01-01T00:00:03.000Z",
           },
         },
-        { trackId: "a/b é", progress: null, segments: [] },
+        { trackId: "a/b é", progress: null, segments: [], timeline: null },
       ],
     },
     { participantId: "bob", tracks: [{ segments: [other] }] },

@@ -39,6 +39,16 @@ function newSegmentId(): SegmentId {
   return segmentIdSchema.parse(crypto.randomUUID());
 }
 
+/** A header and a chunk that was paused at `atMs`. */
+const withMarkAt = (atMs: number): Partial<AppendRequest> => ({
+  chunks: [HEADER, "b"].map((text, i) => ({
+    payload: Buffer.from(text, "latin1"),
+    claimedSha256: undefined,
+    capturedAtMs: null,
+    marks: i === 0 ? [] : [{ type: "paused", atMs }],
+  })),
+});
+
 describe("RecordingEngine", () => {
   let directory: TemporaryDirectory;
   let clock: ManualClock;
@@ -91,6 +101,7 @@ describe("RecordingEngine", () => {
       payload: Buffer.from(text, "latin1"),
       claimedSha256: undefined,
       capturedAtMs: null,
+      marks: [],
     })),
     ...change,
   });
@@ -133,6 +144,17 @@ describe("RecordingEngine", () => {
       { sequence: 2, outcome: "accepted" },
     ]);
     expect(await storedText()).toBe("bc");
+  });
+
+  test("keeps a chunk's marks with it, and those of a repeated chunk as they came first", async () => {
+    await engine.append(request(0, [], withMarkAt(5)));
+    const again = await engine.append(request(0, [], withMarkAt(6)));
+    expect(again.chunks.map(({ outcome }) => outcome)).toEqual(["duplicate", "duplicate"]);
+    await stop();
+    await start();
+    const reader = await store.read(recordingId, segmentId);
+    expect(await reader?.marks()).toEqual([{ type: "paused", atMs: 5 }]);
+    await reader?.close();
   });
 
   test("takes a request whole or not at all", async () => {

@@ -5,6 +5,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "../../src/contract/ids.ts";
+import { type Mark, MARKS_PER_CHUNK_MAX } from "../../src/contract/marks.ts";
 import type {
   ChunkStore,
   NewChunk,
@@ -21,10 +22,11 @@ export interface ChunkStoreBed {
 }
 
 /** A chunk whose payload is `text`. */
-export function chunkOf(sequence: number, text: string): NewChunk {
+export function chunkOf(sequence: number, text: string, marks: readonly Mark[] = []): NewChunk {
   const payload = new TextEncoder().encode(text);
   const sha256 = new Bun.CryptoHasher("sha256").update(payload).digest();
-  return { sequence, payload, sha256, capturedAtMs: 1_000 + sequence, receivedAtMs: 2_000 };
+  const capturedAtMs = 1_000 + sequence;
+  return { sequence, payload, sha256, capturedAtMs, receivedAtMs: 2_000, marks };
 }
 
 /** A segment of its own. */
@@ -97,6 +99,21 @@ export function describeChunkStore(name: string, makeBed: () => Promise<ChunkSto
       await reopened?.close();
     });
 
+    test("gives chunks from a sequence on", async () => {
+      const log = await store.create(segment);
+      await log.append([chunkOf(0, "a"), chunkOf(1, "b"), chunkOf(4, "e"), chunkOf(5, "f")]);
+      await log.close();
+      const reader = await store.read(recordingId, segmentId);
+      const sequences = async (from: number): Promise<number[]> => {
+        const chunks = await Array.fromAsync(reader?.chunks(() => {}, from) ?? []);
+        return chunks.map(({ sequence }) => sequence);
+      };
+      expect(await sequences(1)).toEqual([1, 4, 5]);
+      expect(await sequences(2)).toEqual([4, 5]);
+      expect(await sequences(6)).toEqual([]);
+      await reader?.close();
+    });
+
     test("gives stamps in order of sequence", async () => {
       const log = await store.create(segment);
       await log.append([chunkOf(1, "bb"), chunkOf(0, "a")]);
@@ -121,6 +138,41 @@ export function describeChunkStore(name: string, makeBed: () => Promise<ChunkSto
       ]);
       await reader?.close();
       await log.close();
+    });
+
+    test("gives marks in order of sequence, also of empty chunks, and as a new process", async () => {
+      const log = await store.create(segment);
+      const began = { type: "began", atMs: 5, reason: "start", pictures: null } as const;
+      const muted = { type: "muted", atMs: 5.25, stream: "audio" } as const;
+      const ended = { type: "ended", atMs: 9 } as const;
+      await log.append([chunkOf(2, "", [ended]), chunkOf(0, "a", [began, muted])]);
+      await log.append([chunkOf(1, "b")]);
+      const expected: readonly Mark[] = [began, muted, ended];
+      const beside = await store.read(recordingId, segmentId);
+      expect(await beside?.marks()).toEqual(expected);
+      await beside?.close();
+      await log.close();
+      const reader = await bed.open().read(recordingId, segmentId);
+      expect(await reader?.marks()).toEqual(expected);
+      expect(await textOf(reader)).toBe("ab");
+    });
+
+    test("keeps the longest marks that the contract allows, of more chunks than are written at once", async () => {
+      const log = await store.create(segment);
+      const longest = Array.from({ length: MARKS_PER_CHUNK_MAX }, (): Mark => ({
+        type: "began",
+        atMs: 1_234_567_890_123.456,
+        reason: "\u0000".repeat(64),
+        pictures: "continuous",
+      }));
+      const count = 600;
+      await log.append(Array.from({ length: count }, (_, i) => chunkOf(i, "x", longest)));
+      await log.close();
+      const reader = await bed.open().read(recordingId, segmentId);
+      const marks = await reader?.marks();
+      expect(marks?.length).toBe(count * longest.length);
+      expect(marks?.slice(-longest.length)).toEqual(longest);
+      expect(await textOf(reader)).toBe("x".repeat(count));
     });
 
     test("goes on after it was suspended", async () => {

@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
 import { join } from "node:path";
+import { CHROMIUM_SOUND_LATE_MS } from "../../src/finalize/matroska-filter.ts";
 import type { Track, TrackMedia } from "../../src/contract/recordings.ts";
 import { decodeFrameNumbers, type DecodedFrame } from "./media-judge.ts";
 import {
@@ -71,7 +72,8 @@ export async function expectFaithfulFiles({
   mp4Path,
   media,
 }: Mp4Claim): Promise<JudgedMp4> {
-  const [source, streams] = await Promise.all([streamsOf(sourcePath), streamsOf(mp4Path)]);
+  const [recorded, streams] = await Promise.all([streamsOf(sourcePath), streamsOf(mp4Path)]);
+  const source = await withSoundInTime(recorded, sourcePath);
   const hasPicture = streams.some(({ kind }) => kind === "video");
   const hasSound = streams.some(({ kind }) => kind === "audio");
   const sourceFrames = hasPicture ? await decodeFrameNumbers(sourcePath) : [];
@@ -120,6 +122,29 @@ export async function expectFaithfulFiles({
   expect(media.bytes).toBe(Bun.file(mp4Path).size);
   return { sourcePath, mp4Path, frames, streams };
 }
+
+/**
+ * The streams with the sound where the MP4 has it: what Chromium stamps too late, in Matroska and
+ * WebM with pictures, is put right.
+ */
+export async function withSoundInTime(
+  streams: readonly MediaStream[],
+  sourcePath: string,
+): Promise<readonly MediaStream[]> {
+  const head = Buffer.from(await Bun.file(sourcePath).slice(0, HEADER_BYTES).arrayBuffer());
+  const isLate = head.includes(CHROMIUM_MUXING_APP) && streams.length > 1;
+  if (!isLate) return streams;
+  return streams.map((stream) => {
+    if (stream.kind !== "audio") return stream;
+    const timesMs = stream.timesMs.map((timeMs) => timeMs - CHROMIUM_SOUND_LATE_MS);
+    return { ...stream, timesMs, firstTimeMs: stream.firstTimeMs - CHROMIUM_SOUND_LATE_MS };
+  });
+}
+
+/** Chromium's EBML header and Info. */
+const HEADER_BYTES = 256;
+/** ID and size of MuxingApp, then its words. */
+const CHROMIUM_MUXING_APP = Buffer.concat([Buffer.from("4d8086", "hex"), Buffer.from("Chrome")]);
 
 /** Expects as many times, each as long after its list's first one as the other's. */
 function expectSameRhythm(

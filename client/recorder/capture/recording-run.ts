@@ -160,6 +160,7 @@ export class RecordingRun {
         ...settings,
         videoBitsPerSecond: this.#videoBitsPerSecond,
       }),
+      reason,
       timesliceMs: settings.timesliceMs,
       chunkBytesMax: settings.chunkBytesMax,
       clock,

@@ -1,11 +1,16 @@
+import type { Mark } from "../../../src/contract/marks.ts";
 import { splitBlob } from "./blob-split.ts";
 import { EventEmitter } from "../event-emitter.ts";
 import type { RecorderClock, RecorderStall, SegmentReason } from "../recorder.d.ts";
+import { MarkList } from "./mark-list.ts";
+import { MarkWatch } from "./mark-watch.ts";
+import { picturesOf } from "./picture-source.ts";
 import { ANSWER_MS, StallWatch } from "./stall-watch.ts";
 
 /** What a segment's recorder is made of. */
 export interface SegmentRecorderParts {
   readonly mediaRecorder: MediaRecorder;
+  readonly reason: SegmentReason;
   readonly timesliceMs: number;
   /** A larger blob is split into several chunks. */
   readonly chunkBytesMax: number;
@@ -25,6 +30,8 @@ interface RecordedChunk {
   readonly beganAtMs: number;
   /** Recorded time in it, without pauses. */
   readonly durationMs: number;
+  /** What happened in it, on this computer's clock. */
+  readonly marks: readonly Mark[];
 }
 
 /** How a segment ended. */
@@ -57,11 +64,14 @@ export class SegmentRecorder {
   readonly #parts: SegmentRecorderParts;
   readonly events = new EventEmitter<SegmentRecorderEvents>();
   readonly #watch: StallWatch;
+  readonly #marks = new MarkList();
+  readonly #markWatch: MarkWatch;
   #next: SegmentReason | null = null;
   #cancelHung: () => void = () => undefined;
   #nextSequence = 0;
   #error: Event | null = null;
   #hasEnded = false;
+  #hasEndMark = false;
   /** When the slice that is being recorded began; null while paused with nothing in it. */
   #beganAtMs: number | null = null;
   #pausedAtMs: number | null = null;
@@ -73,11 +83,13 @@ export class SegmentRecorder {
     const { mediaRecorder, timesliceMs, clock, stallsInRow } = parts;
     const isMp4 = /^(?:video|audio)\/mp4/.test(mediaRecorder.mimeType);
     this.#watch = new StallWatch({ clock, timesliceMs, isMp4, stallsInRow });
+    this.#markWatch = new MarkWatch({ stream: mediaRecorder.stream, page: document, clock });
   }
 
   /** Starts. Throws the browser's own DOMException when it cannot record the stream. */
   start(): void {
-    const { mediaRecorder, timesliceMs, clock } = this.#parts;
+    const { mediaRecorder, reason, timesliceMs, clock } = this.#parts;
+    this.#markWatch.events.on("mark", (mark) => this.#marks.add(mark));
     this.#watch.events.on("silent", ({ silentMs }) => {
       this.events.emit("stall", { silentMs, action: "asked" });
       if (mediaRecorder.state === "recording") mediaRecorder.requestData();
@@ -96,17 +108,23 @@ export class SegmentRecorder {
     // "stop" is the last event of a run, after its last data (MediaStream Recording, 2.3).
     mediaRecorder.addEventListener("stop", () => this.end());
     mediaRecorder.start(timesliceMs);
+    const pictures = picturesOf(mediaRecorder.stream);
+    this.#marks.add({ type: "began", atMs: clock.nowMs(), reason, pictures });
     this.#watch.start();
+    this.#markWatch.start();
   }
 
   /** Pauses; what the slice holds is handed on first, since a paused recorder keeps it back. */
   pause(): void {
     const { mediaRecorder, clock } = this.#parts;
     if (mediaRecorder.state !== "recording") return;
+    this.#markWatch.look();
     mediaRecorder.requestData();
     mediaRecorder.pause();
+    const atMs = clock.nowMs();
     this.#watch.stop();
-    this.#pausedAtMs = clock.nowMs();
+    this.#pausedAtMs = atMs;
+    this.#marks.add({ type: "paused", atMs });
   }
 
   /** Goes on after a pause. */
@@ -114,8 +132,9 @@ export class SegmentRecorder {
     const { mediaRecorder, clock } = this.#parts;
     if (mediaRecorder.state !== "paused") return;
     mediaRecorder.resume();
-    this.#watch.start();
     const nowMs = clock.nowMs();
+    this.#marks.add({ type: "resumed", atMs: nowMs });
+    this.#watch.start();
     if (this.#beganAtMs === null) this.#beganAtMs = nowMs;
     else this.#pausedMs += nowMs - (this.#pausedAtMs ?? nowMs);
     this.#pausedAtMs = null;
@@ -130,7 +149,10 @@ export class SegmentRecorder {
     const { mediaRecorder } = this.#parts;
     this.#watch.stop();
     this.#next ??= next;
-    if (mediaRecorder.state !== "inactive") mediaRecorder.stop();
+    if (mediaRecorder.state === "inactive") return;
+    this.#markWatch.look();
+    mediaRecorder.stop();
+    this.#endMarks();
   }
 
   /** The run is over: by the browser's last event, or since a hung recorder is given up. */
@@ -138,6 +160,7 @@ export class SegmentRecorder {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#watch.stop();
+    this.#markWatch.stop();
     this.#cancelHung();
     this.events.emit("ended", {
       chunkCount: this.#nextSequence,
@@ -166,9 +189,11 @@ export class SegmentRecorder {
     // out loses nothing. Later empty ones are kept: they show that nothing between is missing.
     if (this.#nextSequence === 0 && blob.size === 0) return;
     const { mediaRecorder, chunkBytesMax } = this.#parts;
+    const marks = this.#marksOfSlice();
     const { beganAtMs, durationMs } = this.#endSlice();
     let bytesBefore = 0;
-    for (const payload of splitBlob(blob, chunkBytesMax)) {
+    const pieces = splitBlob(blob, chunkBytesMax);
+    for (const [i, payload] of pieces.entries()) {
       // The pieces of a split blob share its time in proportion to their bytes.
       const share = blob.size === 0 ? 1 : payload.size / blob.size;
       const offsetMs = blob.size === 0 ? 0 : (bytesBefore / blob.size) * durationMs;
@@ -181,8 +206,27 @@ export class SegmentRecorder {
         mimeType: mediaRecorder.mimeType || blob.type,
         beganAtMs: beganAtMs + offsetMs,
         durationMs: durationMs * share,
+        marks: marks.filter(({ type }) => (type === "ended" ? i === pieces.length - 1 : i === 0)),
       });
     }
+  }
+
+  /** While it is paused a slice ends with the pause, and what came later belongs to the next one. */
+  #marksOfSlice(): readonly Mark[] {
+    if (this.#parts.mediaRecorder.state === "inactive") {
+      this.#endMarks();
+      return this.#marks.take(Infinity);
+    }
+    this.#markWatch.look();
+    return this.#marks.take(this.#pausedAtMs ?? Infinity);
+  }
+
+  /** The run was stopped, by request or by the browser: the next chunk can be the last one. */
+  #endMarks(): void {
+    if (this.#hasEndMark) return;
+    this.#hasEndMark = true;
+    this.#markWatch.stop();
+    this.#marks.add({ type: "ended", atMs: this.#parts.clock.nowMs() });
   }
 
   #endSlice(): { beganAtMs: number; durationMs: number } {

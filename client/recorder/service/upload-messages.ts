@@ -1,3 +1,4 @@
+import { isMark } from "../mark-shape.ts";
 import { RECORDER_ERROR_CODES } from "../recorder-error.ts";
 import type { RecorderErrorCode } from "../recorder.d.ts";
 import {
@@ -8,9 +9,11 @@ import {
   isNumber,
   isText,
   listOf,
+  oneOf,
   orNull,
   shape,
   type Check,
+  type OneOf,
 } from "../record-shape.ts";
 
 const addressFields = {
@@ -26,6 +29,7 @@ const chunkFields = {
   mimeType: isText,
   beganAtMs: isNumber,
   durationMs: isNumber,
+  marks: listOf(isMark),
   payload: instanceOf(Blob),
 };
 
@@ -114,20 +118,14 @@ const eventShapes = {
   callFailed: shape({ callId: isCount, error: isError }),
 };
 
-type Shaped<Shapes> = {
-  readonly [Name in keyof Shapes]: Shapes[Name] extends Check<infer Fields>
-    ? { readonly type: Name } & Fields
-    : never;
-};
-
 /** Each command by name. */
-export type UploadCommands = Shaped<typeof commandShapes>;
+export type UploadCommands = OneOf<typeof commandShapes>;
 
 /** What a page asks of an upload service. */
 export type UploadCommand = UploadCommands[keyof UploadCommands];
 
 /** Each event by name. */
-export type UploadEvents = Shaped<typeof eventShapes>;
+export type UploadEvents = OneOf<typeof eventShapes>;
 
 /** What an upload service tells a page. */
 export type UploadEvent = UploadEvents[keyof UploadEvents];
@@ -138,22 +136,18 @@ export type ErrorFields = NonNullable<UploadEvents["finished"]["error"]>;
 /** A segment that was left behind, with what is left of it. */
 export type LeftSegment = UploadEvents["resumed"]["runs"][number]["segments"][number];
 
+const isCommand = oneOf(commandShapes);
+
+const isEvent = oneOf(eventShapes);
+
 /** Throws a `TypeError` for a message that is no command. */
 export function parseCommand(message: unknown): UploadCommand {
-  if (isShaped(commandShapes, message)) return message;
+  if (isCommand(message)) return message;
   throw new TypeError("An upload service got a message that is no command");
 }
 
 /** Throws a `TypeError` for a message that is no event. */
 export function parseEvent(message: unknown): UploadEvent {
-  if (isShaped(eventShapes, message)) return message;
+  if (isEvent(message)) return message;
   throw new TypeError("A page got a message that is no event of an upload service");
-}
-
-function isShaped<Shapes extends Readonly<Record<string, Check<unknown>>>>(
-  shapes: Shapes,
-  message: unknown,
-): message is Shaped<Shapes>[keyof Shapes] {
-  if (typeof message !== "object" || message === null || !("type" in message)) return false;
-  return typeof message.type === "string" && shapes[message.type]?.(message) === true;
 }

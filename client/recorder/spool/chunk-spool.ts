@@ -1,3 +1,5 @@
+import type { Mark } from "../../../src/contract/marks.ts";
+
 /** Names one segment of one track. */
 export interface SegmentAddress {
   readonly recordingId: string;
@@ -28,6 +30,8 @@ export interface SpooledChunk extends SegmentAddress, ChunkKey {
   readonly clockOffsetMs: number | null;
   /** Recorded time in it, without pauses. */
   readonly durationMs: number;
+  /** What happened in it, on this computer's clock, too. */
+  readonly marks: readonly Mark[];
 }
 
 /** A chunk on its way. */

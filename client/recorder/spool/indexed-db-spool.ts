@@ -7,6 +7,7 @@ import type {
   SpooledChunk,
   TakeLimits,
 } from "./chunk-spool.ts";
+import { marksIn } from "../mark-shape.ts";
 import { LendingList } from "./lending-list.ts";
 import type { SpoolDatabase } from "./spool-database.ts";
 import type { ChunkRecord, SegmentRecord } from "./spool-records.ts";
@@ -230,9 +231,10 @@ export class IndexedDbSpool implements ChunkSpool {
   async #lent(entry: Entry): Promise<LentChunk> {
     const { bytes: _bytes, ...chunk } = entry;
     const address = addressOf(this.#segments.get(entry.segmentId));
-    if (entry.payload !== null) return { ...chunk, ...address, payload: entry.payload };
+    const marks = marksIn(entry.marks);
+    if (entry.payload !== null) return { ...chunk, ...address, marks, payload: entry.payload };
     const buffer = await this.#database.payload(entry);
-    return { ...chunk, ...address, payload: buffer === null ? null : new Blob([buffer]) };
+    return { ...chunk, ...address, marks, payload: buffer === null ? null : new Blob([buffer]) };
   }
 }
 
@@ -246,7 +248,7 @@ export async function readSegment(
     const buffer = await database.payload(chunk);
     if (buffer === null) continue;
     const payload = new Blob([buffer], { type: chunk.mimeType });
-    found.push({ ...chunk, ...addressOf(segment), payload });
+    found.push({ ...chunk, ...addressOf(segment), marks: marksIn(chunk.marks), payload });
   }
   return found;
 }
@@ -258,7 +260,7 @@ function addressOf(segment: SegmentRecord | undefined): SegmentAddress {
 }
 
 function recordOf(chunk: SpooledChunk): ChunkRecord {
-  const { segmentId, sequence, mimeType, beganAtMs, durationMs, clockOffsetMs } = chunk;
+  const { segmentId, sequence, mimeType, beganAtMs, durationMs, clockOffsetMs, marks } = chunk;
   const bytes = chunk.payload.size;
-  return { segmentId, sequence, mimeType, bytes, beganAtMs, durationMs, clockOffsetMs };
+  return { segmentId, sequence, mimeType, bytes, beganAtMs, durationMs, clockOffsetMs, marks };
 }

@@ -1,4 +1,5 @@
 import {
+  isAnything,
   isCount,
   isFlag,
   isNumber,
@@ -34,6 +35,8 @@ const chunkFields = {
   beganAtMs: isNumber,
   durationMs: isNumber,
   clockOffsetMs: orNull(isNumber),
+  /** `Mark`s; versions before they were taken wrote none, and later ones may know others. */
+  marks: isAnything,
 };
 
 /** A segment as the database keeps it. */

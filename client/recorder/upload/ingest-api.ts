@@ -6,6 +6,7 @@ import { Deadline } from "./deadline.ts";
 import { sha256Hex } from "./sha256-hex.ts";
 import { TransferEstimate } from "./transfer-estimate.ts";
 import type { ChunkUploadResult } from "../../../src/contract/chunks.ts";
+import type { Mark } from "../../../src/contract/marks.ts";
 import type { Problem } from "../../../src/contract/problem.ts";
 import type { ServerTime } from "../../../src/contract/time.ts";
 
@@ -141,11 +142,15 @@ export class IngestApi {
     form.append("segmentId", first.segmentId);
     form.append("sequence", String(first.sequence));
     form.append("mimeType", first.mimeType);
-    for (const [i, { payload, beganAtMs, clockOffsetMs }] of chunks.entries()) {
+    for (const [i, { payload, beganAtMs, clockOffsetMs, marks }] of chunks.entries()) {
       if (payload === null) throw new TypeError("The bytes are gone");
       form.append(`chunk_${i}`, payload);
       const offsetMs = clockOffsetMs ?? knownOffsetMs;
-      if (offsetMs !== null) form.append(`capturedAt_${i}`, String(beganAtMs + offsetMs));
+      if (offsetMs !== null) {
+        form.append(`capturedAt_${i}`, String(beganAtMs + offsetMs));
+        const stamped = marks.map((mark) => markLater(mark, offsetMs));
+        if (stamped.length > 0) form.append(`marks_${i}`, JSON.stringify(stamped));
+      }
       const sha256 = await sha256Hex(payload);
       if (sha256 !== null) form.append(`sha256_${i}`, sha256);
     }
@@ -197,6 +202,12 @@ export class IngestApi {
       deadline.clear();
     }
   }
+}
+
+/** The mark, on a clock that is so far ahead. */
+function markLater(mark: Mark, offsetMs: number): Mark {
+  const atMs = mark.atMs + offsetMs;
+  return mark.type === "frozen" ? { ...mark, atMs, toMs: mark.toMs + offsetMs } : { ...mark, atMs };
 }
 
 function retry(

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launchChromium } from "../../support/chromium.ts";
 import { recorderPageBundle } from "./recorder-bundle.ts";
 import type { GivenSegment } from "./recorder-page.ts";
@@ -24,6 +24,8 @@ export interface PageRequest {
   readonly hostName?: string;
   /** Where the page seems to come from. */
   readonly pageUrl?: string;
+  /** Of another browser than this one, which stays open. */
+  readonly context?: BrowserContext;
   /** Another tab of the same browser, with the same server. */
   readonly beside?: OpenedPage;
   /** Runs before the page's own code. */
@@ -66,7 +68,8 @@ export class RecorderBrowser {
     const { hostName = "127.0.0.1", pageUrl, beside } = request;
     const server = beside?.server ?? new ScriptedServer(this.#files).start();
     if (beside === undefined) server.contentSecurityPolicy = request.contentSecurityPolicy;
-    const context = beside?.page.context() ?? (await this.#browser.newContext());
+    const given = beside?.page.context() ?? request.context;
+    const context = given ?? (await this.#browser.newContext());
     const page = await context.newPage();
     const logged: string[] = [];
     page.on("console", (message) => {
@@ -95,10 +98,8 @@ export class RecorderBrowser {
       open,
       [Symbol.asyncDispose]: async () => {
         await page.close();
-        if (beside === undefined) {
-          await context.close();
-          await server.stop();
-        }
+        if (given === undefined) await context.close();
+        if (beside === undefined) await server.stop();
         expect(logged).toEqual([]);
       },
     };

@@ -1,5 +1,10 @@
+import { z } from "zod";
 import type { ChunkUploadResult } from "../../../src/contract/chunks.ts";
 import { segmentIdSchema } from "../../../src/contract/ids.ts";
+import { MARKS_PER_CHUNK_MAX, markSchema, type Mark } from "../../../src/contract/marks.ts";
+
+/** What the contract takes in a chunk's field of marks; anything else is an error of the client. */
+const marksSchema = z.array(markSchema).min(1).max(MARKS_PER_CHUNK_MAX);
 
 /** A segment as a server keeps it, with what was told of its chunks. */
 export interface StoredSegment {
@@ -11,6 +16,7 @@ export interface StoredSegment {
   readonly chunks: Map<number, Uint8Array>;
   readonly capturedAtMs: Map<number, number>;
   readonly sha256: Map<number, string>;
+  readonly marks: Map<number, readonly Mark[]>;
   chunkCount: number | null;
 }
 
@@ -42,6 +48,8 @@ export class ScriptedServer implements AsyncDisposable {
   #server: Bun.Server<undefined> | undefined;
   #port = 0;
   timeOffsetMs = 0;
+  /** The server's clock is told only when this is over. */
+  holdTime: Promise<void> | undefined;
   /** Sent with the page, if it is set. */
   contentSecurityPolicy: string | undefined;
   underWay = 0;
@@ -117,7 +125,10 @@ export class ScriptedServer implements AsyncDisposable {
       }
       return new Response(file, { headers });
     }
-    if (pathname === "/api/time") return Response.json({ nowMs: Date.now() + this.timeOffsetMs });
+    if (pathname === "/api/time") {
+      await this.holdTime;
+      return Response.json({ nowMs: Date.now() + this.timeOffsetMs });
+    }
     const [, recordingId, rest] = /^\/api\/recordings\/([^/]+)\/(.+)$/.exec(pathname) ?? [];
     if (recordingId === undefined || rest === undefined) return new Response("", { status: 404 });
     this.underWay += 1;
@@ -158,6 +169,7 @@ export class ScriptedServer implements AsyncDisposable {
       chunks: new Map(),
       capturedAtMs: new Map(),
       sha256: new Map(),
+      marks: new Map(),
       chunkCount: null,
     };
     this.segments.set(segmentId, segment);
@@ -167,6 +179,10 @@ export class ScriptedServer implements AsyncDisposable {
       segment.chunks.set(sequence, new Uint8Array(await chunk.arrayBuffer()));
       const capturedAt = form.get(`capturedAt_${i}`);
       if (capturedAt !== null) segment.capturedAtMs.set(sequence, Number(capturedAt));
+      const marks = form.get(`marks_${i}`);
+      if (marks !== null) {
+        segment.marks.set(sequence, marksSchema.parse(JSON.parse(textOf(marks))));
+      }
       const sha256 = form.get(`sha256_${i}`);
       if (sha256 !== null) segment.sha256.set(sequence, textOf(sha256));
     }

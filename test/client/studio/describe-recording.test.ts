@@ -44,6 +44,7 @@ function track(state: Track["state"], rest: Partial<Track> = {}): Track {
     reason: null,
     media: null,
     segments: [],
+    timeline: null,
     ...rest,
   };
 }

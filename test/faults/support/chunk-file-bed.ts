@@ -12,6 +12,7 @@ import {
 } from "../../../src/storage/chunk-frame.ts";
 import { FileChunkStore } from "../../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../../src/storage/layout.ts";
+import type { Mark } from "../../../src/contract/marks.ts";
 import type { NewChunk, SegmentDescription } from "../../../src/recording/ports.ts";
 import { someSegment } from "../../suites/chunk-store.ts";
 
@@ -92,8 +93,8 @@ export class ChunkFileBed implements AsyncDisposable {
     return [...sequences].map((sequence) => [sequence, this.texts[sequence] ?? ""]);
   }
 
-  /** What a new process reads: undamaged chunks, and the sequences of damaged ones. */
-  async read(): Promise<{ chunks: PlainChunk[]; damaged: number[] }> {
+  /** What a new process reads: undamaged chunks, the sequences of damaged ones, and all marks. */
+  async read(): Promise<{ chunks: PlainChunk[]; damaged: number[]; marks: readonly Mark[] }> {
     const { recordingId, segmentId } = this.description;
     const reader = await this.newStore().read(recordingId, segmentId);
     const chunks: PlainChunk[] = [];
@@ -102,10 +103,10 @@ export class ChunkFileBed implements AsyncDisposable {
       for await (const chunk of reader?.chunks((sequence) => damaged.push(sequence)) ?? []) {
         chunks.push([chunk.sequence, Buffer.from(chunk.payload).toString("latin1")]);
       }
+      return { chunks, damaged, marks: (await reader?.marks()) ?? [] };
     } finally {
       await reader?.close();
     }
-    return { chunks, damaged };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,11 +114,27 @@ export class ChunkFileBed implements AsyncDisposable {
   }
 }
 
+/** The marks of a chunk: of most there are none. They tell the sequence of their chunk. */
+export function plainMarks(sequence: number): Mark[] {
+  if (sequence % 16 !== 14) return [];
+  return [
+    { type: "paused", atMs: sequence },
+    { type: "frozen", atMs: sequence, toMs: sequence + 0.5 },
+  ];
+}
+
 /** A chunk whose payload has a byte for each character of the text. */
 export function plainChunk(sequence: number, text: string): NewChunk {
   const payload = Buffer.from(text, "latin1");
   const sha256 = sha256Of(payload);
-  return { sequence, payload, sha256, capturedAtMs: null, receivedAtMs: 1_000 };
+  return {
+    sequence,
+    payload,
+    sha256,
+    capturedAtMs: null,
+    receivedAtMs: 1_000,
+    marks: plainMarks(sequence),
+  };
 }
 
 /**
@@ -131,6 +148,7 @@ export function textWithForeignFrame(): string {
       kind: "chunk",
       sequence: 0,
       byteLength: payload.length,
+      marksBytes: 0,
       capturedAtMs: null,
       receivedAtMs: 0,
       sha256: sha256Of(payload),

@@ -92,6 +92,7 @@ export class EngineBed implements AsyncDisposable {
         payload: modelPayload(segment, firstSequence + i, variant),
         claimedSha256: i === wrongHashAt ? "0".repeat(64) : undefined,
         capturedAtMs: null,
+        marks: [],
       })),
     };
     return request;

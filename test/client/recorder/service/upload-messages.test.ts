@@ -10,6 +10,10 @@ const chunk = {
   mimeType: "",
   beganAtMs: 0.5,
   durationMs: 0,
+  marks: [
+    { type: "began", atMs: 0.5, reason: "start", pictures: null },
+    { type: "frozen", atMs: 1, toMs: 2 },
+  ],
   payload: new Blob(["x"]),
 };
 
@@ -45,6 +49,9 @@ describe("messages between a page and its upload service", () => {
     [{ type: "add", runId: "run", chunk: { ...chunk, payload: "x" } }],
     [{ type: "add", runId: "run", chunk: { ...chunk, sequence: -1 } }],
     [{ type: "add", runId: "run", chunk: { ...chunk, beganAtMs: Number.NaN } }],
+    [{ type: "add", runId: "run", chunk: { ...chunk, marks: undefined } }],
+    [{ type: "add", runId: "run", chunk: { ...chunk, marks: [{ type: "frozen", atMs: 1 }] } }],
+    [{ type: "add", runId: "run", chunk: { ...chunk, marks: [{ type: "melted", atMs: 1 }] } }],
     [{ type: "resume", callId: 0, serverUrl: undefined, hasAppFetch: false }],
   ])("something else is no command (%#)", (message) => {
     expect(() => parseCommand(message)).toThrow(TypeError);

@@ -19,6 +19,7 @@ export function spooledChunk(segmentId: string, sequence: number, bytes = 10): S
     beganAtMs: 1_000 * segmentId.charCodeAt(0) + sequence,
     clockOffsetMs: sequence === 1 ? null : -250.5,
     durationMs: 1_000,
+    marks: sequence === 2 ? [] : [{ type: "frozen", atMs: 1_000, toMs: 2_000.5 + sequence }],
   };
 }
 

@@ -70,6 +70,14 @@ describe("IndexedDbSpool in Chromium, when the page is gone", () => {
     expect(await page.evaluate((id) => window.spoolPage.found(id), ownerId)).toEqual(before);
   });
 
+  test("lends what other versions wrote, with the marks that it knows", async () => {
+    expect(await page.evaluate(() => window.spoolPage.takeOtherVersions())).toEqual([
+      { bytes: 100, marks: [] },
+      { bytes: 100, marks: [{ type: "hidden", atMs: 2 }] },
+      { bytes: 100, marks: [] },
+    ]);
+  });
+
   test("lends a chunk whose bytes are gone as such", async () => {
     const texts = await page.evaluate(() => window.spoolPage.takeWithoutBytes());
     expect(texts.map((text) => text?.length ?? null)).toEqual([100, null, 100]);

@@ -2,6 +2,7 @@ import { IndexedDbSpool } from "../../../../client/recorder/spool/indexed-db-spo
 import { FailoverSpool } from "../../../../client/recorder/spool/failover-spool.ts";
 import { MemorySpool } from "../../../../client/recorder/spool/memory-spool.ts";
 import { SpoolDatabase } from "../../../../client/recorder/spool/spool-database.ts";
+import { isChunkRecord } from "../../../../client/recorder/spool/spool-records.ts";
 import { SPOOL_BEHAVIOURS, spooledChunk } from "./chunk-spool-suite.ts";
 
 declare global {
@@ -74,6 +75,36 @@ class SpoolPage {
       transaction.addEventListener("complete", () => resolve());
     });
     opened.close();
+  }
+
+  /** Puts a chunk as versions wrote it that took no marks, one with marks of a later version, and a
+   * chunk whose marks are none at all; tells what is lent of them. */
+  async takeOtherVersions(): Promise<
+    readonly { readonly bytes: number; readonly marks: unknown }[]
+  > {
+    const ownerId = crypto.randomUUID();
+    await this.put(ownerId, ownerId, 0, 3);
+    const given = [
+      undefined,
+      [
+        { type: "melted", atMs: 1 },
+        { type: "hidden", atMs: 2 },
+      ],
+      "none",
+    ];
+    for (const chunk of await database.chunks(ownerId)) {
+      const { marks: _marks, ...record } = chunk;
+      const marks = given[record.sequence];
+      const payload = (await database.payload(chunk)) ?? new ArrayBuffer();
+      // The property itself is missing in what older versions wrote.
+      const written = marks === undefined ? record : { ...record, marks };
+      if (!isChunkRecord(written)) throw new Error("An older record is not understood");
+      await database.write([], [{ record: written, payload }]);
+    }
+    const spool = this.open(ownerId);
+    await spool.load();
+    const taken = await spool.take({ bytesMax: 1_000, chunksMax: 10 });
+    return taken.map(({ payload, marks }) => ({ bytes: payload?.size ?? -1, marks }));
   }
 
   /** Loses the bytes of a chunk, as a fault of the disk does, and tells what is lent then. */

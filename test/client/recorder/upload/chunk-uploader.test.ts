@@ -27,6 +27,7 @@ function chunk(sequence: number, text = `chunk ${sequence};`, segmentId = SEGMEN
     beganAtMs: 1_000 * sequence,
     clockOffsetMs: null,
     durationMs: 1_000,
+    marks: [],
   } satisfies SpooledChunk;
 }
 

@@ -1,0 +1,136 @@
+/** Runs of equal values, as the tables of an MP4 have them. */
+export class Runs {
+  readonly counts: number[] = [];
+  readonly values: number[] = [];
+
+  add(value: number): void {
+    const last = this.values.length - 1;
+    if (last >= 0 && this.values[last] === value) this.counts[last] = (this.counts[last] ?? 0) + 1;
+    else {
+      this.values.push(value);
+      this.counts.push(1);
+    }
+  }
+}
+
+/** A place in the media of one of the files that are joined. */
+export interface MediaPlace {
+  /** Index of the file. */
+  readonly part: number;
+  readonly atBytes: number;
+}
+
+/** Bytes that the new file has and the joined ones have not. They are put in at a place. */
+export interface Insertion extends MediaPlace {
+  readonly bytes: Uint8Array;
+  /** Belongs to the sample at this place, rather than to a chunk of its own before it. */
+  readonly isOfSample: boolean;
+}
+
+/** Samples of one track that stand together in the file (ISO/IEC 14496-12, 8.7.1). */
+export interface Chunk {
+  /** Where its first sample is copied from, or what is put in. */
+  readonly from: MediaPlace | Insertion;
+  samples: number;
+  /** Index of the entry in `stsd` that describes them. */
+  readonly entry: number;
+}
+
+/** A sample that is to be added. Times are in ticks of the track, from its zero. */
+export interface AddedSample {
+  readonly decodeTicks: number;
+  /** What presentation adds. */
+  readonly compositionTicks: number;
+  readonly sizeBytes: number;
+  readonly isSync: boolean;
+}
+
+/** No chunk is longer, so that a player finds picture and sound of a time near each other. */
+const CHUNK_TICKS_PER_SECOND_MAX = 1;
+
+/** `stts` has 32 bits for it. */
+const STEP_TICKS_MAX = 0xffffffff;
+
+/** Where the samples of a part stand in a track; what is put in between them too. */
+export interface PartSamples {
+  readonly part: number;
+  /** Indices of its first and its last sample. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Silence that was put in. */
+export interface SilentSamples {
+  /** Index of its first sample. */
+  readonly first: number;
+  readonly samples: number;
+  readonly bytes: number;
+}
+
+/** One track of an MP4 in the making: the tables of its index. */
+export class TimelineTrack {
+  readonly kind: "video" | "audio";
+  readonly ticksPerSecond: number;
+  readonly entries: readonly Buffer[];
+  readonly steps = new Runs();
+  readonly compositions = new Runs();
+  readonly sizes: number[] = [];
+  readonly chunks: Chunk[] = [];
+  /** Numbers of the samples that can be decoded by themselves, from 1. */
+  readonly syncs: number[] = [];
+  readonly parts: PartSamples[] = [];
+  readonly silences: SilentSamples[] = [];
+  /** When the first sample is decoded; undefined while there is none. */
+  firstTicks: number | undefined;
+  /** Of the last sample. */
+  lastTicks = 0;
+  #chunkTicks = 0;
+
+  constructor(kind: "video" | "audio", ticksPerSecond: number, entries: readonly Buffer[]) {
+    this.kind = kind;
+    this.ticksPerSecond = ticksPerSecond;
+    this.entries = entries;
+  }
+
+  get samples(): number {
+    return this.sizes.length;
+  }
+
+  /** Whether a sample at this time belongs into a new chunk. */
+  isChunkFull(decodeTicks: number): boolean {
+    return decodeTicks - this.#chunkTicks >= this.ticksPerSecond * CHUNK_TICKS_PER_SECOND_MAX;
+  }
+
+  beginChunk(from: MediaPlace | Insertion, entry: number, decodeTicks: number): void {
+    this.chunks.push({ from, samples: 0, entry });
+    this.#chunkTicks = decodeTicks;
+  }
+
+  /** Adds a sample to the last chunk. One that would be decoded before the last one comes with it. */
+  add({ decodeTicks, compositionTicks, sizeBytes, isSync }: AddedSample): void {
+    const chunk = this.chunks.at(-1);
+    if (chunk === undefined) throw new RangeError("A sample was added without a chunk");
+    chunk.samples += 1;
+    const ticks =
+      this.firstTicks === undefined ? decodeTicks : Math.max(decodeTicks, this.lastTicks);
+    if (this.firstTicks === undefined) this.firstTicks = ticks;
+    else this.steps.add(Math.min(ticks - this.lastTicks, STEP_TICKS_MAX));
+    this.lastTicks = ticks;
+    this.compositions.add(compositionTicks);
+    this.sizes.push(sizeBytes);
+    if (isSync) this.syncs.push(this.sizes.length);
+  }
+
+  /** Says how long the last sample lasts. Nothing is added afterwards. */
+  end(lastSampleTicks: number): void {
+    if (this.samples > 0) this.steps.add(lastSampleTicks);
+  }
+
+  /** From the first sample's begin to the last one's end, once that was said. */
+  get durationTicks(): number {
+    let ticks = 0;
+    for (const [i, value] of this.steps.values.entries())
+      ticks += value * (this.steps.counts[i] ?? 0);
+    return ticks;
+  }
+}

@@ -1,0 +1,297 @@
+import {
+  type SampleTable,
+  type SampleTables,
+  decodedMs,
+  presentedMs,
+} from "./mp4-sample-tables.ts";
+import { type Silence, type SilentPacket, channelsOf, silenceOf } from "./silence.ts";
+import { GAP_MS_MAX } from "./timeline-places.ts";
+import { type Insertion, type MediaPlace, TimelineTrack } from "./timeline-track.ts";
+
+/** A segment's MP4 with its place in the track. */
+export interface TimelinePart {
+  readonly tables: SampleTables;
+  /** Milliseconds of the track for those of the MP4; ascends. */
+  readonly toTrackMs: (mp4Ms: number) => number;
+  /** Parameter sets to be put in, by the index of the picture that needs them. */
+  readonly parameterSets: ReadonlyMap<number, Insertion>;
+}
+
+/** The tracks of the new MP4, and what they have that the parts have not. */
+export interface TimelineTracks {
+  readonly tracks: readonly TimelineTrack[];
+  readonly insertions: readonly Insertion[];
+  /** Of sound, that were put in. */
+  readonly silentPackets: number;
+  /** Holes are left in the times of the sound: no silent packets are known for it. */
+  readonly leavesHoles: boolean;
+}
+
+/** Of pictures: milliseconds and the usual rates of frames, 29.97 too, are whole numbers of them. */
+const VIDEO_TICKS_PER_SECOND = 90_000;
+
+/** In sound, a gap within a segment that is longer is a hole; shorter ones are noise of its clock. */
+export const SOUND_HOLE_MS = 100;
+
+/** The most silence that is put into a track: as long as the longest gap that is kept. */
+const SILENCE_S_MAX = GAP_MS_MAX / 1_000;
+
+/** A change of the distance between two clocks that is more than rounding. */
+const JUMP_MS = 0.5;
+
+/** Silence goes into the file in pieces of this length, so that it stands beside its pictures. */
+const SILENCE_PIECE_S = 1;
+
+/** So often at least a place for silence is noted. */
+const ANCHOR_MS = 1_000;
+
+/** A place between samples, and the time of the picture behind it. */
+interface Anchor extends MediaPlace {
+  readonly atMs: number;
+}
+
+/**
+ * Puts the samples of all parts on the track's time. A picture lasts until the next one, over a gap
+ * too. Holes in the sound are filled with silent packets, since players play the sound of an MP4 by
+ * counting samples: where one segment follows another, where the recorder paused, and where more than
+ * `SOUND_HOLE_MS` is missing. Pure.
+ */
+export function timelineTracks(parts: readonly TimelinePart[]): TimelineTracks {
+  const insertions: Insertion[] = parts.flatMap(({ parameterSets }) => [...parameterSets.values()]);
+  const anchors: Anchor[] = [];
+  const video = videoTrack(parts, anchors);
+  const sound = new SoundBuilder(parts, anchors, insertions);
+  const audio = sound.build();
+  return {
+    tracks: [video, audio].filter((track) => track !== undefined),
+    insertions,
+    silentPackets: sound.silentPackets,
+    leavesHoles: sound.leavesHoles,
+  };
+}
+
+function videoTrack(parts: readonly TimelinePart[], anchors: Anchor[]): TimelineTrack | undefined {
+  const entries = new EntryList();
+  const used = parts.map(({ tables }) => entries.indexOf(tables.video));
+  if (entries.list.length === 0) return undefined;
+  const track = new TimelineTrack("video", VIDEO_TICKS_PER_SECOND, entries.list);
+  let lastSampleTicks = 0;
+  for (const [part, { tables, toTrackMs, parameterSets }] of parts.entries()) {
+    const table = tables.video;
+    if (table === undefined || table.count === 0) continue;
+    const toTicks = (mp4Ms: number): number =>
+      Math.round((toTrackMs(mp4Ms) * VIDEO_TICKS_PER_SECOND) / 1_000);
+    const first = track.samples;
+    let contiguousAt = -1;
+    let anchoredMs = -Infinity;
+    for (let i = 0; i < table.count; i += 1) {
+      const atMs = decodedMs(table, i);
+      const decodeTicks = toTicks(atMs);
+      const place = { part, atBytes: table.offsetsBytes[i] ?? 0 };
+      const isAnchor = atMs - anchoredMs >= ANCHOR_MS;
+      if (isAnchor || place.atBytes !== contiguousAt || track.isChunkFull(decodeTicks)) {
+        track.beginChunk(place, used[part] ?? 0, decodeTicks);
+      }
+      if (isAnchor) {
+        anchors.push({ ...place, atMs: toTrackMs(atMs) });
+        anchoredMs = atMs;
+      }
+      const bytes = table.sizes[i] ?? 0;
+      contiguousAt = place.atBytes + bytes;
+      track.add({
+        decodeTicks,
+        compositionTicks: toTicks(presentedMs(table, i)) - decodeTicks,
+        sizeBytes: bytes + (parameterSets.get(i)?.bytes.length ?? 0),
+        isSync: table.isSync?.[i] !== 0,
+      });
+    }
+    track.parts.push({ part, first, last: track.samples - 1 });
+    lastSampleTicks = toTicks(decodedMs(table, table.count)) - track.lastTicks;
+  }
+  track.end(Math.max(1, lastSampleTicks));
+  return track;
+}
+
+/** The different descriptions of samples; what only tells the bit rate does not count. */
+class EntryList {
+  readonly list: Buffer[] = [];
+
+  /** Index of the table's description; it is added when it is new. -1 without a table. */
+  indexOf(table: SampleTable | undefined): number {
+    const [entry] = table?.entries ?? [];
+    if (entry === undefined) return -1;
+    const plain = withoutBitRate(entry);
+    const known = this.list.findIndex((other) => other.equals(plain));
+    if (known !== -1) return known;
+    this.list.push(plain);
+    return this.list.length - 1;
+  }
+}
+
+/** Fields of a VisualSampleEntry before its boxes, with its header (ISO/IEC 14496-12, 12.1.3). */
+const VIDEO_ENTRY_BYTES = 86;
+
+/** The entry without its `btrt`, which differs between segments that are alike. */
+function withoutBitRate(entry: Buffer): Buffer {
+  const pieces = [entry.subarray(0, VIDEO_ENTRY_BYTES)];
+  for (let at = VIDEO_ENTRY_BYTES; at + 8 <= entry.length;) {
+    const bytes = entry.readUInt32BE(at);
+    if (bytes < 8 || at + bytes > entry.length) break;
+    if (entry.toString("latin1", at + 4, at + 8) !== "btrt") {
+      pieces.push(entry.subarray(at, at + bytes));
+    }
+    at += bytes;
+  }
+  const plain = Buffer.concat(pieces);
+  plain.writeUInt32BE(plain.length, 0);
+  return plain;
+}
+
+/** Builds the track of sound. */
+class SoundBuilder {
+  silentPackets = 0;
+  leavesHoles = false;
+  readonly #parts: readonly TimelinePart[];
+  readonly #anchors: readonly Anchor[];
+  readonly #insertions: Insertion[];
+  readonly #track: TimelineTrack | undefined;
+  readonly #silence: Silence | undefined;
+  #silenceLeftTicks: number;
+  /** Where the sound up to now ends. */
+  #endTicks = 0;
+  /** By how much the silence up to now is too short for the gaps that it fills. */
+  #owedTicks = 0;
+  #nextAnchor = 0;
+
+  constructor(parts: readonly TimelinePart[], anchors: readonly Anchor[], insertions: Insertion[]) {
+    this.#parts = parts;
+    this.#anchors = anchors;
+    this.#insertions = insertions;
+    // The packets of Opus say themselves how many channels they have; the most are to be heard.
+    const [table] = parts
+      .flatMap(({ tables }) => tables.audio ?? [])
+      .toSorted((a, b) => channels(b) - channels(a));
+    const entry = table?.entries[0];
+    if (table !== undefined && entry !== undefined) {
+      this.#track = new TimelineTrack("audio", table.ticksPerSecond, [entry]);
+      this.#silence = silenceOf(entry, table.ticksPerSecond);
+    }
+    this.#silenceLeftTicks = SILENCE_S_MAX * (table?.ticksPerSecond ?? 0);
+  }
+
+  build(): TimelineTrack | undefined {
+    const track = this.#track;
+    if (track === undefined) return undefined;
+    for (const [part, { tables }] of this.#parts.entries()) {
+      if (tables.audio !== undefined && tables.audio.count > 0)
+        this.#addPart(track, part, tables.audio);
+    }
+    track.end(Math.max(1, this.#endTicks - track.lastTicks));
+    return track;
+  }
+
+  #addPart(track: TimelineTrack, part: number, table: SampleTable): void {
+    const { toTrackMs } = this.#parts[part] ?? { toTrackMs: (ms: number) => ms };
+    const holeTicks = (SOUND_HOLE_MS * track.ticksPerSecond) / 1_000;
+    let contiguousAt = -1;
+    let distanceMs = Number.NaN;
+    let first = track.samples;
+    for (let i = 0; i < table.count; i += 1) {
+      const mp4Ms = presentedMs(table, i);
+      const atMs = toTrackMs(mp4Ms);
+      const atTicks = Math.round((atMs * track.ticksPerSecond) / 1_000);
+      const place = { part, atBytes: table.offsetsBytes[i] ?? 0 };
+      const hasJumped = !(Math.abs(atMs - mp4Ms - distanceMs) < JUMP_MS);
+      distanceMs = atMs - mp4Ms;
+      const isAfterGap = hasJumped && track.samples > 0;
+      if (isAfterGap || atTicks - this.#endTicks > holeTicks) {
+        if (this.#fill(track, atTicks, place)) contiguousAt = -1;
+      }
+      if (i === 0) first = track.samples;
+      if (place.atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
+        track.beginChunk(place, 0, atTicks);
+      }
+      const sizeBytes = table.sizes[i] ?? 0;
+      contiguousAt = place.atBytes + sizeBytes;
+      track.add({ decodeTicks: atTicks, compositionTicks: 0, sizeBytes, isSync: true });
+      this.#endTicks = track.lastTicks + this.#packetTicks(track, table, i);
+    }
+    track.parts.push({ part, first, last: track.samples - 1 });
+  }
+
+  /** How long packet `i` sounds: its step, unless a hole is in that. */
+  #packetTicks(track: TimelineTrack, table: SampleTable, i: number): number {
+    const step = (table.decodeTicks[i + 1] ?? 0) - (table.decodeTicks[i] ?? 0);
+    const isUsual = step > 0 && step <= table.usualTicks && i + 1 < table.count;
+    const ticks = isUsual ? step : table.usualTicks;
+    return Math.round((ticks * track.ticksPerSecond) / table.ticksPerSecond);
+  }
+
+  /** Fills the sound up to `toTicks` with silence. Gives whether any was needed. */
+  #fill(track: TimelineTrack, toTicks: number, before: MediaPlace): boolean {
+    const packets = this.#silence?.packets;
+    const shortest = packets?.at(-1);
+    if (packets === undefined || shortest === undefined) {
+      this.leavesHoles = true;
+      return false;
+    }
+    if (toTicks - this.#endTicks > this.#silenceLeftTicks) this.leavesHoles = true;
+    const gapTicks = Math.min(toTicks - this.#endTicks, this.#silenceLeftTicks);
+    this.#silenceLeftTicks -= Math.max(0, gapTicks);
+    const wantedTicks = gapTicks + this.#owedTicks;
+    // To the nearest: what is too short or too long is made good at the next gap.
+    let leftTicks = Math.max(0, Math.round(wantedTicks / shortest.ticks)) * shortest.ticks;
+    this.#owedTicks = wantedTicks - leftTicks;
+    let hasFilled = false;
+    for (const packet of packets) {
+      const pieceMax = Math.ceil((SILENCE_PIECE_S * track.ticksPerSecond) / packet.ticks);
+      while (leftTicks >= packet.ticks) {
+        const count = Math.min(pieceMax, Math.floor(leftTicks / packet.ticks));
+        this.#addSilence(track, packet, count, before);
+        leftTicks -= count * packet.ticks;
+        hasFilled = true;
+      }
+    }
+    return hasFilled;
+  }
+
+  #addSilence(track: TimelineTrack, packet: SilentPacket, count: number, before: MediaPlace): void {
+    const atMs = (this.#endTicks / track.ticksPerSecond) * 1_000;
+    const place = this.#placeFor(atMs, before);
+    const insertion = { ...place, bytes: repeated(packet.bytes, count), isOfSample: false };
+    this.#insertions.push(insertion);
+    track.silences.push({ first: track.samples, samples: count, bytes: insertion.bytes.length });
+    track.beginChunk(insertion, 0, this.#endTicks);
+    for (let i = 0; i < count; i += 1) {
+      track.add({
+        decodeTicks: this.#endTicks,
+        compositionTicks: 0,
+        sizeBytes: packet.bytes.length,
+        isSync: true,
+      });
+      this.#endTicks += packet.ticks;
+    }
+    this.silentPackets += count;
+  }
+
+  /** Before the first picture that comes then, or before the sound that follows the hole. */
+  #placeFor(atMs: number, before: MediaPlace): MediaPlace {
+    for (; this.#nextAnchor < this.#anchors.length; this.#nextAnchor += 1) {
+      const anchor = this.#anchors[this.#nextAnchor];
+      if (anchor === undefined || anchor.atMs < atMs) continue;
+      const isEarlier =
+        anchor.part < before.part ||
+        (anchor.part === before.part && anchor.atBytes < before.atBytes);
+      return isEarlier ? { part: anchor.part, atBytes: anchor.atBytes } : before;
+    }
+    return before;
+  }
+}
+
+function channels({ entries }: SampleTable): number {
+  return entries[0] === undefined ? 0 : channelsOf(entries[0]);
+}
+
+function repeated(bytes: Uint8Array, count: number): Uint8Array {
+  return Buffer.concat(Array.from({ length: count }, () => bytes));
+}

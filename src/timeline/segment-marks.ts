@@ -1,0 +1,82 @@
+import type { Mark, StreamKind } from "../contract/marks.ts";
+import { type Span, lengthMs, overlaps } from "./spans.ts";
+
+/** A device that is exchanged gives nothing for a while around that moment. */
+const DEVICE_CHANGE_REACH_MS = 500;
+
+/** One that gives nothing for longer has not been exchanged: it is gone. */
+const DEVICE_CHANGE_MS_MAX = 5_000;
+
+/** What the marks of one segment tell, as times on the server's clock. Pure. */
+export class SegmentMarks {
+  readonly #marks: readonly Mark[];
+
+  /** @param marks in any order */
+  constructor(marks: readonly Mark[]) {
+    this.#marks = marks.toSorted((a, b) => a.atMs - b.atMs);
+  }
+
+  /** Whether the sender tells what happens to the segment: the first thing to tell is its begin. */
+  get isTold(): boolean {
+    return this.#began !== undefined;
+  }
+
+  /** Of what kind the source of the pictures is; null when nobody told. */
+  get pictures(): "continuous" | "on-change" | null {
+    return this.#began?.pictures ?? null;
+  }
+
+  /** When the page's main thread stood still. */
+  get frozen(): Span[] {
+    return this.#marks.flatMap((mark) =>
+      mark.type === "frozen" ? [{ fromMs: mark.atMs, toMs: mark.toMs }] : [],
+    );
+  }
+
+  /** When the page was not shown. */
+  get hidden(): Span[] {
+    return this.#spansBetween(
+      ({ type }) => type === "hidden",
+      ({ type }) => type === "visible",
+    );
+  }
+
+  /** When a stream was muted. */
+  mutes(stream: StreamKind): Span[] {
+    return this.#spansBetween(
+      (mark) => mark.type === "muted" && mark.stream === stream,
+      (mark) => mark.type === "unmuted" && mark.stream === stream,
+    );
+  }
+
+  /** Whether a stream gave nothing since its device was being exchanged. */
+  isDeviceChange(stream: StreamKind, hole: Span): boolean {
+    if (lengthMs(hole) > DEVICE_CHANGE_MS_MAX) return false;
+    return this.#marks.some(
+      (mark) =>
+        mark.type === "device-changed" &&
+        mark.stream === stream &&
+        overlaps(hole, {
+          fromMs: mark.atMs - DEVICE_CHANGE_REACH_MS,
+          toMs: mark.atMs + DEVICE_CHANGE_REACH_MS,
+        }),
+    );
+  }
+
+  get #began(): (Mark & { readonly type: "began" }) | undefined {
+    return this.#marks.find((mark) => mark.type === "began");
+  }
+
+  /** From each mark that begins a state to the one that ends it; without that one, for ever. */
+  #spansBetween(begins: (mark: Mark) => boolean, ends: (mark: Mark) => boolean): Span[] {
+    const spans: Span[] = [];
+    let fromMs: number | undefined;
+    for (const mark of this.#marks) {
+      if (begins(mark)) fromMs ??= mark.atMs;
+      if (!ends(mark) || fromMs === undefined) continue;
+      spans.push({ fromMs, toMs: mark.atMs });
+      fromMs = undefined;
+    }
+    return fromMs === undefined ? spans : [...spans, { fromMs, toMs: Infinity }];
+  }
+}

@@ -1,0 +1,299 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { Mark } from "../../../src/contract/marks.ts";
+import { chromiumOfThisRun } from "../../support/chromium.ts";
+import { testUnless } from "../../faults/support/system-tools.ts";
+import {
+  expectAllDelivered,
+  RECORDING_ID,
+  RecorderBrowser,
+  type OpenedPage,
+  type PageRequest,
+} from "./recorder-browser.ts";
+import { startPersistentChromium } from "../../support/persistent-chromium.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+import { problem, type ScriptedServer } from "./scripted-server.ts";
+
+// Real time passes in the browser.
+setDefaultTimeout(90_000);
+
+/** What the server's clock is ahead of the page's, so that a time left as it was would show. */
+const OFFSET_MS = 3_600_000;
+
+/** A page's time reaches a mark through the estimate of the server's clock, and back. */
+const CLOCK_ERROR_MS_MAX = 40;
+
+let browser: RecorderBrowser;
+
+beforeAll(async () => {
+  browser = await RecorderBrowser.start();
+});
+
+afterAll(async () => {
+  await browser.stop();
+});
+
+async function openPage(request: PageRequest = {}): Promise<OpenedPage> {
+  const opened = await browser.openPage(request);
+  opened.server.timeOffsetMs = OFFSET_MS;
+  return opened;
+}
+
+/** The marks of each segment in order of sequence, on the page's clock. */
+function marksOf(server: ScriptedServer): (readonly Mark[])[] {
+  return [...server.segments.values()].map(({ marks }) =>
+    [...marks.entries()]
+      .toSorted(([a], [b]) => a - b)
+      .flatMap(([, ofChunk]) => ofChunk)
+      .map((mark) => Object.assign({}, mark, { atMs: mark.atMs - OFFSET_MS })),
+  );
+}
+
+/** The only one of a type. */
+function only<Type extends Mark["type"]>(
+  marks: readonly Mark[],
+  type: Type,
+): Extract<Mark, { type: Type }> {
+  const found = marks.filter((mark): mark is Extract<Mark, { type: Type }> => mark.type === type);
+  if (found[0] === undefined || found.length > 1) {
+    throw new Error(`There should be one ${type}: ${JSON.stringify(marks)}`);
+  }
+  return found[0];
+}
+
+function expectClose(actualMs: number, expectedMs: number, errorMs = CLOCK_ERROR_MS_MAX): void {
+  expect(Math.abs(actualMs - expectedMs)).toBeLessThanOrEqual(errorMs);
+}
+
+describe("ClientRecorder in Chromium tells the server", () => {
+  test("when a segment began and why, when it was paused, resumed and ended", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    const times = await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const beganAtMs = Date.now();
+      const recorder = await recorderPage.record(recordingId);
+      await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
+      const pausedAtMs = Date.now();
+      recorder.pauseRecording();
+      await recorderPage.sleep(1_000);
+      const resumedAtMs = Date.now();
+      recorder.resumeRecording();
+      const { chunks } = recorder.progress.recorded;
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > chunks + 2);
+      const endedAtMs = Date.now();
+      await recorder.stopRecording();
+      return { beganAtMs, pausedAtMs, resumedAtMs, endedAtMs };
+    }, RECORDING_ID);
+    const [segment] = await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expect(marks.map(({ type }) => type)).toEqual(["began", "paused", "resumed", "ended"]);
+    expect(only(marks, "began")).toMatchObject({ reason: "start", pictures: "on-change" });
+    expectClose(only(marks, "began").atMs, times.beganAtMs, 1_000);
+    expectClose(only(marks, "paused").atMs, times.pausedAtMs);
+    expectClose(only(marks, "resumed").atMs, times.resumedAtMs);
+    expectClose(only(marks, "ended").atMs, times.endedAtMs);
+    // Each with the chunk during whose slice it was.
+    const sequences = [...(segment?.marks.keys() ?? [])];
+    expect(sequences[0]).toBe(0);
+    expect(sequences).toContain((segment?.chunkCount ?? 0) - 1);
+  });
+
+  test("what a track was before its clock was known is told with the clock that is known later", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    const gate = Promise.withResolvers<void>();
+    server.holdTime = gate.promise;
+    const beganAtMs = Date.now();
+    await page.evaluate(async (recordingId) => {
+      await window.recorderPage.record(recordingId);
+      await window.recorderPage.untilProgress(({ recorded }) => recorded.chunks > 1);
+    }, RECORDING_ID);
+    gate.resolve();
+    await page.evaluate(() => window.recorderPage.recorder.stopRecording());
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expectClose(only(marks, "began").atMs, beganAtMs, 2_000);
+  });
+
+  test("the pause of a page that is closed before it goes on, and the end of a paused one", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId);
+      await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
+      recorder.pauseRecording();
+    }, RECORDING_ID);
+    const hasPause = (): boolean =>
+      marksOf(server)[0]?.some(({ type }) => type === "paused") === true;
+    await server.until(hasPause);
+    await page.evaluate(async () => {
+      const { recorderPage } = window;
+      await recorderPage.sleep(500);
+      await recorderPage.recorder.stopRecording();
+    });
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expect(marks.map(({ type }) => type)).toEqual(["began", "paused", "ended"]);
+    const pausedMs = only(marks, "ended").atMs - only(marks, "paused").atMs;
+    expect(pausedMs).toBeGreaterThanOrEqual(499);
+  });
+
+  test("which tracks are switched off, from the begin too, though that fires no event", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    const times = await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200 });
+      const stream = recorderPage.openStream({ picture: true, sound: true });
+      const [picture] = stream.getVideoTracks();
+      const [sound] = stream.getAudioTracks();
+      if (picture === undefined || sound === undefined) throw new Error("A track is missing");
+      sound.enabled = false;
+      await recorder.startRecording(stream, recordingId);
+      const more = async (): Promise<void> => {
+        const { chunks } = recorder.progress.recorded;
+        await recorderPage.untilProgress(({ recorded }) => recorded.chunks > chunks + 3);
+      };
+      await more();
+      const soundOnMs = Date.now();
+      sound.enabled = true;
+      await more();
+      const pictureOffMs = Date.now();
+      picture.enabled = false;
+      await more();
+      await recorder.stopRecording();
+      return { soundOnMs, pictureOffMs };
+    }, RECORDING_ID);
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expect(marks).toMatchObject([
+      { type: "began" },
+      { type: "muted", stream: "audio" },
+      { type: "unmuted", stream: "audio" },
+      { type: "muted", stream: "video" },
+      { type: "ended" },
+    ]);
+    expectClose(marks[1]?.atMs ?? 0, only(marks, "began").atMs);
+    // A look comes every 250 ms; a busy machine may be late with it.
+    expectClose(marks[2]?.atMs ?? 0, times.soundOnMs + 250, 300);
+    expectClose(marks[3]?.atMs ?? 0, times.pictureOffMs + 250, 300);
+  });
+
+  test("from when to when its main thread stood still", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    const times = await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId);
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > 4);
+      const fromMs = Date.now();
+      while (Date.now() < fromMs + 4_000);
+      const toMs = Date.now();
+      const { chunks } = recorder.progress.recorded;
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > chunks + 4);
+      await recorder.stopRecording();
+      return { fromMs, toMs };
+    }, RECORDING_ID);
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    const frozen = marks.filter((mark) => mark.type === "frozen");
+    // A busy machine can stop the page by itself, too.
+    const longest = frozen.toSorted((a, b) => b.toMs - b.atMs - (a.toMs - a.atMs))[0];
+    if (longest === undefined) throw new Error("Nothing was told");
+    expect(longest.atMs).toBeLessThanOrEqual(times.fromMs + CLOCK_ERROR_MS_MAX);
+    expect(longest.atMs).toBeGreaterThan(times.fromMs - 1_000);
+    expectClose(longest.toMs - OFFSET_MS, times.toMs, 500);
+    expect(longest.toMs - OFFSET_MS).toBeGreaterThanOrEqual(times.toMs - CLOCK_ERROR_MS_MAX);
+  });
+
+  test("that another device gives a track from now on", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId);
+      const [sound] = recorderPage.stream.getAudioTracks();
+      if (sound === undefined) throw new Error("There is no sound");
+      // Chromium moves a track to another device only when somebody pulls the plug.
+      const { chunks } = recorder.progress.recorded;
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > chunks + 2);
+      sound.getSettings = () => ({ deviceId: "another" });
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > chunks + 5);
+      await recorder.stopRecording();
+    }, RECORDING_ID);
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expect(only(marks, "device-changed").stream).toBe("audio");
+  });
+
+  test("what happened before a reload, when the server was away meanwhile", async () => {
+    await using opened = await openPage();
+    const { page, server } = opened;
+    server.failWhen(() => ({ answer: () => problem(503, "overloaded") }));
+    const times = await page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId, { warnBeforeUnload: false });
+      await recorderPage.untilProgress(({ recorded }) => recorded.chunks > 3);
+      const pausedAtMs = Date.now();
+      recorder.pauseRecording();
+      await recorderPage.sleep(300);
+      const resumedAtMs = Date.now();
+      recorder.resumeRecording();
+      const { chunks } = recorder.progress.recorded;
+      await recorderPage.untilProgress(
+        ({ recorded, isDurable }) => isDurable && recorded.chunks > chunks + 2,
+      );
+      return { pausedAtMs, resumedAtMs };
+    }, RECORDING_ID);
+    // What is asked for now is another clock than that of the recording.
+    server.timeOffsetMs = 0;
+    server.failWhen(() => undefined);
+    await opened.open();
+    await server.until(
+      () => [...server.segments.values()][0]?.chunkCount !== null && server.segments.size > 0,
+    );
+    const [marks = []] = marksOf(server);
+    expect(marks.map(({ type }) => type)).toEqual(["began", "paused", "resumed"]);
+    expectClose(only(marks, "paused").atMs, times.pausedAtMs);
+    expectClose(only(marks, "resumed").atMs, times.resumedAtMs);
+  });
+});
+
+// The packaged browser is a headless shell, in which each tab counts as visible.
+const { origin } = await chromiumOfThisRun();
+const testWithHiddenTabs = testUnless(
+  origin === "@sparticuz/chromium" ? "the packaged browser cannot hide a tab" : undefined,
+);
+
+testWithHiddenTabs(
+  "ClientRecorder tells when its page was hidden, and does not call it frozen",
+  async () => {
+    await using directory = await temporaryDirectory();
+    // Playwright's own browsers keep every tab awake and visible.
+    await using tabs = await startPersistentChromium(`${directory.path}/user`);
+    await using opened = await openPage({ context: tabs.context });
+    const { page, server } = opened;
+    const untilPage = (state: string): Promise<unknown> =>
+      page.waitForFunction((wanted) => document.visibilityState === wanted, state, { polling: 50 });
+    await page.evaluate(async (recordingId) => {
+      await window.recorderPage.record(recordingId);
+    }, RECORDING_ID);
+    const other = await page.context().newPage();
+    await other.bringToFront();
+    await untilPage("hidden");
+    const hiddenAtMs = Date.now();
+    // A browser slows timers down to once a second at once.
+    await page.evaluate(() => window.recorderPage.sleep(3_000));
+    await page.bringToFront();
+    await untilPage("visible");
+    const visibleAtMs = Date.now();
+    await page.evaluate(() => window.recorderPage.recorder.stopRecording());
+    await other.close();
+    await expectAllDelivered(opened);
+    const [marks = []] = marksOf(server);
+    expect(marks.map(({ type }) => type)).toEqual(["began", "hidden", "visible", "ended"]);
+    expectClose(only(marks, "hidden").atMs, hiddenAtMs, 500);
+    expectClose(only(marks, "visible").atMs, visibleAtMs, 500);
+  },
+);

@@ -1,0 +1,189 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { missingParameterSets } from "../../src/finalize/h264-parameter-sets.ts";
+import { settleMp4Index } from "../../src/finalize/mp4-index.ts";
+import { readSampleTables } from "../../src/finalize/mp4-sample-tables.ts";
+import { muxTimeline } from "../../src/finalize/timeline-mux.ts";
+import { type TimelineTracks, timelineTracks } from "../../src/finalize/timeline-tracks.ts";
+import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
+import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
+import { streamsOf } from "../support/media-streams.ts";
+import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
+
+const SAMPLES_PER_SECOND = 48_000;
+
+/** What decoders make of silence beside a tone: what rings after it, 60 dB below. */
+const SILENT_AMPLITUDE = 0.001;
+
+let directory: TemporaryDirectory;
+
+beforeEach(async () => {
+  directory = await temporaryDirectory();
+});
+afterEach(async () => {
+  await directory[Symbol.asyncDispose]();
+});
+
+/** Makes an MP4 with a tone and a test picture of `seconds`, by the options for its codecs. */
+async function make(
+  name: string,
+  { size = "320x180", seconds = 2, video = "", audio = "" },
+): Promise<string> {
+  const path = join(directory.path, name);
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const inputs = [
+    ...(video === "" ? [] : ["-f", "lavfi", "-i", `testsrc2=s=${size}:r=30:d=${seconds}`]),
+    ...(audio === "" ? [] : ["-f", "lavfi", "-i", `sine=440:r=48000:d=${seconds}`]),
+  ];
+  const options = `${video} ${audio} -strict -2`.split(" ").filter((word) => word !== "");
+  const made = Bun.spawnSync([ffmpeg, "-v", "error", ...inputs, ...options, path]);
+  expect(made.stderr.toString()).toBe("");
+  return path;
+}
+
+/** Joins files, each to begin at its milliseconds. */
+async function joined(
+  files: readonly { readonly path: string; readonly atMs: number }[],
+): Promise<{ path: string; timeline: TimelineTracks }> {
+  const parts = await Promise.all(
+    files.map(async ({ path, atMs }, i) => {
+      const tables = await readSampleTables(path);
+      if (tables === undefined) throw new Error(`${path} has no index`);
+      const { video, media } = tables;
+      const isH264 = video?.entries[0]?.toString("latin1", 4, 8) === "avc1";
+      const parameterSets = isH264 ? await missingParameterSets(i, path, video) : new Map();
+      return { path, media, tables, parameterSets, toTrackMs: (mp4Ms: number) => mp4Ms + atMs };
+    }),
+  );
+  const timeline = timelineTracks(parts);
+  const outputPath = join(directory.path, `${crypto.randomUUID()}.mp4`);
+  const { signal } = new AbortController();
+  await muxTimeline({ timeline, parts, outputPath, onProgress: () => undefined, signal });
+  return { path: outputPath, timeline };
+}
+
+/** Decodes with both builds, which must not say a word; gives the sound as the first one has it. */
+async function decoded(path: string): Promise<Float32Array> {
+  const hasPictures = (await streamsOf(path)).some(({ kind }) => kind === "video");
+  const builds = [await judgeFfmpeg(), await resolveFfmpeg(systemFfmpegLookup({}))];
+  const sounds = builds.map(({ path: ffmpeg }) => {
+    const strict = ["-v", "error", "-xerror", "-err_detect", "explode", "-i", path];
+    const sound = ["-map", "0:a", "-ac", "1", "-f", "f32le", "pipe:1"];
+    const pictures = "-map 0:v -vsync passthrough -f rawvideo -y /dev/null".split(" ");
+    const outputs = [...sound, ...(hasPictures ? pictures : [])];
+    const run = Bun.spawnSync([ffmpeg, ...strict, ...outputs]);
+    expect(run.stderr.toString().replaceAll(/.*deprecated pixel format.*\n?/g, "")).toBe("");
+    expect(run.exitCode).toBe(0);
+    return new Float32Array(new Uint8Array(run.stdout).buffer);
+  });
+  return sounds[0] ?? new Float32Array();
+}
+
+function loudest(sound: Float32Array, fromMs: number, toMs: number): number {
+  const toSample = (ms: number): number => Math.round((ms * SAMPLES_PER_SECOND) / 1_000);
+  return sound
+    .subarray(toSample(fromMs), toSample(toMs))
+    .reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+}
+
+const OPUS = "-c:a libopus";
+const H264 = "-c:v libx264 -pix_fmt yuv420p -g 15";
+
+describe("joined files", () => {
+  test.each([
+    ["Opus", `${OPUS} -ac 1`, `${OPUS} -ac 2`, 0],
+    ["Opus, stereo first", `${OPUS} -ac 2`, `${OPUS} -ac 1`, 0],
+    ["mono AAC", "-c:a aac -ac 1", "-c:a aac -ac 1", 1_024 / 48],
+    ["stereo AAC", "-c:a aac -ac 2", "-c:a aac -ac 2", 1_024 / 48],
+  ] as const)(
+    "%s: the sound counts as long as its times say, and is silent in the gap",
+    async (_, first, second, shortestMs) => {
+      const { path, timeline } = await joined([
+        { path: await make("first.mp4", { audio: first }), atMs: 0 },
+        { path: await make("second.mp4", { audio: second }), atMs: 5_004 },
+      ]);
+      expect(timeline.silentPackets).toBeGreaterThan(0);
+      const sound = await decoded(path);
+      // By counting samples, as players do, the second tone begins where its times say. A packet of a
+      // new encoder begins softly in a decoder that has decoded others.
+      const begin = sound.findIndex((sample, i) => i > 3 * 48_000 && Math.abs(sample) > 0.01);
+      expect(Math.abs((begin / SAMPLES_PER_SECOND) * 1_000 - 5_004)).toBeLessThan(
+        shortestMs / 2 + 20,
+      );
+      expect(loudest(sound, 2_200, 4_900)).toBeLessThan(SILENT_AMPLITUDE);
+      expect(loudest(sound, 500, 1_500)).toBeGreaterThan(0.05);
+      expect(loudest(sound, 5_500, 6_500)).toBeGreaterThan(0.05);
+    },
+  );
+
+  test.each([
+    ["H.264", `${H264} -bf 0`],
+    ["H.264 with B-frames", H264],
+    ["VP9", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8"],
+  ] as const)(
+    "%s of three sizes decodes to the end, every picture in its place",
+    async (_, video) => {
+      const sizes = ["320x180", "160x90", "640x360"];
+      const files = await Promise.all(
+        sizes.map(async (size, i) => ({
+          path: await make(`${size}.mp4`, { size, video, audio: OPUS }),
+          atMs: i * 3_000,
+        })),
+      );
+      const { path } = await joined(files);
+      await decoded(path);
+      const index = await settleMp4Index(path);
+      expect(index).toMatchObject({ isBeforeMedia: true, samplesAreInMedia: true });
+      expect(index?.tracks[0]).toMatchObject({
+        kind: "video",
+        samples: 180,
+        width: 640,
+        height: 360,
+      });
+      const [pictures] = await streamsOf(path);
+      const timesMs = pictures?.timesMs ?? [];
+      const wantedMs = sizes.flatMap((_size, i) =>
+        Array.from({ length: 60 }, (_frame, n) => i * 3_000 + (n * 1_000) / 30),
+      );
+      const errorsMs = timesMs.map((timeMs, i) => Math.abs(timeMs - (wantedMs[i] ?? 0)));
+      expect(timesMs).toHaveLength(180);
+      expect(Math.max(...errorsMs)).toBeLessThan(0.1);
+    },
+  );
+
+  test("sound that comes first, and pictures that come later, begin where they should", async () => {
+    const { path } = await joined([
+      { path: await make("sound.mp4", { audio: OPUS }), atMs: 0 },
+      { path: await make("both.mp4", { video: H264, audio: OPUS }), atMs: 4_000 },
+      { path: await make("pictures.mp4", { video: H264 }), atMs: 7_000 },
+    ]);
+    const streams = await streamsOf(path);
+    // The encoder's priming stands before the zero.
+    expect(streams.find(({ kind }) => kind === "video")?.firstTimeMs).toBeCloseTo(4_000, 0);
+    expect(streams.find(({ kind }) => kind === "audio")?.firstTimeMs).toBeCloseTo(-6.5, 0);
+    await decoded(path);
+  });
+
+  test("sound that only a later file has is silence before that, beside the pictures", async () => {
+    const { path, timeline } = await joined([
+      { path: await make("pictures.mp4", { video: H264 }), atMs: 0 },
+      { path: await make("both.mp4", { video: H264, audio: OPUS }), atMs: 3_000 },
+    ]);
+    const sound = await decoded(path);
+    expect(loudest(sound, 0, 2_900)).toBe(0);
+    expect(loudest(sound, 3_500, 4_500)).toBeGreaterThan(0.05);
+    // 3 s of 20 ms, less than nothing of it left over.
+    expect(timeline.silentPackets).toBeWithin(150, 153);
+  });
+
+  test("over a hundred joins no rounding adds up", async () => {
+    const piece = await make("piece.mp4", { seconds: 60, audio: `${OPUS} -b:a 6k` });
+    const files = Array.from({ length: 100 }, (_, i) => ({ path: piece, atMs: i * 60_033.3 }));
+    const { path } = await joined(files);
+    const [sound] = await streamsOf(path);
+    const lastBeginMs = 99 * 60_033.3;
+    const firstOfLast = sound?.timesMs.find((timeMs) => timeMs > lastBeginMs - 5) ?? 0;
+    expect(Math.abs(firstOfLast - lastBeginMs)).toBeLessThan(20);
+    expect(sound?.timesMs.at(-1)).toBeWithin(lastBeginMs + 59_960, lastBeginMs + 60_030);
+  });
+});

@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { expectProblem } from "../http/expect-problem.ts";
+import { type DecodedFrame, decodeFrameNumbers } from "../support/media-judge.ts";
+import { streamsOf } from "../support/media-streams.ts";
+import { type RecordedName, joinChunks, recordedSegment } from "../support/recorded-media.ts";
+import { RecordingsApi } from "../support/recordings-api.ts";
+import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
+import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { until } from "../support/until.ts";
+import { readLive } from "./live-reader.ts";
+
+let server: TrackCaptureServer;
+let api: RecordingsApi;
+let directory: TemporaryDirectory;
+
+beforeAll(async () => {
+  directory = await temporaryDirectory();
+  server = await startServer({ env: { LOG_LEVEL: "debug" } });
+  api = new RecordingsApi(server.url);
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+/** A track that is being recorded, chunk by chunk as the test says. */
+async function runningTrack(name: RecordedName) {
+  const { chunks, mimeType } = await recordedSegment(name);
+  const recordingId = await api.start();
+  const track = { recordingId, participantId: "ada", trackId: "camera" };
+  const newSegment = () => {
+    const segmentId = crypto.randomUUID();
+    return {
+      segmentId,
+      upload: async (...sequences: readonly number[]): Promise<void> => {
+        for (const sequence of sequences) {
+          const { payload } = chunks[sequence] ?? { payload: new Uint8Array() };
+          await api.upload({ ...track, segmentId, mimeType, sequence, chunks: [payload] });
+        }
+      },
+      end: () => api.endSegment(recordingId, segmentId, chunks.length),
+    };
+  };
+  return { ...newSegment(), newSegment, chunks, recordingId, url: api.trackUrl(track, "source") };
+}
+
+async function saved(bytes: Uint8Array): Promise<string> {
+  const path = join(directory.path, crypto.randomUUID());
+  await Bun.write(path, bytes);
+  return path;
+}
+
+function numbersOf(frames: readonly DecodedFrame[]): number[] {
+  return frames.map(({ number }) => number);
+}
+
+describe("a live view", () => {
+  test.each([
+    ["vp8-opus", 'video/webm; codecs="vp8,opus"'],
+    ["vp9-opus", 'video/webm; codecs="vp9,opus"'],
+    ["av1-opus", 'video/webm; codecs="av01.0.09M.08,opus"'],
+    ["h264-opus", 'video/mp4; codecs="avc1.42c01f,opus"'],
+  ] as const)(
+    "of %s gives every picture as it comes, and ends with the segment",
+    async (name, type) => {
+      const track = await runningTrack(name);
+      await track.upload(0, 1, 2);
+      const live = await readLive(track.url);
+      expect(live).toMatchObject({ status: 200, contentType: type, segmentId: track.segmentId });
+      await live.more(1_000);
+      for (const sequence of [3, 4]) {
+        const before = live.bytes().length;
+        await track.upload(sequence);
+        await live.more(before);
+      }
+      await track.upload(5);
+      await track.end();
+      await live.ended;
+
+      const shown = await saved(live.bytes());
+      const source = await saved(joinChunks(track.chunks));
+      const frames = await decodeFrameNumbers(shown);
+      const expected = await decodeFrameNumbers(source);
+      expect(numbersOf(frames)).toEqual(numbersOf(expected));
+      for (const [i, { timeMs }] of frames.entries()) {
+        expect(Math.abs(timeMs - (expected[i]?.timeMs ?? 0))).toBeLessThan(2);
+      }
+      const sound = (await streamsOf(shown)).find(({ kind }) => kind === "audio");
+      const soundOfSource = (await streamsOf(source)).find(({ kind }) => kind === "audio");
+      expect(sound).toMatchObject({ packets: soundOfSource?.packets, bytes: soundOfSource?.bytes });
+      for (const [i, timeMs] of (sound?.timesMs ?? []).entries()) {
+        expect(Math.abs(timeMs - (soundOfSource?.timesMs[i] ?? 0))).toBeLessThan(25);
+      }
+    },
+  );
+
+  test("of sound alone begins with its last second", async () => {
+    const track = await runningTrack("audio-opus");
+    await track.upload(0, 1, 2, 3);
+    const live = await readLive(track.url);
+    expect(live.contentType).toBe('audio/webm; codecs="opus"');
+    await live.more(100);
+    await track.upload(4, 5);
+    await track.end();
+    await live.ended;
+    const [sound] = await streamsOf(await saved(live.bytes()));
+    expect(sound?.firstTimeMs).toBeGreaterThan(2_500);
+    expect(sound?.firstTimeMs).toBeLessThan(3_500);
+    expect(sound?.timesMs.at(-1)).toBe(5_938);
+  });
+
+  test("waits for a missing chunk, which comes a little later", async () => {
+    const track = await runningTrack("vp8-opus");
+    await track.upload(0, 1);
+    const live = await readLive(track.url);
+    await live.more(1_000);
+    await track.upload(3, 2, 4, 5);
+    await track.end();
+    await live.ended;
+    const expected = await decodeFrameNumbers(await saved(joinChunks(track.chunks)));
+    const frames = await decodeFrameNumbers(await saved(live.bytes()));
+    expect(numbersOf(frames)).toEqual(numbersOf(expected));
+  });
+
+  test("goes on behind a chunk that does not come", async () => {
+    const track = await runningTrack("audio-opus");
+    await track.upload(0, 1);
+    const live = await readLive(track.url);
+    await live.more(100);
+    await track.upload(3, 4);
+    const before = live.bytes().length;
+    await live.more(before);
+    await track.upload(5);
+    await track.end();
+    // Its second chunk is still missing when the segment's total is known: nothing more comes.
+    await live.ended;
+    const [sound] = await streamsOf(await saved(live.bytes()));
+    expect(sound?.timesMs.at(-1)).toBe(5_938);
+    expect(sound?.packets).toBeLessThan(100);
+  });
+
+  test("ends when a newer segment begins, and gives that one when asked again", async () => {
+    const track = await runningTrack("vp9-opus");
+    await track.upload(0, 1);
+    const first = await readLive(track.url);
+    const second = track.newSegment();
+    await second.upload(0);
+    await first.ended;
+    const live = await readLive(track.url);
+    expect(live.segmentId).toBe(second.segmentId);
+    live.leave();
+  });
+
+  test("ends when the recording is stopped, and there is none afterwards", async () => {
+    const track = await runningTrack("vp9-opus");
+    await track.upload(0, 1);
+    const live = await readLive(track.url);
+    await api.stop(track.recordingId);
+    await live.ended;
+    await expectProblem(await fetch(`${track.url}?live`), 409, "not-live");
+  });
+
+  test("is none of a track whose recorder has stopped, until the next one begins", async () => {
+    const track = await runningTrack("vp9-opus");
+    await track.upload(0, 1, 2, 3, 4, 5);
+    await track.end();
+    await expectProblem(await fetch(`${track.url}?live`), 409, "not-live");
+    await track.newSegment().upload(0);
+    const live = await readLive(track.url);
+    expect(live.status).toBe(200);
+    live.leave();
+  });
+
+  test("of codecs that no browser is given says so", async () => {
+    const track = await runningTrack("mp4-vp9-opus");
+    await track.upload(0, 1);
+    await expectProblem(await fetch(`${track.url}?live`), 409, "live-unsupported");
+  });
+
+  test("is given to many at once, and frees what it holds when they leave", async () => {
+    const track = await runningTrack("vp9-opus");
+    await track.upload(0, 1);
+    const viewers = await Promise.all(Array.from({ length: 20 }, () => readLive(track.url)));
+    const before = viewers.map((live) => live.bytes().length);
+    await track.upload(2);
+    await Promise.all(viewers.map((live, i) => live.more(before[i] ?? 0)));
+    for (const live of viewers) live.leave();
+    const ended = new RegExp(`"recordingId":"${track.recordingId}".*"viewers":0.*live view ended`);
+    await until(() => ended.test(server.stderr()) || undefined, {
+      what: "the last viewer has left",
+      timeoutMs: 10_000,
+    });
+  });
+});
+
+test("a server that is stopped does not wait for those who watch", async () => {
+  await using own = await startServer();
+  api = new RecordingsApi(own.url);
+  const track = await runningTrack("vp9-opus");
+  await track.upload(0, 1);
+  const live = await readLive(track.url);
+  await live.more(1_000);
+  const beganMs = performance.now();
+  expect(await own.stop()).toBe(0);
+  await live.ended;
+  expect(performance.now() - beganMs).toBeLessThan(4_000);
+  api = new RecordingsApi(server.url);
+});

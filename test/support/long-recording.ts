@@ -63,6 +63,7 @@ export async function writeLongRecording(
       sequence,
       payload,
       sha256: new Bun.CryptoHasher("sha256").update(payload).digest(),
+      marks: [],
       capturedAtMs: beganAtMs + beginMs,
       receivedAtMs: beganAtMs + beginMs + 1_100,
     });

@@ -352,7 +352,7 @@ export class ClientRecorder {
   /**
    * Starts to record `stream`; resolves when the browser's recorder runs. Rejects with
    * `RecorderError` when it cannot; then nothing was recorded. The recorder also ends by itself, as
-   * with `stopRecording`, when all tracks of the stream have ended.
+   * with `stopRecording`, when all tracks of the stream have ended: at once, or when it is resumed.
    */
   startRecording(stream: MediaStream, recordingId: string): Promise<void>;
 
@@ -378,9 +378,9 @@ export class ClientRecorder {
    * recording or paused. Throws `RecorderError` (`not-supported`) when this browser cannot record it;
    * then the recording goes on with the stream that it has.
    *
-   * The tracks of the stream before are left as they are: stop them afterwards. A device that must
-   * be closed before another can be opened may end earlier, as long as another track of the stream,
-   * such as its microphone, lives: a recording whose tracks have all ended is over.
+   * The tracks of the stream before are left as they are: stop them afterwards. Where one device must
+   * be closed before another can be opened, as the cameras of many phones, pause first: a recording
+   * whose tracks have all ended is over, but not while it is paused.
    */
   replaceStream(stream: MediaStream): void;
 

@@ -261,13 +261,14 @@ export class RecordingRun {
   }
 
   #goOn(reason: SegmentReason, error: Event | null): void {
-    if (this.#isStopping || !hasLiveTrack(this.#stream)) {
+    if (this.#isPaused && !this.#isStopping) {
+      // Also when all tracks have ended: another stream may be on its way.
+      this.#dueReason = reason;
+    } else if (this.#isStopping || !hasLiveTrack(this.#stream)) {
       this.stop();
       this.#endRecording();
     } else if (this.#shortRuns >= SHORT_RUNS_MAX) {
       this.#failRecording("The browser's recorder fails again and again.", error);
-    } else if (this.#isPaused) {
-      this.#dueReason = reason;
     } else {
       try {
         void this.#startSegment(reason);

@@ -215,10 +215,8 @@ export class SegmentRecorder {
 
   /** While it is paused a slice ends with the pause, and what came later belongs to the next one. */
   #marksOfSlice(): readonly Mark[] {
-    if (this.#parts.mediaRecorder.state === "inactive") {
-      this.#endMarks();
-      return this.#marks.take(Infinity);
-    }
+    if (this.#parts.mediaRecorder.state === "inactive") this.#endMarks();
+    if (this.#hasEndMark) return this.#marks.take(Infinity);
     this.#markWatch.look();
     return this.#marks.take(this.#pausedAtMs ?? Infinity);
   }

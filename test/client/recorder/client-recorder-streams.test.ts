@@ -12,8 +12,8 @@ const FRAME_MS = 1_000 / 30;
 /** Longest time that may be missing between two segments of a track whose stream changes. */
 const GAP_MS_MAX = 300;
 
-/** What the library asks for, plus how late a busy browser's encoder may get to it. */
-const KEYFRAME_STEP_MS_MAX = 2_300;
+/** A picture that comes later than this after a keyframe is one itself. */
+const KEYFRAME_STEP_MS_MAX = 2_100;
 
 let browser: RecorderBrowser;
 
@@ -116,13 +116,42 @@ describe("ClientRecorder in Chromium, when its stream changes", () => {
       segments
         .map(({ mimeType, marks }) => ({
           kind: mimeType.split("/")[0] ?? "",
-          types: [...marks.values()].flat().map(({ type }) => type),
+          // A busy machine can stop the page.
+          types: [...marks.values()]
+            .flat()
+            .map(({ type }) => type)
+            .filter((type) => type !== "frozen"),
         }))
         .toSorted((a, b) => b.kind.localeCompare(a.kind)),
     ).toEqual([
       { kind: "video", types: ["began", "paused", "ended"] },
       { kind: "audio", types: ["began", "ended"] },
     ]);
+  });
+
+  test("waits in a pause for the stream of another device when the one before had to be closed", async () => {
+    await using opened = await browser.openPage();
+    const states = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = await recorderPage.record(recordingId);
+      await recorderPage.untilMore(2);
+      recorder.pauseRecording();
+      const ended = new Promise((resolve) => {
+        recorderPage.mediaRecorder().addEventListener("stop", resolve);
+      });
+      for (const track of recorderPage.stream.getTracks()) track.stop();
+      await ended;
+      const seen = [recorder.state];
+      recorder.replaceStream(recorderPage.openStream({ picture: true, sound: true }));
+      seen.push(recorder.state);
+      recorder.resumeRecording();
+      await recorderPage.untilMore(3);
+      seen.push(recorder.state);
+      await recorder.stopRecording();
+      return seen;
+    }, RECORDING_ID);
+    expect(states).toEqual(["paused", "paused", "recording"]);
+    expect(await expectAllDelivered(opened)).toHaveLength(2);
   });
 
   test("can be stopped while it is paused with a stream that is still to be recorded", async () => {
@@ -243,10 +272,12 @@ test("ClientRecorder has Chromium give a keyframe every two seconds, whatever th
     let keyMs = 0;
     let longestMs = 0;
     for await (const { type, timestamp } of new EncodedPacketSink(track).packets()) {
-      longestMs = Math.max(longestMs, timestamp * 1_000 - keyMs);
       if (type === "key") keyMs = timestamp * 1_000;
+      else longestMs = Math.max(longestMs, timestamp * 1_000 - keyMs);
     }
-    process.stderr.write(`${segment.mimeType}: ${Math.round(longestMs)} ms between keyframes\n`);
+    process.stderr.write(
+      `${segment.mimeType}: ${Math.round(longestMs)} ms from a keyframe to the last picture before the next\n`,
+    );
     expect(keyMs).toBeGreaterThan(5_000);
     expect(longestMs).toBeLessThan(KEYFRAME_STEP_MS_MAX);
   }

@@ -55,7 +55,7 @@ async function joined(
       return { path, media, tables, parameterSets, toTrackMs: (mp4Ms: number) => mp4Ms + atMs };
     }),
   );
-  const timeline = timelineTracks(parts);
+  const timeline = await timelineTracks(parts);
   const outputPath = join(directory.path, `${crypto.randomUUID()}.mp4`);
   const { signal } = new AbortController();
   await muxTimeline({ timeline, parts, outputPath, onProgress: () => undefined, signal });
@@ -80,9 +80,9 @@ async function decoded(path: string): Promise<Float32Array> {
 }
 
 function loudest(sound: Float32Array, fromMs: number, toMs: number): number {
-  const toSample = (ms: number): number => Math.round((ms * SAMPLES_PER_SECOND) / 1_000);
+  const perMs = SAMPLES_PER_SECOND / 1_000;
   return sound
-    .subarray(toSample(fromMs), toSample(toMs))
+    .subarray(Math.round(fromMs * perMs), Math.round(toMs * perMs))
     .reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
 }
 

@@ -87,8 +87,9 @@ const CHROMIUM_MUXING_APP = "Chrome";
  *
  * The count is independent of ffmpeg and is what an MP4 is verified against: ffmpeg itself hides
  * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
- * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
- * leaves the filter is always sound, and the count holds for damaged segments too.
+ * left out, since half a frame and what follows it would otherwise be taken for a picture; and from
+ * there on pictures up to the next keyframe, which a decoder cannot make without those that are missing.
+ * So what leaves the filter is always sound, and the count holds for damaged segments too.
  *
  * When it is asked to, it puts right what sound Chromium stamped late, in the bytes that pass and in
  * the count. Times of Matroska cannot be negative, so all that passes then is later by `aheadMs` than
@@ -105,6 +106,8 @@ export class MatroskaFilter {
   /** With fewer bytes than this nothing more can be told of the rest. */
   #neededBytes = 0;
   #searching = false;
+  /** Whether bytes were left out since the last keyframe: pictures up to the next one may need them. */
+  #lacksPictures = false;
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
@@ -169,6 +172,7 @@ export class MatroskaFilter {
     for (;;) {
       if (this.#searching) {
         copyUpTo(offset);
+        this.#lacksPictures = true;
         const found = this.#findCluster(all, offset);
         this.droppedBytes += found - offset;
         offset = found;
@@ -203,6 +207,8 @@ export class MatroskaFilter {
         id === ID.simpleBlock
           ? this.#takeBlock(all, from, end)
           : this.#take(id, all.subarray(from, end));
+      const isBlock = id === ID.simpleBlock || id === ID.blockGroup;
+      if (isBlock && !isWanted) this.droppedBytes += end - offset;
       const isLate = id === ID.timestamp && this.#aheadTicks > 0;
       if (!isWanted || isLate) {
         copyUpTo(offset);
@@ -357,9 +363,11 @@ export class MatroskaFilter {
     const at = from + (number?.length ?? 0);
     const counted = number === undefined ? undefined : this.#tracks.get(number.value);
     const dataAt = at + 3;
-    if (counted === undefined || dataAt > to) {
-      this.droppedBytes += to - from;
-      return false;
+    if (counted === undefined || dataAt > to) return false;
+    const isKey = group?.isKey ?? ((bytes[at + 2] ?? 0) & KEY_FLAG) !== 0;
+    if (this.#lacksPictures && counted.track.kind === "video") {
+      if (!isKey) return false;
+      this.#lacksPictures = false;
     }
     const relativeTicks = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
     const flags = bytes[at + 2] ?? 0;
@@ -382,7 +390,6 @@ export class MatroskaFilter {
       isVisible: (flags & INVISIBLE_FLAG) === 0,
     });
     if (this.#onBlock !== undefined && !isLaced) {
-      const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
       const data = bytes.subarray(dataAt, to);
       this.#onBlock({ track: counted.track, atMs, durationMs, isKey, data });
     }

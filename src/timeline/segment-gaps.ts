@@ -56,10 +56,10 @@ const PROVEN_STALL_MS_MIN = 500;
 const HOLE_MS_MIN = { video: 500, audio: 100 } as const;
 
 /**
- * The end of the media before a missing chunk is known by packets, the begin of the chunk by its
- * neighbours: they are this far apart, or something else is missing between them.
+ * What an encoder still held when a chunk was handed over is in the next one: of sound some 100 ms, of
+ * pictures less. A stream that ends longer before a lost chunk lacks something else as well.
  */
-const LOSS_LEAD_MS_MAX = 100;
+const LOSS_LEAD_MS_MAX = 300;
 
 /**
  * Streams of one recorder begin and end a little apart: less than a picture at 25 a second is not

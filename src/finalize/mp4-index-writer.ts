@@ -1,4 +1,6 @@
-import type { TimelineTrack } from "./timeline-track.ts";
+import { boxesIn, descend } from "./mp4-boxes.ts";
+import { Uint32List } from "./number-list.ts";
+import type { Runs, TimelineTrack } from "./timeline-track.ts";
 
 /**
  * Of the movie and its edits: fine enough for any sound, and a multiple of milliseconds. Sound and
@@ -14,7 +16,8 @@ const FULL_VOLUME = 0x0100;
 
 /** `ftyp` (ISO/IEC 14496-12, 4.3): the brands that ffmpeg writes, which all players take. */
 export function fileType(): Buffer {
-  return box("ftyp", Buffer.from("isom"), u32(0x200), Buffer.from("isomiso2avc1mp41"));
+  const { pieces } = box("ftyp", Buffer.from("isom"), u32(0x200), Buffer.from("isomiso2avc1mp41"));
+  return Buffer.concat(pieces);
 }
 
 /** Header of a media box of any size (4.2). */
@@ -22,15 +25,8 @@ export function mediaHeader(bytes: number): Buffer {
   return Buffer.concat([u32(1), Buffer.from("mdat"), u64(bytes + 16)]);
 }
 
-/**
- * The index (`moov`) of an MP4. Its length depends on nothing but the tracks.
- *
- * @param offsetsBytes of each track's chunks in the file
- */
-export function movieIndex(
-  tracks: readonly TimelineTrack[],
-  offsetsBytes: readonly Float64Array[],
-): Buffer {
+/** The index (`moov`) of an MP4, in which the places of the chunks are still to be set. */
+export function movieIndex(tracks: readonly TimelineTrack[]): Buffer {
   const movieTicks = Math.max(0, ...tracks.map(presentedMovieTicks));
   const mvhd = fullBox(
     "mvhd",
@@ -47,13 +43,28 @@ export function movieIndex(
     Buffer.alloc(24),
     u32(tracks.length + 1),
   );
-  const traks = tracks.map((track, i) =>
-    trackIndex(track, i + 1, offsetsBytes[i] ?? new Float64Array()),
-  );
-  return box("moov", mvhd, ...traks);
+  const traks = tracks.map((track, i) => trackIndex(track, i + 1));
+  return Buffer.concat(box("moov", mvhd, ...traks).pieces);
 }
 
-function trackIndex(track: TimelineTrack, id: number, offsetsBytes: Float64Array): Buffer {
+/** Sets in an index where in the file each chunk of each track stands. */
+export function setChunkOffsets(
+  movie: Buffer,
+  tracks: readonly TimelineTrack[],
+  offsetBytesOf: (track: TimelineTrack, chunk: number) => number,
+): void {
+  const traks = boxesIn(descend(movie, "moov")).get("trak") ?? [];
+  for (const [i, track] of tracks.entries()) {
+    const co64 = descend(traks[i] ?? Buffer.alloc(0), "mdia", "minf", "stbl", "co64");
+    for (let chunk = 0; chunk < track.chunks.length; chunk += 1) {
+      const offsetBytes = offsetBytesOf(track, chunk);
+      co64.writeUInt32BE(Math.floor(offsetBytes / 2 ** 32), 8 + chunk * 8);
+      co64.writeUInt32BE(offsetBytes % 2 ** 32, 12 + chunk * 8);
+    }
+  }
+}
+
+function trackIndex(track: TimelineTrack, id: number): Box {
   const isVideo = track.kind === "video";
   const { width, height } = largestPicture(track);
   const tkhd = fullBox(
@@ -91,66 +102,66 @@ function trackIndex(track: TimelineTrack, id: number, offsetsBytes: Float64Array
     ? fullBox("vmhd", 0, 1, Buffer.alloc(8))
     : fullBox("smhd", 0, 0, Buffer.alloc(4));
   const dref = fullBox("dref", 0, 0, u32(1), fullBox("url ", 0, 1));
-  const minf = box("minf", header, box("dinf", dref), sampleTables(track, offsetsBytes));
+  const minf = box("minf", header, box("dinf", dref), sampleTables(track));
   return box("trak", tkhd, edits(track), box("mdia", mdhd, hdlr, minf));
 }
 
-function sampleTables(track: TimelineTrack, offsetsBytes: Float64Array): Buffer {
-  const { steps, compositions, sizes, syncs, entries } = track;
-  const hasOffsets = compositions.values.some((value) => value !== 0);
-  const isAllSync = syncs.length === sizes.length;
-  const stsz = Buffer.alloc(12 + sizes.length * 4);
-  stsz.writeUInt32BE(sizes.length, 8);
-  for (const [i, size] of sizes.entries()) stsz.writeUInt32BE(size, 12 + i * 4);
-  const stss = Buffer.alloc(8 + syncs.length * 4);
-  stss.writeUInt32BE(syncs.length, 4);
-  for (const [i, sample] of syncs.entries()) stss.writeUInt32BE(sample, 8 + i * 4);
-  const co64 = Buffer.alloc(8 + offsetsBytes.length * 8);
-  co64.writeUInt32BE(offsetsBytes.length, 4);
-  for (const [i, offset] of offsetsBytes.entries()) {
-    co64.writeBigUInt64BE(BigInt(offset), 8 + i * 8);
-  }
+function sampleTables(track: TimelineTrack): Box {
+  const { steps, compositions, sizes, syncs, entries, chunks } = track;
+  const isAllSync = track.kind === "audio" || syncs.length === sizes.length;
   return box(
     "stbl",
     fullBox("stsd", 0, 0, u32(entries.length), ...entries),
     box("stts", runs(steps, 0)),
     // Version 1 has signed offsets.
-    ...(hasOffsets ? [box("ctts", runs(compositions, 1))] : []),
-    ...(isAllSync ? [] : [box("stss", stss)]),
+    ...(hasOffsets(compositions) ? [box("ctts", runs(compositions, 1))] : []),
+    ...(isAllSync ? [] : [fullBox("stss", 0, 0, u32(syncs.length), list(syncs))]),
     box("stsc", samplesPerChunk(track)),
-    box("stsz", stsz),
-    box("co64", co64),
+    fullBox("stsz", 0, 0, u32(0, sizes.length), list(sizes)),
+    fullBox("co64", 0, 0, u32(chunks.length), Buffer.alloc(chunks.length * 8)),
   );
 }
 
-function runs({ counts, values }: TimelineTrack["steps"], version: number): Buffer {
+function hasOffsets({ values }: Runs): boolean {
+  return values.length > 1 || values.at(0) !== 0;
+}
+
+function list(values: Uint32List): Buffer {
+  const bytes = Buffer.allocUnsafe(values.length * 4);
+  for (let i = 0; i < values.length; i += 1) bytes.writeUInt32BE(values.at(i), i * 4);
+  return bytes;
+}
+
+function runs({ counts, values }: Runs, version: number): Buffer {
   const table = Buffer.alloc(8 + counts.length * 8);
   table.writeUInt8(version, 0);
   table.writeUInt32BE(counts.length, 4);
-  for (const [i, count] of counts.entries()) {
-    table.writeUInt32BE(count, 8 + i * 8);
-    table.writeInt32BE((values[i] ?? 0) | 0, 12 + i * 8);
+  for (let i = 0; i < counts.length; i += 1) {
+    table.writeUInt32BE(counts.at(i), 8 + i * 8);
+    table.writeUInt32BE(values.at(i), 12 + i * 8);
   }
   return table;
 }
 
 function samplesPerChunk({ chunks }: TimelineTrack): Buffer {
-  const rows: number[] = [];
-  let samples = -1;
-  let entry = -1;
-  for (const [i, chunk] of chunks.entries()) {
-    if (chunk.samples === samples && chunk.entry === entry) continue;
-    ({ samples, entry } = chunk);
-    rows.push(i + 1, samples, entry + 1);
+  const rows = new Uint32List();
+  for (let i = 0; i < chunks.length; i += 1) {
+    const [samples, entry] = [chunks.samples.at(i), chunks.entries.at(i)];
+    const isAsBefore =
+      i > 0 && samples === chunks.samples.at(i - 1) && entry === chunks.entries.at(i - 1);
+    if (isAsBefore) continue;
+    rows.push(i + 1);
+    rows.push(samples);
+    rows.push(entry + 1);
   }
-  return Buffer.concat([u32(0, rows.length / 3), ...rows.map((value) => u32(value))]);
+  return Buffer.concat([u32(0, rows.length / 3), list(rows)]);
 }
 
 /**
  * A track that begins after the movie's zero is delayed by an empty edit; of one that begins before
  * it, as sound does with an encoder's priming, that much is not played (8.6.6).
  */
-function edits(track: TimelineTrack): Buffer {
+function edits(track: TimelineTrack): Box | Buffer {
   const { firstTicks = 0, ticksPerSecond, durationTicks } = track;
   if (firstTicks === 0) return Buffer.alloc(0);
   const playedTicks = durationTicks - Math.max(0, -firstTicks);
@@ -188,17 +199,25 @@ function largestPicture({ kind, entries }: TimelineTrack): { width: number; heig
   return largest;
 }
 
-function box(type: string, ...contents: readonly Uint8Array[]): Buffer {
-  const bytes = contents.reduce((sum, { length }) => sum + length, 8);
-  return Buffer.concat([u32(bytes), Buffer.from(type), ...contents]);
+/** A box in pieces, so that large tables are put together only once. */
+interface Box {
+  readonly pieces: readonly Uint8Array[];
+}
+
+function box(type: string, ...contents: readonly (Box | Uint8Array)[]): Box {
+  const pieces = contents.flatMap((content) =>
+    content instanceof Uint8Array ? [content] : content.pieces,
+  );
+  const bytes = pieces.reduce((sum, { length }) => sum + length, 8);
+  return { pieces: [u32(bytes), Buffer.from(type), ...pieces] };
 }
 
 function fullBox(
   type: string,
   version: number,
   flags: number,
-  ...contents: readonly Uint8Array[]
-): Buffer {
+  ...contents: readonly (Box | Uint8Array)[]
+): Box {
   return box(type, u32(version * 0x1000000 + flags), ...contents);
 }
 

@@ -81,7 +81,8 @@ function tableOf(trak: Buffer, movieTimescale: number): SampleTable | undefined 
   const chunkOffsets = tables.has("co64") ? table("co64") : table("stco");
   return {
     kind: handler === "vide" ? "video" : "audio",
-    entries: sampleEntries(table("stsd")),
+    // Copies, so that the index itself can be forgotten.
+    entries: sampleEntries(table("stsd")).map((entry) => Buffer.from(entry)),
     ticksPerSecond,
     offsetMs:
       (edit.emptyDuration / movieTimescale) * 1_000 - (edit.mediaTime / ticksPerSecond) * 1_000,

@@ -214,7 +214,7 @@ async function writeJoined(
     const { toTrackMs } = places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms };
     parts.push({ tables: own, toTrackMs, parameterSets });
   }
-  const timeline = timelineTracks(parts);
+  const timeline = await timelineTracks(parts);
   const sources = tables.map(({ media }, i) => ({ path: made[i]?.media.path ?? "", media }));
   await muxTimeline({ timeline, parts: sources, outputPath, onProgress, signal });
   const insertedBytes = parts.map(({ parameterSets }) =>

@@ -1,9 +1,9 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { writeFully } from "../storage/whole-transfer.ts";
-import { fileType, mediaHeader, movieIndex } from "./mp4-index-writer.ts";
+import { fileType, mediaHeader, movieIndex, setChunkOffsets } from "./mp4-index-writer.ts";
 import type { Extent } from "./mp4-index.ts";
 import { SyncAhead } from "./sync-ahead.ts";
-import type { Insertion, MediaPlace, TimelineTrack } from "./timeline-track.ts";
+import type { Insertion, MediaPlace } from "./timeline-track.ts";
 import type { TimelineTracks } from "./timeline-tracks.ts";
 
 /** What is to be written. */
@@ -31,16 +31,19 @@ export async function muxTimeline(request: TimelineMuxRequest): Promise<void> {
   const layout = new MediaLayout(parts, timeline.insertions);
   const { tracks } = timeline;
   const head = fileType();
-  const offsets = tracks.map(({ chunks }) => new Float64Array(chunks.length));
-  const indexBytes = movieIndex(tracks, offsets).length;
+  const index = movieIndex(tracks);
   const mediaHead = mediaHeader(layout.bytes);
-  const mediaAt = head.length + indexBytes + mediaHead.length;
-  for (const [i, track] of tracks.entries()) setOffsets(offsets[i], track, mediaAt, layout);
+  const mediaAt = head.length + index.length + mediaHead.length;
+  setChunkOffsets(
+    index,
+    tracks,
+    ({ chunks }, chunk) => mediaAt + layout.offsetOf(chunks.from(chunk)),
+  );
   const file = await open(outputPath, "wx");
   const output = new Output(file, outputPath, request);
   try {
     await output.write(head);
-    await output.write(movieIndex(tracks, offsets));
+    await output.write(index);
     await output.write(mediaHead);
     output.expect(layout.bytes);
     for (const [part, source] of parts.entries()) {
@@ -49,17 +52,6 @@ export async function muxTimeline(request: TimelineMuxRequest): Promise<void> {
   } finally {
     await output.stop();
     await file.close();
-  }
-}
-
-function setOffsets(
-  offsets: Float64Array | undefined,
-  { chunks }: TimelineTrack,
-  mediaAt: number,
-  layout: MediaLayout,
-): void {
-  for (const [i, { from }] of chunks.entries()) {
-    if (offsets !== undefined) offsets[i] = mediaAt + layout.offsetOf(from);
   }
 }
 

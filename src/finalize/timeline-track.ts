@@ -1,13 +1,15 @@
-/** Runs of equal values, as the tables of an MP4 have them. */
+import { Uint32List, WideList } from "./number-list.ts";
+
+/** Runs of equal values, as the tables of an MP4 have them; values of 32 bits, signed or not. */
 export class Runs {
-  readonly counts: number[] = [];
-  readonly values: number[] = [];
+  readonly counts = new Uint32List();
+  readonly values = new Uint32List();
 
   add(value: number): void {
-    const last = this.values.length - 1;
-    if (last >= 0 && this.values[last] === value) this.counts[last] = (this.counts[last] ?? 0) + 1;
-    else {
-      this.values.push(value);
+    if (this.values.length > 0 && this.values.at(this.values.length - 1) === value >>> 0) {
+      this.counts.increment();
+    } else {
+      this.values.push(value >>> 0);
       this.counts.push(1);
     }
   }
@@ -27,22 +29,31 @@ export interface Insertion extends MediaPlace {
   readonly isOfSample: boolean;
 }
 
-/** Samples of one track that stand together in the file (ISO/IEC 14496-12, 8.7.1). */
-export interface Chunk {
-  /** Where its first sample is copied from, or what is put in. */
-  readonly from: MediaPlace | Insertion;
-  samples: number;
-  /** Index of the entry in `stsd` that describes them. */
-  readonly entry: number;
-}
+/** Samples of one track that stand together in the file (ISO/IEC 14496-12, 8.7.1), by their index. */
+class Chunks {
+  readonly #parts = new Uint32List();
+  readonly #atBytes = new WideList();
+  readonly #insertions = new Map<number, Insertion>();
+  readonly samples = new Uint32List();
+  /** Index of the entry in `stsd` that describes each. */
+  readonly entries = new Uint32List();
 
-/** A sample that is to be added. Times are in ticks of the track, from its zero. */
-export interface AddedSample {
-  readonly decodeTicks: number;
-  /** What presentation adds. */
-  readonly compositionTicks: number;
-  readonly sizeBytes: number;
-  readonly isSync: boolean;
+  get length(): number {
+    return this.samples.length;
+  }
+
+  begin(from: MediaPlace | Insertion, entry: number): void {
+    if ("bytes" in from) this.#insertions.set(this.length, from);
+    this.#parts.push(from.part);
+    this.#atBytes.push(from.atBytes);
+    this.samples.push(0);
+    this.entries.push(entry);
+  }
+
+  /** Where its first sample is copied from, or what is put in. */
+  from(i: number): MediaPlace | Insertion {
+    return this.#insertions.get(i) ?? { part: this.#parts.at(i), atBytes: this.#atBytes.at(i) };
+  }
 }
 
 /** No chunk is longer, so that a player finds picture and sound of a time near each other. */
@@ -74,10 +85,10 @@ export class TimelineTrack {
   readonly entries: readonly Buffer[];
   readonly steps = new Runs();
   readonly compositions = new Runs();
-  readonly sizes: number[] = [];
-  readonly chunks: Chunk[] = [];
-  /** Numbers of the samples that can be decoded by themselves, from 1. */
-  readonly syncs: number[] = [];
+  readonly sizes = new Uint32List();
+  readonly chunks = new Chunks();
+  /** Numbers of the pictures that can be decoded by themselves, from 1. */
+  readonly syncs = new Uint32List();
   readonly parts: PartSamples[] = [];
   readonly silences: SilentSamples[] = [];
   /** When the first sample is decoded; undefined while there is none. */
@@ -102,15 +113,19 @@ export class TimelineTrack {
   }
 
   beginChunk(from: MediaPlace | Insertion, entry: number, decodeTicks: number): void {
-    this.chunks.push({ from, samples: 0, entry });
+    this.chunks.begin(from, entry);
     this.#chunkTicks = decodeTicks;
   }
 
-  /** Adds a sample to the last chunk. One that would be decoded before the last one comes with it. */
-  add({ decodeTicks, compositionTicks, sizeBytes, isSync }: AddedSample): void {
-    const chunk = this.chunks.at(-1);
-    if (chunk === undefined) throw new RangeError("A sample was added without a chunk");
-    chunk.samples += 1;
+  /**
+   * Adds a sample to the last chunk. One that would be decoded before the last one comes with it.
+   *
+   * @param decodeTicks of the track, from its zero
+   * @param compositionTicks what presentation adds to that
+   */
+  add(decodeTicks: number, compositionTicks: number, sizeBytes: number, isSync: boolean): void {
+    if (this.chunks.length === 0) throw new RangeError("A sample was added without a chunk");
+    this.chunks.samples.increment();
     const ticks =
       this.firstTicks === undefined ? decodeTicks : Math.max(decodeTicks, this.lastTicks);
     if (this.firstTicks === undefined) this.firstTicks = ticks;
@@ -118,7 +133,7 @@ export class TimelineTrack {
     this.lastTicks = ticks;
     this.compositions.add(compositionTicks);
     this.sizes.push(sizeBytes);
-    if (isSync) this.syncs.push(this.sizes.length);
+    if (isSync && this.kind === "video") this.syncs.push(this.sizes.length);
   }
 
   /** Says how long the last sample lasts. Nothing is added afterwards. */
@@ -129,8 +144,8 @@ export class TimelineTrack {
   /** From the first sample's begin to the last one's end, once that was said. */
   get durationTicks(): number {
     let ticks = 0;
-    for (const [i, value] of this.steps.values.entries())
-      ticks += value * (this.steps.counts[i] ?? 0);
+    const { counts, values } = this.steps;
+    for (let i = 0; i < values.length; i += 1) ticks += values.at(i) * counts.at(i);
     return ticks;
   }
 }

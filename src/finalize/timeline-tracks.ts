@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import {
   type SampleTable,
   type SampleTables,
@@ -42,6 +43,9 @@ const JUMP_MS = 0.5;
 /** Silence goes into the file in pieces of this length, so that it stands beside its pictures. */
 const SILENCE_PIECE_S = 1;
 
+/** So many samples are placed at a stretch, in some 30 ms. */
+const SAMPLES_PER_TURN = 32_768;
+
 /** So often at least a place for silence is noted. */
 const ANCHOR_MS = 1_000;
 
@@ -54,14 +58,15 @@ interface Anchor extends MediaPlace {
  * Puts the samples of all parts on the track's time. A picture lasts until the next one, over a gap
  * too. Holes in the sound are filled with silent packets, since players play the sound of an MP4 by
  * counting samples: where one segment follows another, where the recorder paused, and where more than
- * `SOUND_HOLE_MS` is missing. Pure.
+ * `SOUND_HOLE_MS` is missing. Touches nothing else; lets others have their turn, since hours have
+ * millions of samples.
  */
-export function timelineTracks(parts: readonly TimelinePart[]): TimelineTracks {
+export async function timelineTracks(parts: readonly TimelinePart[]): Promise<TimelineTracks> {
   const insertions: Insertion[] = parts.flatMap(({ parameterSets }) => [...parameterSets.values()]);
   const anchors: Anchor[] = [];
-  const video = videoTrack(parts, anchors);
+  const video = await videoTrack(parts, anchors);
   const sound = new SoundBuilder(parts, anchors, insertions);
-  const audio = sound.build();
+  const audio = await sound.build();
   return {
     tracks: [video, audio].filter((track) => track !== undefined),
     insertions,
@@ -70,7 +75,10 @@ export function timelineTracks(parts: readonly TimelinePart[]): TimelineTracks {
   };
 }
 
-function videoTrack(parts: readonly TimelinePart[], anchors: Anchor[]): TimelineTrack | undefined {
+async function videoTrack(
+  parts: readonly TimelinePart[],
+  anchors: Anchor[],
+): Promise<TimelineTrack | undefined> {
   const entries = new EntryList();
   const used = parts.map(({ tables }) => entries.indexOf(tables.video));
   if (entries.list.length === 0) return undefined;
@@ -87,23 +95,24 @@ function videoTrack(parts: readonly TimelinePart[], anchors: Anchor[]): Timeline
     for (let i = 0; i < table.count; i += 1) {
       const atMs = decodedMs(table, i);
       const decodeTicks = toTicks(atMs);
-      const place = { part, atBytes: table.offsetsBytes[i] ?? 0 };
+      const atBytes = table.offsetsBytes[i] ?? 0;
       const isAnchor = atMs - anchoredMs >= ANCHOR_MS;
-      if (isAnchor || place.atBytes !== contiguousAt || track.isChunkFull(decodeTicks)) {
-        track.beginChunk(place, used[part] ?? 0, decodeTicks);
+      if (isAnchor || atBytes !== contiguousAt || track.isChunkFull(decodeTicks)) {
+        track.beginChunk({ part, atBytes }, used[part] ?? 0, decodeTicks);
       }
       if (isAnchor) {
-        anchors.push({ ...place, atMs: toTrackMs(atMs) });
+        anchors.push({ part, atBytes, atMs: toTrackMs(atMs) });
         anchoredMs = atMs;
       }
       const bytes = table.sizes[i] ?? 0;
-      contiguousAt = place.atBytes + bytes;
-      track.add({
+      contiguousAt = atBytes + bytes;
+      track.add(
         decodeTicks,
-        compositionTicks: toTicks(presentedMs(table, i)) - decodeTicks,
-        sizeBytes: bytes + (parameterSets.get(i)?.bytes.length ?? 0),
-        isSync: table.isSync?.[i] !== 0,
-      });
+        table.compositionTicks === undefined ? 0 : toTicks(presentedMs(table, i)) - decodeTicks,
+        bytes + (parameterSets.get(i)?.bytes.length ?? 0),
+        table.isSync?.[i] !== 0,
+      );
+      if (i % SAMPLES_PER_TURN === 0) await setImmediate();
     }
     track.parts.push({ part, first, last: track.samples - 1 });
     lastSampleTicks = toTicks(decodedMs(table, table.count)) - track.lastTicks;
@@ -179,18 +188,19 @@ class SoundBuilder {
     this.#silenceLeftTicks = SILENCE_S_MAX * (table?.ticksPerSecond ?? 0);
   }
 
-  build(): TimelineTrack | undefined {
+  async build(): Promise<TimelineTrack | undefined> {
     const track = this.#track;
     if (track === undefined) return undefined;
     for (const [part, { tables }] of this.#parts.entries()) {
-      if (tables.audio !== undefined && tables.audio.count > 0)
-        this.#addPart(track, part, tables.audio);
+      if (tables.audio !== undefined && tables.audio.count > 0) {
+        await this.#addPart(track, part, tables.audio);
+      }
     }
     track.end(Math.max(1, this.#endTicks - track.lastTicks));
     return track;
   }
 
-  #addPart(track: TimelineTrack, part: number, table: SampleTable): void {
+  async #addPart(track: TimelineTrack, part: number, table: SampleTable): Promise<void> {
     const { toTrackMs } = this.#parts[part] ?? { toTrackMs: (ms: number) => ms };
     const holeTicks = (SOUND_HOLE_MS * track.ticksPerSecond) / 1_000;
     let contiguousAt = -1;
@@ -200,20 +210,21 @@ class SoundBuilder {
       const mp4Ms = presentedMs(table, i);
       const atMs = toTrackMs(mp4Ms);
       const atTicks = Math.round((atMs * track.ticksPerSecond) / 1_000);
-      const place = { part, atBytes: table.offsetsBytes[i] ?? 0 };
+      const atBytes = table.offsetsBytes[i] ?? 0;
       const hasJumped = !(Math.abs(atMs - mp4Ms - distanceMs) < JUMP_MS);
       distanceMs = atMs - mp4Ms;
       const isAfterGap = hasJumped && track.samples > 0;
       if (isAfterGap || atTicks - this.#endTicks > holeTicks) {
-        if (this.#fill(track, atTicks, place)) contiguousAt = -1;
+        if (this.#fill(track, atTicks, { part, atBytes })) contiguousAt = -1;
       }
       if (i === 0) first = track.samples;
-      if (place.atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
-        track.beginChunk(place, 0, atTicks);
+      if (atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
+        track.beginChunk({ part, atBytes }, 0, atTicks);
       }
       const sizeBytes = table.sizes[i] ?? 0;
-      contiguousAt = place.atBytes + sizeBytes;
-      track.add({ decodeTicks: atTicks, compositionTicks: 0, sizeBytes, isSync: true });
+      contiguousAt = atBytes + sizeBytes;
+      track.add(atTicks, 0, sizeBytes, true);
+      if (i % SAMPLES_PER_TURN === 0) await setImmediate();
       this.#endTicks = track.lastTicks + this.#packetTicks(track, table, i);
     }
     track.parts.push({ part, first, last: track.samples - 1 });
@@ -263,12 +274,7 @@ class SoundBuilder {
     track.silences.push({ first: track.samples, samples: count, bytes: insertion.bytes.length });
     track.beginChunk(insertion, 0, this.#endTicks);
     for (let i = 0; i < count; i += 1) {
-      track.add({
-        decodeTicks: this.#endTicks,
-        compositionTicks: 0,
-        sizeBytes: packet.bytes.length,
-        isSync: true,
-      });
+      track.add(this.#endTicks, 0, packet.bytes.length, true);
       this.#endTicks += packet.ticks;
     }
     this.silentPackets += count;

@@ -198,8 +198,14 @@ export class ClientRecorder implements PublicClientRecorder {
 
   resumeRecording(): void {
     if (this.#state !== "paused") return;
-    this.#run?.resume();
+    // First: a run whose tracks have ended meanwhile ends now.
     this.#enter("recording");
+    this.#run?.resume();
+  }
+
+  replaceStream(stream: MediaStream): void {
+    if (this.#state !== "recording" && this.#state !== "paused") return;
+    this.#run?.replaceStream(stream);
   }
 
   async unacknowledgedChunks(): Promise<readonly UnacknowledgedChunk[]> {

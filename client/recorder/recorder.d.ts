@@ -183,6 +183,8 @@ export interface RecorderEvents {
 export interface RecorderClock {
   /** Milliseconds since the epoch. */
   nowMs(): number;
+  /** Milliseconds of a clock that nobody sets: shows at once when `nowMs` was. */
+  monotonicMs?(): number;
   /** Calls `callback` once after `delayMs`; the returned function cancels that. */
   after(delayMs: number, callback: () => void): () => void;
 }
@@ -369,6 +371,18 @@ export class ClientRecorder {
 
   /** Goes on in the same segment; the pause is not in the media. No effect unless paused. */
   resumeRecording(): void;
+
+  /**
+   * Goes on with another stream, such as that of another camera, in a segment of its own (reason
+   * `stream-replaced`): at once, with a gap of about one frame, or after the pause. No effect unless
+   * recording or paused. Throws `RecorderError` (`not-supported`) when this browser cannot record it;
+   * then the recording goes on with the stream that it has.
+   *
+   * The tracks of the stream before are left as they are: stop them afterwards. A device that must
+   * be closed before another can be opened may end earlier, as long as another track of the stream,
+   * such as its microphone, lives: a recording whose tracks have all ended is over.
+   */
+  replaceStream(stream: MediaStream): void;
 
   /**
    * What is kept since it is not acknowledged, of failed runs too, in order of recording. After a

@@ -23,9 +23,9 @@ const CAUSES: Record<GapCause, string> = {
   stalled: "the browser gave nothing",
 };
 
-/** Where a track stands in its recording, in a line: `Begins at 0:02.1 · lasts 0:30.0`. */
+/** Where a track stands in its recording, in a line: `Begins 0:02.1 into the recording · lasts 0:30.0`. */
 export function describePlace({ offsetMs, durationMs }: TrackTimeline): string {
-  return `Begins at ${formatTime(offsetMs)} of the recording · lasts ${formatTime(durationMs)}`;
+  return `Begins ${formatTime(offsetMs)} into the recording · lasts ${formatTime(durationMs)}`;
 }
 
 /** What is missing of a track, in order; gaps that nobody would notice are left out. */

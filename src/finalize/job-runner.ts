@@ -186,6 +186,7 @@ export class JobRunner {
       {
         key,
         startedAtMs: record.startedAtMs,
+        stoppedAtMs: record.stoppedAtMs,
         segments: views.filter((view) => isOfTrack(view, key)).map(({ summary }) => summary),
         onProgress: (share) => {
           const nowMs = clock.nowMs();

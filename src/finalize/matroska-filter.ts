@@ -105,6 +105,8 @@ export class MatroskaFilter {
   /** With fewer bytes than this nothing more can be told of the rest. */
   #neededBytes = 0;
   #searching = false;
+  /** Whether bytes were left out since the last keyframe: pictures up to the next one may need them. */
+  #lacksPictures = false;
   #sawSegment = false;
   #tickMs = DEFAULT_TIMESTAMP_SCALE_NS / 1e6;
   #clusterTicks = 0;
@@ -169,6 +171,7 @@ export class MatroskaFilter {
     for (;;) {
       if (this.#searching) {
         copyUpTo(offset);
+        this.#lacksPictures = true;
         const found = this.#findCluster(all, offset);
         this.droppedBytes += found - offset;
         offset = found;
@@ -242,6 +245,7 @@ export class MatroskaFilter {
     const isBegunHeader = readEbmlHeader(Buffer.concat(this.#rest), 0) === "short";
     if (this.#searching || !isBegunHeader) this.droppedBytes += this.#restBytes;
     this.#forgetRest();
+    for (const { packets } of this.#tracks.values()) packets.end();
   }
 
   #forgetRest(): void {
@@ -373,6 +377,8 @@ export class MatroskaFilter {
     const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
     const earlierTicks = counted.isOpus ? this.#aheadTicks : 0;
     if (earlierTicks > 0) setRelativeTicks(bytes, at, relativeTicks - earlierTicks);
+    const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
+    if (counted.track.kind === "video" && isKey) this.#lacksPictures = false;
     counted.packets.add({
       atMs: atMs - earlierTicks * this.#tickMs - counted.track.codecDelayMs,
       durationMs,
@@ -380,9 +386,9 @@ export class MatroskaFilter {
       // Of laced and encoded blocks the frames' own size is not worked out.
       bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
       isVisible: (flags & INVISIBLE_FLAG) === 0,
+      needsLost: counted.track.kind === "video" && this.#lacksPictures,
     });
     if (this.#onBlock !== undefined && !isLaced) {
-      const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
       const data = bytes.subarray(dataAt, to);
       this.#onBlock({ track: counted.track, atMs, durationMs, isKey, data });
     }

@@ -37,6 +37,8 @@ export interface TrackRun {
   readonly key: TrackKey;
   /** The recording's zero, in milliseconds since the epoch. */
   readonly startedAtMs: number;
+  /** Null when nobody knows. */
+  readonly stoppedAtMs: number | null;
   readonly segments: readonly SegmentSummary[];
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
@@ -53,7 +55,7 @@ export interface TrackRun {
  * errors, the signal's reason
  */
 export async function finalizeTrack(
-  { key, startedAtMs, segments, onProgress, confinement, signal }: TrackRun,
+  { key, startedAtMs, stoppedAtMs, segments, onProgress, confinement, signal }: TrackRun,
   parts: TrackFinalizerParts,
 ): Promise<TrackResult> {
   const { layout } = parts;
@@ -71,7 +73,7 @@ export async function finalizeTrack(
       const { reader } = segment;
       if (unusableReason(reader) === null && !(await isHeaderDamaged(reader))) usable.push(segment);
     }
-    const found = { startedAtMs, segments: ordered, usable };
+    const found = { startedAtMs, stoppedAtMs, segments: ordered, usable };
     if (usable.length === 0) return resultOf(found, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
@@ -142,13 +144,14 @@ async function isHeaderDamaged(reader: SegmentReader): Promise<boolean> {
 /** The segments of a track, in the order in which they began. */
 interface FoundSegments {
   readonly startedAtMs: number;
+  readonly stoppedAtMs: number | null;
   readonly segments: readonly WitnessedSegment[];
   /** Those that were tried. */
   readonly usable: readonly WitnessedSegment[];
 }
 
 function resultOf(
-  { startedAtMs, segments, usable }: FoundSegments,
+  { startedAtMs, stoppedAtMs, segments, usable }: FoundSegments,
   joined: JoinedMedia | null,
   media: MediaRecord | null,
 ): TrackResult {
@@ -176,7 +179,7 @@ function resultOf(
     ledger.push(ledgerSegment(segment, outcome, report));
     return report;
   });
-  const timeline = buildTrackTimeline({ startedAtMs, segments: ledger });
+  const timeline = buildTrackTimeline({ startedAtMs, stoppedAtMs, segments: ledger });
   return {
     ...judgeTrack(reports, timeline),
     media,

@@ -13,6 +13,9 @@ import { frameAt, payloadOf } from "./frame-search.ts";
 import { decodeMarks } from "./segment-frame.ts";
 import { readAt } from "./whole-transfer.ts";
 
+/** Headers that are read at once: 30,000 of them, 8 hours of chunks, take a third of the time so. */
+const STAMPS_AT_ONCE = 32;
+
 /** A chunk as it was read; `whole` is undefined when it is damaged. */
 interface ReadChunk {
   readonly sequence: number;
@@ -49,15 +52,29 @@ export class ChunkFileReader implements SegmentReader {
   }
 
   async *stamps(): AsyncGenerator<ChunkStamp> {
+    let batch: number[] = [];
     for (const sequence of this.#contents.sequences) {
-      const place = this.#contents.frames.get(sequence);
-      if (place === undefined) continue;
-      const bytes = await readAt(this.#handle, place.offsetBytes, FRAME_HEADER_BYTES);
-      const header = decodeFrameHeader(bytes, this.#tag);
-      if (header === undefined) continue;
-      const { byteLength, capturedAtMs, receivedAtMs } = header;
-      yield { sequence, byteLength, capturedAtMs, receivedAtMs };
+      batch.push(sequence);
+      if (batch.length < STAMPS_AT_ONCE) continue;
+      yield* await this.#stampsOf(batch);
+      batch = [];
     }
+    yield* await this.#stampsOf(batch);
+  }
+
+  async #stampsOf(sequences: readonly number[]): Promise<ChunkStamp[]> {
+    const stamps = await Promise.all(
+      sequences.map(async (sequence) => {
+        const place = this.#contents.frames.get(sequence);
+        if (place === undefined) return [];
+        const bytes = await readAt(this.#handle, place.offsetBytes, FRAME_HEADER_BYTES);
+        const header = decodeFrameHeader(bytes, this.#tag);
+        if (header === undefined) return [];
+        const { byteLength, capturedAtMs, receivedAtMs } = header;
+        return [{ sequence, byteLength, capturedAtMs, receivedAtMs }];
+      }),
+    );
+    return stamps.flat();
   }
 
   async marks(): Promise<readonly Mark[]> {

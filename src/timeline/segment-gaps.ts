@@ -56,10 +56,10 @@ const PROVEN_STALL_MS_MIN = 500;
 const HOLE_MS_MIN = { video: 500, audio: 100 } as const;
 
 /**
- * The end of the media before a missing chunk is known by packets, the begin of the chunk by its
- * neighbours: they are this far apart, or something else is missing between them.
+ * What an encoder still held when a chunk was handed over is in the next one: of sound some 100 ms, of
+ * pictures less. A stream that ends longer before a lost chunk lacks something else as well.
  */
-const LOSS_LEAD_MS_MAX = 100;
+const LOSS_LEAD_MS_MAX = 300;
 
 /**
  * Streams of one recorder begin and end a little apart: less than a picture at 25 a second is not
@@ -80,23 +80,29 @@ export class SegmentGaps {
    * could be used: the time in which its chunks were recorded.
    */
   readonly span: Span;
-  /** The end of the chunks that are missing or damaged behind all others; that of `span` without any. */
+  /** The end of the chunks that were lost, or are of no use, behind all media; else that of `span`. */
   readonly tailEndMs: number;
 
   constructor(segment: LedgerSegment) {
     this.#segment = segment;
-    this.#marks = new SegmentMarks(segment.marks);
+    this.#marks = new SegmentMarks(segment.marks, segment.timeline);
     const chunkTimes = new ChunkTimes(segment);
     const spansOf = (ranges: readonly SequenceRange[]): Span[] =>
       ranges.map((range) => chunkTimes.spanOf(range));
-    const missing = missingRanges(segment);
     this.#losses = [
-      ...caused("missing-chunks", spansOf(missing)),
+      ...caused("missing-chunks", spansOf(missingRanges(segment))),
       ...caused("damaged", spansOf(segment.damagedChunks)),
     ].toSorted((a, b) => a.fromMs - b.fromMs);
-    this.span = mediaSpan(segment) ?? chunkSpan(segment, chunkTimes);
-    const tail = [...missing, ...segment.damagedChunks].filter(({ to }) => to >= lastOf(segment));
-    this.tailEndMs = Math.max(this.span.toMs, ...spansOf(tail).map(({ toMs }) => toMs));
+    const { beginMs } = segment.timeline;
+    const last = segment.stamps.at(-1)?.sequence;
+    const lastChunk = last === undefined ? [] : spansOf([{ from: last, to: last }]);
+    const chunksEndMs = Math.max(
+      beginMs,
+      ...[...this.#losses, ...lastChunk].map(({ toMs }) => toMs),
+    );
+    this.span = mediaSpan(segment) ?? { fromMs: beginMs, toMs: chunksEndMs };
+    const isCutShort = this.#losses.some(({ toMs }) => toMs > this.span.toMs);
+    this.tailEndMs = isCutShort ? Math.max(this.span.toMs, chunksEndMs) : this.span.toMs;
   }
 
   /** Whether something of it is in the MP4. */
@@ -108,9 +114,14 @@ export class SegmentGaps {
     return this.#segment[stream] !== null;
   }
 
-  /** When its recorder was paused. */
+  /** When its recorder was paused, or its computer slept. */
   pauses(): CausedSpan[] {
-    return caused("paused", this.#segment.timeline.pauses);
+    const { timeline } = this.#segment;
+    return timeline.pauses.flatMap(({ mediaMs, isStandstill }) =>
+      caused(isStandstill === true ? "stalled" : "paused", [
+        { fromMs: wallEndMsOf(timeline, mediaMs), toMs: wallMsOf(timeline, mediaMs) },
+      ]),
+    );
   }
 
   /**
@@ -267,18 +278,6 @@ function mediaSpan({ timeline, video, audio }: LedgerSegment): Span | undefined 
     fromMs: Math.min(...spans.map(({ fromMs }) => fromMs)),
     toMs: Math.max(...spans.map(({ toMs }) => toMs)),
   };
-}
-
-/** The time in which the chunks of a segment were recorded, as far as they are known to exist. */
-function chunkSpan(segment: LedgerSegment, times: ChunkTimes): Span {
-  const count = Math.max(segment.chunkCount ?? 0, lastOf(segment) + 1);
-  const fromMs = segment.timeline.beginMs;
-  return { fromMs, toMs: count === 0 ? fromMs : times.spanOf({ from: 0, to: count - 1 }).toMs };
-}
-
-/** Sequence of the last chunk that is there; -1 without any. */
-function lastOf({ stamps }: LedgerSegment): number {
-  return stamps.at(-1)?.sequence ?? -1;
 }
 
 /** Chunks that never came, as far as that is known. */

@@ -1,4 +1,5 @@
 import type { Mark, StreamKind } from "../contract/marks.ts";
+import type { SegmentTimeline } from "./segment-timeline.ts";
 import { type Span, lengthMs, overlaps } from "./spans.ts";
 
 /** A device that is exchanged gives nothing for a while around that moment. */
@@ -7,13 +8,17 @@ const DEVICE_CHANGE_REACH_MS = 500;
 /** One that gives nothing for longer has not been exchanged: it is gone. */
 const DEVICE_CHANGE_MS_MAX = 5_000;
 
-/** What the marks of one segment tell, as times on the server's clock. Pure. */
+/**
+ * What the marks of one segment tell, in the time that `wallMsOf` gives its media: that of its device,
+ * which is not that of the server when one of their clocks drifts. Pure.
+ */
 export class SegmentMarks {
   readonly #marks: readonly Mark[];
 
   /** @param marks in any order */
-  constructor(marks: readonly Mark[]) {
-    this.#marks = marks.toSorted((a, b) => a.atMs - b.atMs);
+  constructor(marks: readonly Mark[], { beginMs, rate }: SegmentTimeline) {
+    const inOrder = marks.toSorted((a, b) => a.atMs - b.atMs);
+    this.#marks = inOrder.map((mark) => onDeviceClock(mark, beginMs, rate));
   }
 
   /** Whether the sender tells what happens to the segment: the first thing to tell is its begin. */
@@ -79,4 +84,10 @@ export class SegmentMarks {
     }
     return fromMs === undefined ? spans : [...spans, { fromMs, toMs: Infinity }];
   }
+}
+
+function onDeviceClock(mark: Mark, beginMs: number, rate: number): Mark {
+  const deviceMs = (ms: number): number => beginMs + (ms - beginMs) / rate;
+  const atMs = deviceMs(mark.atMs);
+  return mark.type === "frozen" ? { ...mark, atMs, toMs: deviceMs(mark.toMs) } : { ...mark, atMs };
 }

@@ -1,9 +1,23 @@
 import type { Mark } from "../contract/marks.ts";
 import type { Pause } from "./segment-timeline.ts";
-import { markedPauses, type SliceLag } from "./slice-lags.ts";
+import { loneMarks, markedPauses, type SliceLag } from "./slice-lags.ts";
 
 /** Of less, how far chunks lag behind tells nothing. */
 const LOST_PAUSE_MS_MIN = 300;
+
+/** Encoders of a computer that became slow for good do not fall further behind than this. */
+const STANDSTILL_MS_MIN = 2_000;
+
+/** So many chunks before and behind tell of a standstill, and the latter as much media. */
+const STANDSTILL_CHUNKS = 3;
+const STANDSTILL_MEDIA_MS = 2_000;
+
+/** A time on the server's clock in which media time did not go on. */
+interface StoppedSpan {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly isStandstill?: true;
+}
 
 /**
  * The pauses of a segment, each with the media time at which it stands.
@@ -11,6 +25,7 @@ const LOST_PAUSE_MS_MIN = 300;
  * @param marks in order of time
  * @param beginMs when media time 0 was
  * @param rate milliseconds of the server's clock in one of media time
+ * @param lags in order of sequence
  */
 export function pausesOf(
   marks: readonly Mark[],
@@ -18,18 +33,74 @@ export function pausesOf(
   rate: number,
   lags: readonly SliceLag[],
 ): Pause[] {
-  const walls = [...markedPauses(marks), ...halfMarkedPauses(marks, lags)];
+  const halfMarked = halfMarkedPauses(marks, lags);
+  const spans: readonly StoppedSpan[] = [
+    ...markedPauses(marks),
+    ...halfMarked,
+    ...standstills(withoutPauses(lags, halfMarked), beginMs),
+  ];
   const pauses: Pause[] = [];
   let pausedMs = 0;
-  for (const { fromMs, toMs } of walls.toSorted((a, b) => a.fromMs - b.fromMs)) {
+  for (const span of spans.toSorted((a, b) => a.fromMs - b.fromMs)) {
     // Neither before the begin nor within the pause before.
-    const earliestMs = pauses.at(-1)?.toMs ?? beginMs;
-    const begunMs = Math.max(fromMs, earliestMs);
-    if (toMs <= begunMs) continue;
-    pauses.push({ mediaMs: (begunMs - beginMs - pausedMs) / rate, fromMs: begunMs, toMs });
-    pausedMs += toMs - begunMs;
+    const fromMs = Math.max(span.fromMs, pauses.at(-1)?.toMs ?? beginMs);
+    if (span.toMs <= fromMs) continue;
+    pauses.push({ ...span, mediaMs: (fromMs - beginMs - pausedMs) / rate, fromMs });
+    pausedMs += span.toMs - fromMs;
   }
   return pauses;
+}
+
+/**
+ * Where media time stood still without a mark: the media of all chunks from there on lag further behind
+ * than those before. So does a laptop that sleeps where its browser's clock sleeps with it. A page that
+ * froze is none: what it recorded comes late, and what it did not is a hole in its media.
+ */
+function standstills(lags: readonly SliceLag[], beginMs: number): StoppedSpan[] {
+  const lastMediaMs = lags.at(-1)?.mediaEndMs ?? 0;
+  const leastFrom = leastOfRest(lags);
+  const found: StoppedSpan[] = [];
+  let foundMs = 0;
+  let i = STANDSTILL_CHUNKS;
+  while (i + STANDSTILL_CHUNKS <= lags.length) {
+    const before = lags.slice(i - STANDSTILL_CHUNKS, i);
+    const last = before.at(-1);
+    // A picture that nothing changes lags behind more and more: that is no standstill either.
+    if (last === undefined || lastMediaMs - last.mediaEndMs < STANDSTILL_MEDIA_MS) break;
+    const lengthMs = (leastFrom[i] ?? 0) - lowest(before);
+    if (lengthMs < STANDSTILL_MS_MIN) {
+      i += 1;
+      continue;
+    }
+    const fromMs = beginMs + last.atMs - last.beginMs + foundMs;
+    found.push({ fromMs, toMs: fromMs + lengthMs, isStandstill: true });
+    foundMs += lengthMs;
+    // The next one is looked for among the chunks behind this one.
+    i += STANDSTILL_CHUNKS;
+  }
+  return found;
+}
+
+/** Of each chunk and those behind it, the least that one lags. */
+function leastOfRest(lags: readonly SliceLag[]): Float64Array {
+  const least = new Float64Array(lags.length);
+  let soFar = Infinity;
+  for (let i = lags.length - 1; i >= 0; i -= 1) {
+    soFar = Math.min(soFar, lags[i]?.beginMs ?? Infinity);
+    least[i] = soFar;
+  }
+  return least;
+}
+
+function withoutPauses(lags: readonly SliceLag[], pauses: readonly StoppedSpan[]): SliceLag[] {
+  return lags.map(({ mediaEndMs, atMs, beginMs }) => ({
+    mediaEndMs,
+    atMs,
+    beginMs: pauses.reduce(
+      (shiftedMs, { fromMs, toMs }) => (toMs <= atMs ? shiftedMs - (toMs - fromMs) : shiftedMs),
+      beginMs,
+    ),
+  }));
 }
 
 /**
@@ -37,21 +108,13 @@ export function pausesOf(
  * than those before by what the pause was long. A pause behind which nothing comes is none: the page
  * was closed while it lasted.
  */
-function halfMarkedPauses(
-  marks: readonly Mark[],
-  lags: readonly SliceLag[],
-): { readonly fromMs: number; readonly toMs: number }[] {
-  const changes = marks.filter(({ type }) => type === "paused" || type === "resumed");
-  return changes.flatMap((mark, i) => {
-    const before = changes[i - 1];
-    const after = changes[i + 1];
-    const isPaired = mark.type === "paused" ? after?.type === "resumed" : before?.type === "paused";
-    if (isPaired) return [];
-    const lengthMs = lagStepMs(lags, mark.atMs, before?.atMs, after?.atMs);
+function halfMarkedPauses(marks: readonly Mark[], lags: readonly SliceLag[]): StoppedSpan[] {
+  return loneMarks(marks).flatMap(({ type, atMs, beforeMs, afterMs }) => {
+    const lengthMs = lagStepMs(lags, atMs, beforeMs, afterMs);
     if (lengthMs < LOST_PAUSE_MS_MIN) return [];
-    return mark.type === "paused"
-      ? [{ fromMs: mark.atMs, toMs: mark.atMs + lengthMs }]
-      : [{ fromMs: mark.atMs - lengthMs, toMs: mark.atMs }];
+    return type === "paused"
+      ? [{ fromMs: atMs, toMs: atMs + lengthMs }]
+      : [{ fromMs: atMs - lengthMs, toMs: atMs }];
   });
 }
 

@@ -5,7 +5,7 @@ import { beginByArrival, beginByStamps, isCredible, statedBeginMs } from "./segm
 import { measureRate } from "./media-rate.ts";
 import { pausesOf } from "./segment-pauses.ts";
 import type { SegmentTimeline } from "./segment-timeline.ts";
-import { sliceLags } from "./slice-lags.ts";
+import { loneMarks, sliceLags } from "./slice-lags.ts";
 
 /** What is known of a segment's times. Everything may come in any order. */
 export interface PlaceRequest {
@@ -22,14 +22,15 @@ export interface PlaceRequest {
  * Places a segment's media on the server's clock. Pure; never throws.
  *
  * With the `began` mark of our own recorder, or the capture time of chunk 0, its begin is as exact as
- * the client's estimate of the server's clock, plus at most 3 ms for a canvas or sound and half a
+ * the client's estimate of the server's clock, plus at most 10 ms for a canvas or sound and half a
  * frame's time for a camera (see `statedBeginMs`). Other stamps can only overrule it together: three
- * chunks must agree that it cannot be, and then it is right within some 60 ms. Without any credible
+ * chunks must agree that it cannot be, and then it is right within some 40 ms. Without any credible
  * stamp it is when the chunks arrived.
  *
  * A pause is as exact as its marks: Chromium leaves the time from `pause()` to `resume()` out of its
  * media time within 1 ms. When one of the two marks is lost, how far the media lags behind the clock
- * afterwards tells how long the pause was; a `paused` that no media follows ends the segment.
+ * afterwards tells how long the pause was; a `paused` that no media follows ends the segment. The same
+ * lag tells of standstills that nobody marks, such as a computer's sleep.
  */
 export function placeSegment(request: PlaceRequest): SegmentTimeline {
   const { segmentId, openedAtMs } = request;
@@ -49,6 +50,9 @@ export function placeSegment(request: PlaceRequest): SegmentTimeline {
   const lags = sliceLags(stamps.filter(isCredible), marks, ends);
   const rate = measureRate(lags);
   const isStated = stamps[0] !== undefined && isCredible(stamps[0]);
-  const beginMs = beginByStamps(isStated ? statedMs : undefined, lags) ?? openedAtMs;
+  // Behind a pause of unknown length nothing tells of the begin.
+  const knownUntilMs = loneMarks(marks)[0]?.atMs ?? Infinity;
+  const firstLags = lags.filter(({ atMs }) => atMs < knownUntilMs);
+  const beginMs = beginByStamps(isStated ? statedMs : undefined, firstLags) ?? openedAtMs;
   return { segmentId, beginMs, rate, pauses: pausesOf(marks, beginMs, rate, lags) };
 }

@@ -3,6 +3,8 @@ import type { SegmentId } from "../contract/ids.ts";
 /** A pause: media time stands still at `mediaMs` while the server's clock goes on. */
 export interface Pause {
   readonly mediaMs: number;
+  /** Whether nobody asked for it: the computer slept, or the browser stood still. */
+  readonly isStandstill?: true;
   /** Server's clock, milliseconds since the epoch. */
   readonly fromMs: number;
   readonly toMs: number;

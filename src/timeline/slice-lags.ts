@@ -33,6 +33,27 @@ export function markedPauses(marks: readonly Mark[]): MarkedPause[] {
   return pauses;
 }
 
+/** A mark of a pause whose other mark is not there, and when the marks of pauses around it are. */
+export interface LoneMark {
+  readonly type: "paused" | "resumed";
+  readonly atMs: number;
+  readonly beforeMs: number | undefined;
+  readonly afterMs: number | undefined;
+}
+
+/** The marks that are no part of `markedPauses`, in order of time. */
+export function loneMarks(marks: readonly Mark[]): LoneMark[] {
+  const changes = marks.flatMap(({ type, atMs }) =>
+    type === "paused" || type === "resumed" ? [{ type, atMs }] : [],
+  );
+  return changes.flatMap((mark, i) => {
+    const before = changes[i - 1];
+    const after = changes[i + 1];
+    const isPaired = mark.type === "paused" ? after?.type === "resumed" : before?.type === "paused";
+    return isPaired ? [] : [{ ...mark, beforeMs: before?.atMs, afterMs: after?.atMs }];
+  });
+}
+
 /**
  * The lag of each chunk whose end is known on both clocks: a slice ends where that of the next chunk
  * begins, the last one with the mark `ended`.

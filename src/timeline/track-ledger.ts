@@ -3,6 +3,8 @@ import type { Gap, GapCause, TrackTimeline } from "../contract/timeline.ts";
 import { type CausedSpan, type LedgerSegment, SegmentGaps, caused } from "./segment-gaps.ts";
 import { type Span, lengthMs, minus, within } from "./spans.ts";
 
+export type { LedgerSegment } from "./segment-gaps.ts";
+
 /** Which cause is told of a moment that has several: the one that comes first here. */
 const PRECEDENCE: readonly GapCause[] = [
   "paused",

@@ -1,7 +1,8 @@
-// `bun run bench [sync] [ingest] [ack] [finalize] [memory] [recovery] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [long-call] [memory] [recovery] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
 import { benchFinalize } from "./finalize-bench.ts";
 import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
+import { benchLongCall } from "./long-call-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
 import { benchRecovery } from "./recovery-bench.ts";
 import { benchSync } from "./sync-bench.ts";
@@ -14,6 +15,8 @@ const { values, positionals } = parseArgs({
     // for the disk only when a tenth of the memory is dirty.
     seconds: { type: "string", default: "10" },
     minutes: { type: "string", default: "1,10,60" },
+    // For `long-call`: the second one is beyond 4 GiB.
+    hours: { type: "string", default: "8,9.5" },
     // For `recovery`: an hour of each segment, of small chunks, so that the files fit on most disks.
     segments: { type: "string", default: "1000" },
     chunks: { type: "string", default: "3600" },
@@ -25,7 +28,7 @@ const runs = Number(values.runs);
 const durationMs = Number(values.seconds) * 1_000;
 const asked = new Set(
   positionals.length === 0
-    ? ["sync", "ingest", "ack", "finalize", "memory", "recovery"]
+    ? ["sync", "ingest", "ack", "finalize", "long-call", "memory", "recovery"]
     : positionals,
 );
 
@@ -36,6 +39,9 @@ if (asked.has("ingest")) {
 if (asked.has("ack")) await benchAcknowledgement({ runs, durationMs }, 200);
 if (asked.has("finalize")) {
   await benchFinalize({ runs, minutes: values.minutes.split(",").map(Number) });
+}
+if (asked.has("long-call")) {
+  await benchLongCall({ hours: values.hours.split(",").map(Number) });
 }
 if (asked.has("memory")) await benchMemory();
 if (asked.has("recovery")) {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SqliteCatalog } from "../../src/catalog/sqlite-catalog.ts";
@@ -135,6 +136,17 @@ describe("SqliteCatalog", () => {
     expect(screen).toMatchObject({ trackId: "screen", result: RESULT, job: { state: "queued" } });
     expect(camera).toMatchObject({ trackId: "camera", result: null, job: null });
     expect(others).toEqual([]);
+  });
+
+  test("reads results of servers that knew no timeline", async () => {
+    const key = await addTrack();
+    await catalog.saveTrackResult(key, RESULT);
+    await catalog.close();
+    using database = new Database(join(directory.path, "catalog.sqlite"));
+    database.run("UPDATE tracks SET result = json_remove(result, '$.timeline')");
+    await reopen();
+    const [track] = await catalog.tracks(key.recordingId);
+    expect(track?.result).toEqual({ ...RESULT, timeline: null });
   });
 
   test("gives jobs out oldest first, each once", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { MatroskaFilter } from "../../src/finalize/matroska-filter.ts";
+import { MatroskaFilter, type PassedBlock } from "../../src/finalize/matroska-filter.ts";
 import { badMedia, joinChunks, recordedSegment } from "../support/recorded-media.ts";
 
 function countsOf(filter: MatroskaFilter) {
@@ -69,6 +69,27 @@ describe("MatroskaFilter", () => {
     again.end();
     expect(again.droppedBytes).toBe(0);
     expect(countsOf(again)).toEqual(countsOf(filter));
+  });
+
+  test("after a gap pictures that may need lost ones are passed on, but counted as a hole", async () => {
+    const { chunks } = await recordedSegment("h264-opus");
+    const blocks: PassedBlock[] = [];
+    const filter = new MatroskaFilter((block) => blocks.push(block));
+    for (const { sequence, payload } of chunks) {
+      if (sequence === 2) filter.gap();
+      else filter.push(payload);
+    }
+    filter.end();
+    const pictures = blocks.filter(({ track }) => track.kind === "video");
+    const [hole, ...others] =
+      filter.tracks.find(({ track }) => track.kind === "video")?.packets.holes ?? [];
+    expect(others).toEqual([]);
+    const within = pictures.filter(
+      ({ atMs }) => atMs >= (hole?.fromMs ?? 0) && atMs < (hole?.toMs ?? 0),
+    );
+    expect(within.length).toBeGreaterThan(0);
+    expect(within.some(({ isKey }) => isKey)).toBe(false);
+    expect(pictures.find(({ atMs }) => atMs === hole?.toMs)?.isKey).toBe(true);
   });
 
   test("a stream that is cut off ends with its last whole element", async () => {

@@ -1,20 +1,21 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import type { BarcodePageApi } from "../fixtures/barcode-page-api.ts";
 import barcodePage from "../fixtures/barcode-page.html";
+import clockPage from "../fixtures/clock-page.html";
 import { until } from "./until.ts";
 
-/** Serves the page from an origin of its own, as an app that uses the recorder does. */
+/** Serves the pages from an origin of their own, as an app that uses the recorder does. */
 export interface PageServer extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Starts to serve the barcode page on a free port of the loopback. */
+/** Starts to serve the barcode page, and at `clock` the clock page, on a free port of the loopback. */
 export function servePages(): PageServer {
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     development: false,
-    routes: { "/": barcodePage },
+    routes: { "/": barcodePage, "/clock": clockPage },
   });
   return {
     url: server.url.href,

@@ -33,16 +33,18 @@ export interface DecoderOutput {
 }
 
 /**
- * Decodes a file to raw bytes with the given options behind its input; throws with ffmpeg's words
- * when it meets any error.
+ * Decodes a file to raw bytes with the given options behind and before its input; throws with
+ * ffmpeg's words when it meets any error.
  */
 export async function decode(
   ffmpeg: FfmpegBinary,
   path: string,
   outputOptions: readonly string[],
+  inputOptions: readonly string[] = [],
 ): Promise<DecoderOutput> {
   const strict = "-hide_banner -nostdin -nostats -loglevel info -xerror -err_detect explode";
-  const argv = [ffmpeg.path, ...strict.split(" "), "-i", path, ...outputOptions, "pipe:1"];
+  const input = [...inputOptions, "-i", path];
+  const argv = [ffmpeg.path, ...strict.split(" "), ...input, ...outputOptions, "pipe:1"];
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const [output, log, exitCode] = await Promise.all([
     new Response(child.stdout).arrayBuffer(),
@@ -51,4 +53,14 @@ export async function decode(
   ]);
   if (exitCode !== 0) throw new Error(`${path} does not decode (${exitCode}):\n${log}`);
   return { bytes: new Uint8Array(output), log };
+}
+
+/** Decodes all streams of a file and gives what ffmpeg has to complain about, line by line. */
+export async function complaintsAbout(path: string): Promise<string[]> {
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const argv = [ffmpeg, "-nostdin", "-v", "error", "-i", path, "-map", "0", "-f", "null", "-"];
+  const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const stderr = await new Response(child.stderr).text();
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
+  return (await child.exited) === 0 ? lines : [...lines, `ffmpeg ended with ${child.exitCode}`];
 }

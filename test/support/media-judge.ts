@@ -15,24 +15,35 @@ export interface DecodedFrame {
   readonly timeMs: number;
 }
 
+/** Of a file that is too long to be decoded as a whole. */
+export interface DecodedPart {
+  /** About so much at the begin. */
+  readonly firstMs?: number;
+  /** About so much at the end; times are then counted from where it begins. */
+  readonly lastMs?: number;
+}
+
 /**
  * Decodes every picture of the first video stream, in order of presentation, none dropped and none
  * doubled, and reads the number in its barcode: the upper third of the picture, in 20 columns of
  * equal width, column i white where bit i is set (`media/README.md`). Sizes may change mid-stream.
  * Throws when the decoder meets any error, and when a picture carries no readable barcode.
  */
-export async function decodeFrameNumbers(path: string): Promise<DecodedFrame[]> {
+export async function decodeFrameNumbers(
+  path: string,
+  { firstMs, lastMs }: DecodedPart = {},
+): Promise<DecodedFrame[]> {
   const ffmpeg = await judgeFfmpeg();
   const filters = `showinfo,crop=iw:ih/3:0:0,scale=${BARCODE_BITS}:1:flags=area,format=gray`;
-  const { bytes: pixels, log } = await decode(ffmpeg, path, [
-    "-map",
-    "0:v:0",
-    "-vf",
-    filters,
-    ...passThroughOption(ffmpeg),
-    "-f",
-    "rawvideo",
-  ]);
+  const { bytes: pixels, log } = await decode(
+    ffmpeg,
+    path,
+    ["-map", "0:v:0", "-vf", filters, ...passThroughOption(ffmpeg), "-f", "rawvideo"],
+    [
+      ...(firstMs === undefined ? [] : ["-t", String(firstMs / 1000)]),
+      ...(lastMs === undefined ? [] : ["-sseof", String(-lastMs / 1000)]),
+    ],
+  );
   // A time close to zero is printed as 6.25e-05.
   const timesMs = [...log.matchAll(/pts_time:(-?[\d.]+(?:e[+-]\d+)?)/g)].map(
     ([, time]) => Number(time) * 1000,

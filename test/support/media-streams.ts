@@ -15,22 +15,32 @@ export interface MediaStream {
   readonly durationMs: number;
 }
 
+/** How much of the packets is read. */
+export interface StreamsOptions {
+  /** Only what the index of an MP4 tells of them: for files of gigabytes. */
+  readonly metadataOnly?: boolean;
+}
+
 /**
  * Reads every packet of an MP4, WebM or Matroska file, also of one without an index or a duration.
  * It parses with mediabunny: a second opinion beside ffmpeg, which made the file. Throws on a file
  * that is no media.
  */
-export async function streamsOf(path: string): Promise<MediaStream[]> {
+export async function streamsOf(
+  path: string,
+  { metadataOnly = false }: StreamsOptions = {},
+): Promise<MediaStream[]> {
   using input = new Input({ formats: ALL_FORMATS, source: new BlobSource(Bun.file(path)) });
   const tracks = await input.getTracks();
-  return await Promise.all(tracks.map(readStream));
+  return await Promise.all(tracks.map((track) => readStream(track, metadataOnly)));
 }
 
-async function readStream(track: InputTrack): Promise<MediaStream> {
+async function readStream(track: InputTrack, metadataOnly: boolean): Promise<MediaStream> {
   const packets: { timeMs: number; durationMs: number }[] = [];
   let bytes = 0;
-  for await (const packet of new EncodedPacketSink(track).packets()) {
-    bytes += packet.data.byteLength;
+  const all = new EncodedPacketSink(track).packets(undefined, undefined, { metadataOnly });
+  for await (const packet of all) {
+    bytes += metadataOnly ? packet.byteLength : packet.data.byteLength;
     packets.push({ timeMs: packet.timestamp * 1000, durationMs: packet.duration * 1000 });
   }
   packets.sort((a, b) => a.timeMs - b.timeMs);

@@ -5,6 +5,7 @@ import {
   type ChunkUploadResult,
   type SegmentStatus,
 } from "../../src/contract/chunks.ts";
+import type { Mark } from "../../src/contract/marks.ts";
 import {
   recordingListSchema,
   recordingSchema,
@@ -32,6 +33,10 @@ export interface ChunkUpload extends TrackName {
   readonly sequence: number;
   readonly mimeType: string;
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+  /** Those of each chunk; without them none are sent. */
+  readonly marks?: readonly (readonly Mark[])[];
+  /** When each chunk was captured, on the server's clock; without them nothing is told. */
+  readonly capturedAtMs?: readonly number[];
 }
 
 /** The answer was not of the status that it should have had. */
@@ -100,6 +105,10 @@ export class RecordingsApi {
     form.append("sequence", String(upload.sequence));
     for (const [i, chunk] of upload.chunks.entries()) {
       form.append(`sha256_${i}`, createHash("sha256").update(chunk).digest("hex"));
+      const capturedAtMs = upload.capturedAtMs?.[i];
+      if (capturedAtMs !== undefined) form.append(`capturedAt_${i}`, String(capturedAtMs));
+      const marks = upload.marks?.[i] ?? [];
+      if (marks.length > 0) form.append(`marks_${i}`, JSON.stringify(marks));
       form.append(`chunk_${i}`, new Blob([chunk]));
     }
     const path = `/api/recordings/${upload.recordingId}/chunks`;

@@ -156,6 +156,49 @@ describe("the pauses of a segment", () => {
     expect(Math.abs((pause?.toMs ?? 0) - (pause?.fromMs ?? 0) - 6_000)).toBeLessThanOrEqual(10);
     expect(Math.abs((pause?.mediaMs ?? 0) - 4_000)).toBeLessThanOrEqual(10);
   });
+
+  test("do not move the begin when one comes at once, and its end is lost", () => {
+    const { request } = simulate({
+      slices: slices(12, { 0: { pauseMs: 6_000 }, 1: { isLost: true } }),
+    });
+    expect(placeSegment(request).beginMs).toBe(BEGIN_MS);
+  });
+});
+
+describe("a standstill that nobody marked", () => {
+  const sleep = { 9: { pauseMs: 600_000, isStandstill: true } };
+
+  test("is found by the media that lag behind ever after, and says that it is none of the marked", () => {
+    const segment = simulate({ slices: slices(30, { ...sleep, 20: { pauseMs: 5_000 } }) });
+    const [first, second, ...others] = placeSegment(segment.request).pauses;
+    expect(others).toEqual([]);
+    expect(first).toMatchObject({ isStandstill: true, mediaMs: 9_960 });
+    expect((first?.toMs ?? 0) - (first?.fromMs ?? 0)).toBe(600_000);
+    expect(second).toEqual({
+      mediaMs: 21_000,
+      fromMs: BEGIN_MS + 621_000,
+      toMs: BEGIN_MS + 626_000,
+    });
+    expect(worstErrorMs(segment, 1_100)).toBeLessThanOrEqual(1);
+  });
+
+  test("can come again", () => {
+    const segment = simulate({
+      slices: slices(40, { ...sleep, 16: { pauseMs: 8_000, isStandstill: true } }),
+    });
+    expect(placeSegment(segment.request).pauses).toHaveLength(2);
+    expect(worstErrorMs(segment, 1_100)).toBeLessThanOrEqual(1);
+  });
+
+  test("is none when a page froze, when a clock was wrong for a while, nor in a picture that stands", () => {
+    const frozen = slices(30, {}, (i) => ({ encoderMs: i > 9 && i < 16 ? 6_000 : 40 }));
+    expect(placeSegment(simulate({ slices: frozen }).request).pauses).toEqual([]);
+    const wrong = slices(30, {}, (i) => ({ clockErrorMs: i > 9 && i < 20 ? 5_000 : 0 }));
+    expect(placeSegment(simulate({ slices: wrong }).request).pauses).toEqual([]);
+    // Nothing more is drawn after 12 s.
+    const still = slices(30, {}, (i) => ({ encoderMs: Math.max(40, (i + 1 - 12) * 1_000) }));
+    expect(placeSegment(simulate({ slices: still }).request).pauses).toEqual([]);
+  });
 });
 
 describe("the rate of a segment", () => {

@@ -20,6 +20,8 @@ export interface SimulatedSlice {
   readonly clockErrorMs: number;
   /** A pause behind it; 0 for none. */
   readonly pauseMs: number;
+  /** Whether the pause is one that nobody asked for and nobody marks. */
+  readonly isStandstill?: boolean;
   readonly isLost: boolean;
 }
 
@@ -94,9 +96,10 @@ export function simulate({
     const next = slices[sequence + 1];
     if (next === undefined) mark(slice, { type: "ended", atMs: endMs });
     else if (slice.pauseMs > 0) {
-      mark(slice, { type: "paused", atMs: endMs });
       pauses.push({ mediaMs, lengthMs: slice.pauseMs });
       pausedMs += slice.pauseMs;
+      if (slice.isStandstill === true) continue;
+      mark(slice, { type: "paused", atMs: endMs });
       sliceBeganMs = endMs + slice.pauseMs;
       mark(next, { type: "resumed", atMs: sliceBeganMs });
     }

@@ -88,6 +88,13 @@ describe("a track", () => {
 describe("a pause", () => {
   const pauses = [{ mediaMs: 4_000, fromMs: at(4_000), toMs: at(9_000) }];
 
+  test("that nobody asked for is a stall: the computer slept", () => {
+    const [pause = { mediaMs: 0, fromMs: 0, toMs: 0 }] = pauses;
+    expect(gapsOf({ pauses: [{ ...pause, isStandstill: true }] })).toEqual([
+      ["stalled", "video+audio", 4_000, 9_000],
+    ]);
+  });
+
   test("is a gap, and lengthens its segment", () => {
     const timeline = timelineOf({ pauses });
     expect(timeline.durationMs).toBe(15_000);
@@ -142,6 +149,28 @@ describe("chunks that never came", () => {
     ]);
   });
 
+  test.each([
+    ["an hour ahead", () => 3_600_000],
+    ["slower by the hour", (sequence: number) => sequence * 30],
+  ])("are placed right though their sender's clock is %s", (_how, errorMs) => {
+    const hole = [3_000, 6_000] as const;
+    const plain = ledgerSegment({ missing, video: [0, 10_000, hole], audio: [0, 10_000, hole] });
+    const stamps = plain.stamps.map(({ capturedAtMs, ...stamp }) => ({
+      ...stamp,
+      capturedAtMs: (capturedAtMs ?? 0) + errorMs(stamp.sequence),
+    }));
+    const timeline = buildTrackTimeline({
+      startedAtMs: STARTED_AT_MS,
+      segments: [{ ...plain, stamps }],
+    });
+    const [gap, ...others] =
+      timeline?.gaps.filter(({ streams }) => streams.includes("video")) ?? [];
+    expect(gap?.cause).toBe("missing-chunks");
+    expect(Math.abs((gap?.fromMs ?? 0) - 3_000)).toBeLessThanOrEqual(100);
+    expect(Math.abs((gap?.toMs ?? 0) - 6_000)).toBeLessThanOrEqual(100);
+    expect(others.every(({ cause }) => cause === "damaged")).toBe(true);
+  });
+
   test("with chunks between them that cannot be used are told apart from those", () => {
     const hole = [3_000, 6_000] as const;
     const streams = { video: [0, 10_000, hole], audio: null } as const;
@@ -187,9 +216,13 @@ describe("chunks that never came", () => {
     const stamps = segment.stamps.map((stamp) =>
       stamp.sequence > 3 ? { ...stamp, capturedAtMs: (stamp.capturedAtMs ?? 0) - 600 } : stamp,
     );
+    const chunkEnds = segment.chunkEnds.map(({ sequence, mediaEndMs }) => ({
+      sequence,
+      mediaEndMs: sequence > 3 ? mediaEndMs - 600 : mediaEndMs,
+    }));
     const timeline = buildTrackTimeline({
       startedAtMs: STARTED_AT_MS,
-      segments: [{ ...segment, stamps }],
+      segments: [{ ...segment, stamps, chunkEnds }],
     });
     expect(timeline?.gaps).toEqual([
       { cause: "missing-chunks", streams: ["video", "audio"], fromMs: 3_000, toMs: 3_400 },
@@ -239,6 +272,20 @@ describe("a mute", () => {
     expect(gapsOf({ marks })).toEqual([
       ["muted", "video", 2_000, 4_500],
       ["muted", "audio", 8_000, 10_000],
+    ]);
+  });
+
+  test("is placed by the clock of the device that made the media", () => {
+    const fast = ledgerSegment({
+      marks: [
+        { type: "muted", atMs: at(5_010), stream: "audio" },
+        { type: "unmuted", atMs: at(8_016), stream: "audio" },
+      ],
+    });
+    const segments = [{ ...fast, timeline: { ...fast.timeline, rate: 1.002 } }];
+    const timeline = buildTrackTimeline({ startedAtMs: STARTED_AT_MS, segments });
+    expect(timeline?.gaps).toEqual([
+      { cause: "muted", streams: ["audio"], fromMs: 5_000, toMs: 8_000 },
     ]);
   });
 

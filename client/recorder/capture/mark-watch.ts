@@ -39,7 +39,8 @@ export class MarkWatch {
   readonly #parts: MarkWatchParts;
   readonly events = new EventEmitter<MarkWatchEvents>();
   readonly #muted = new Set<StreamKind>();
-  readonly #devices = new Map<StreamKind, string>();
+  /** What each track came from when it was looked at last. */
+  readonly #devices = new WeakMap<MediaStreamTrack, string | undefined>();
   #tracks: readonly MediaStreamTrack[] = [];
   #isHidden = false;
   #lookedAtMs = 0;
@@ -120,11 +121,13 @@ export class MarkWatch {
       if (isMuted) this.#muted.add(stream);
       else this.#muted.delete(stream);
     }
-    const device = tracks.map((track) => track.getSettings().deviceId).join();
-    if (device !== (this.#devices.get(stream) ?? device)) {
-      this.#tell({ type: "device-changed", atMs, stream });
+    // Other tracks in its place would end the recorder's run (MediaStream Recording, 2.3).
+    for (const track of tracks) {
+      const { deviceId } = track.getSettings();
+      const isOther = this.#devices.has(track) && this.#devices.get(track) !== deviceId;
+      if (isOther) this.#tell({ type: "device-changed", atMs, stream });
+      this.#devices.set(track, deviceId);
     }
-    this.#devices.set(stream, device);
   }
 
   #tell(mark: Mark): void {

@@ -11,6 +11,7 @@ import type { SegmentAddress } from "../spool/chunk-spool.ts";
 import { newMediaRecorder, type MediaSettings } from "./new-media-recorder.ts";
 import { ProgressMeter } from "./progress-meter.ts";
 import { SegmentRecorder, type SegmentEnd } from "./segment-recorder.ts";
+import { ANSWER_MS } from "./stall-watch.ts";
 
 /** A run of the browser's recorder that ends by itself before this is short. */
 const SHORT_RUN_MS = 1_000;
@@ -44,8 +45,8 @@ export interface RecordingRunEvents extends Omit<RecorderEvents, "statechange"> 
 }
 
 /**
- * One recording of one track from start to stop: a segment after another, as the stream's tracks
- * change, and their upload.
+ * One recording of one track from start to stop: a segment after another, as the stream or its
+ * tracks change, and their upload.
  */
 export class RecordingRun {
   readonly #parts: RecordingRunParts;
@@ -54,11 +55,18 @@ export class RecordingRun {
   readonly #recordingEnded: Promise<void>;
   #endRecording: () => void = () => undefined;
   #outcome: Promise<RecorderError | null> = Promise.resolve(null);
+  #stream: MediaStream;
   #segment: SegmentRecorder | null = null;
-  /** They do not even stop; their total is told when the run ends. */
-  readonly #hung = new Set<SegmentRecorder>();
+  /**
+   * Another one goes on in their place, since they were told to stop, or do not even that. What they
+   * still give is taken until the run ends.
+   */
+  readonly #former = new Set<SegmentRecorder>();
+  #onFormerEnded: () => void = () => undefined;
   #videoBitsPerSecond: number;
   #isPaused = false;
+  /** Why a segment is to be begun when the pause ends: one that begins paused may stay empty. */
+  #dueReason: SegmentReason | null = null;
   #isStopping = false;
   #shortRuns = 0;
   #stallsInRow = 0;
@@ -66,6 +74,7 @@ export class RecordingRun {
 
   constructor(parts: RecordingRunParts) {
     this.#parts = parts;
+    this.#stream = parts.stream;
     this.#videoBitsPerSecond = parts.settings.videoBitsPerSecond;
     this.#recordingEnded = new Promise((resolve) => {
       this.#endRecording = resolve;
@@ -81,9 +90,7 @@ export class RecordingRun {
    * Throws `RecorderError` (`not-supported`) when the browser cannot record the stream.
    */
   start(): Promise<void> {
-    if (!this.#hasLiveTrack()) {
-      throw new RecorderError("not-supported", "The stream has no live track.");
-    }
+    expectLiveTrack(this.#stream);
     const { events } = this.#parts.upload;
     events.on("kept", (kept) => {
       if (kept.keptIn === "disk") this.#meter.durable(kept);
@@ -118,7 +125,34 @@ export class RecordingRun {
 
   resume(): void {
     this.#isPaused = false;
-    this.#segment?.resume();
+    const reason = this.#dueReason;
+    this.#dueReason = null;
+    if (reason === null) this.#segment?.resume();
+    else this.#goOn(reason, null);
+  }
+
+  /**
+   * Goes on with another stream in a segment of its own, at once or after the pause. Throws
+   * `RecorderError` (`not-supported`) when the browser cannot record it; then nothing has changed.
+   */
+  replaceStream(stream: MediaStream): void {
+    if (this.#isStopping) return;
+    expectLiveTrack(stream);
+    const former = this.#segment;
+    if (this.#isPaused) {
+      // For what it throws; what a browser refuses only at the start ends the recording then.
+      this.#newMediaRecorder(stream);
+      this.#segment = null;
+      this.#dueReason = "stream-replaced";
+    } else {
+      // First the new one, so that one that fails changes nothing. Within one task no frame comes
+      // between: the gap is about one frame's time.
+      void this.#startSegment("stream-replaced", stream);
+    }
+    this.#stream = stream;
+    if (former === null) return;
+    this.#former.add(former);
+    former.stop();
   }
 
   /** Ends the recording; `outcome` tells when its upload is done. No effect when it has ended. */
@@ -147,19 +181,35 @@ export class RecordingRun {
 
   async #finish(): Promise<RecorderError | null> {
     await this.#recordingEnded;
-    for (const segment of this.#hung) segment.end();
+    await this.#formerEnded();
+    for (const segment of this.#former) segment.end();
     const undelivered = await this.#parts.upload.finish();
     return this.#error ?? undelivered;
   }
 
-  #startSegment(reason: SegmentReason): Promise<void> {
-    const { stream, address, upload, settings, clock, newSegmentId } = this.#parts;
+  /** Resolves when all have given the rest of theirs; those that hang are not waited for long. */
+  #formerEnded(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancelTimer = this.#parts.clock.after(ANSWER_MS, resolve);
+      this.#onFormerEnded = () => {
+        if (this.#former.size > 0) return;
+        cancelTimer();
+        resolve();
+      };
+      this.#onFormerEnded();
+    });
+  }
+
+  #newMediaRecorder(stream: MediaStream): MediaRecorder {
+    const videoBitsPerSecond = this.#videoBitsPerSecond;
+    return newMediaRecorder(stream, { ...this.#parts.settings, videoBitsPerSecond });
+  }
+
+  #startSegment(reason: SegmentReason, stream = this.#stream): Promise<void> {
+    const { address, upload, settings, clock, newSegmentId } = this.#parts;
     const segmentId = newSegmentId();
     const segment = new SegmentRecorder({
-      mediaRecorder: newMediaRecorder(stream, {
-        ...settings,
-        videoBitsPerSecond: this.#videoBitsPerSecond,
-      }),
+      mediaRecorder: this.#newMediaRecorder(stream),
       reason,
       timesliceMs: settings.timesliceMs,
       chunkBytesMax: settings.chunkBytesMax,
@@ -188,7 +238,7 @@ export class RecordingRun {
       segment.events.on("ended", (end) => {
         upload.endSegment(segmentId, end.chunkCount);
         resolve();
-        if (this.#hung.delete(segment)) return;
+        if (this.#former.delete(segment)) return this.#onFormerEnded();
         const isShort = end.next === null && clock.nowMs() - startedAtMs < SHORT_RUN_MS;
         this.#shortRuns = isShort ? this.#shortRuns + 1 : 0;
         this.#onSegmentEnded(end);
@@ -201,39 +251,41 @@ export class RecordingRun {
       throw new RecorderError("not-supported", message, { cause });
     }
     this.#segment = segment;
-    if (this.#isPaused) segment.pause();
     return startedOrEnded;
   }
 
   /** The browser's recorder also ends by itself: by a change of the tracks, or with the last one. */
   #onSegmentEnded({ error, next }: SegmentEnd): void {
     this.#segment = null;
-    if (this.#isStopping || !this.#hasLiveTrack()) {
+    this.#goOn(next ?? (isTrackChange(error) ? "tracks-changed" : "recorder-error"), error);
+  }
+
+  #goOn(reason: SegmentReason, error: Event | null): void {
+    if (this.#isStopping || !hasLiveTrack(this.#stream)) {
       this.stop();
       this.#endRecording();
-      return;
-    }
-    if (this.#shortRuns >= SHORT_RUNS_MAX) {
+    } else if (this.#shortRuns >= SHORT_RUNS_MAX) {
       this.#failRecording("The browser's recorder fails again and again.", error);
-      return;
-    }
-    try {
-      void this.#startSegment(next ?? (isTrackChange(error) ? "tracks-changed" : "recorder-error"));
-    } catch (cause) {
-      this.#failRecording("The browser's recorder ended and could not be started again.", cause);
+    } else if (this.#isPaused) {
+      this.#dueReason = reason;
+    } else {
+      try {
+        void this.#startSegment(reason);
+      } catch (cause) {
+        this.#failRecording("The browser's recorder ended and could not be started again.", cause);
+      }
     }
   }
 
-  /** What it still may give belongs to its segment; the recording does not wait for it. */
   #goOnWithout(segment: SegmentRecorder): void {
-    this.#hung.add(segment);
+    this.#former.add(segment);
     this.#onSegmentEnded({ chunkCount: 0, next: "stalled", error: null });
   }
 
   #reduceBitRate(): void {
     this.#videoBitsPerSecond = Math.ceil(this.#videoBitsPerSecond / 2);
     // Without a picture there is nothing to save. A paused recorder would begin with an empty chunk.
-    const isWorthIt = this.#parts.stream.getVideoTracks().length > 0 && !this.#isPaused;
+    const isWorthIt = this.#stream.getVideoTracks().length > 0 && !this.#isPaused;
     if (isWorthIt && !this.#isStopping) this.#segment?.stop("storage-critical");
   }
 
@@ -248,10 +300,15 @@ export class RecordingRun {
     this.#error ??= error;
     this.events.emit("error", error);
   }
+}
 
-  #hasLiveTrack(): boolean {
-    return this.#parts.stream.getTracks().some(({ readyState }) => readyState === "live");
-  }
+function hasLiveTrack(stream: MediaStream): boolean {
+  return stream.getTracks().some(({ readyState }) => readyState === "live");
+}
+
+function expectLiveTrack(stream: MediaStream): void {
+  if (hasLiveTrack(stream)) return;
+  throw new RecorderError("not-supported", "The stream has no live track.");
 }
 
 function isTrackChange(error: Event | null): boolean {

@@ -96,7 +96,6 @@ export class SegmentRecorder {
     });
     this.#watch.events.on("stalled", ({ silentMs }) => this.#onStalled(silentMs));
     mediaRecorder.addEventListener("start", () => {
-      this.#beganAtMs ??= clock.nowMs();
       this.events.emit("started", { mimeType: mediaRecorder.mimeType });
     });
     mediaRecorder.addEventListener("dataavailable", (event) => this.#onData(event.data));
@@ -108,8 +107,11 @@ export class SegmentRecorder {
     // "stop" is the last event of a run, after its last data (MediaStream Recording, 2.3).
     mediaRecorder.addEventListener("stop", () => this.end());
     mediaRecorder.start(timesliceMs);
-    const pictures = picturesOf(mediaRecorder.stream);
-    this.#marks.add({ type: "began", atMs: clock.nowMs(), reason, pictures });
+    // Chromium's media time begins here, within a frame's time; its `start` event comes 30 to 300 ms
+    // later, with the first encoded data.
+    const atMs = clock.nowMs();
+    this.#beganAtMs = atMs;
+    this.#marks.add({ type: "began", atMs, reason, pictures: picturesOf(mediaRecorder.stream) });
     this.#watch.start();
     this.#markWatch.start();
   }

@@ -58,7 +58,7 @@ export class UploadRun {
 
   add(chunk: UploadCommands["add"]["chunk"]): void {
     this.#then(({ uploader }) =>
-      uploader.add({ ...chunk, clockOffsetMs: this.#serverClock.offsetMs }),
+      uploader.add({ ...chunk, clockOffsetMs: this.#serverClock.offsetMsAt(chunk.beganAtMs) }),
     );
   }
 

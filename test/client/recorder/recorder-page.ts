@@ -1,6 +1,7 @@
 import { ClientRecorder } from "../../../client/recorder/client-recorder.ts";
-import type { ClientRecorderOptions } from "../../../client/recorder/recorder.d.ts";
+import type { ClientRecorderOptions, SegmentReason } from "../../../client/recorder/recorder.d.ts";
 import { sha256Hex } from "../../../client/recorder/upload/sha256-hex.ts";
+import { openNumberedStream } from "../../fixtures/numbered-stream.ts";
 
 /** What one run of the browser's MediaRecorder handed over, all of it. */
 export interface GivenSegment {
@@ -94,6 +95,20 @@ class RecorderPage {
     return this.stream;
   }
 
+  /** Pictures that show their own number, 30 a second, and a tone; `stream` from then on. */
+  async openNumberedStream(): Promise<MediaStream> {
+    const { stream } = await openNumberedStream({
+      streamName: "numbered",
+      width: 640,
+      height: 360,
+      framesPerSecond: 30,
+      firstNumber: 0,
+      toneHz: 440,
+    });
+    this.stream = stream;
+    return stream;
+  }
+
   /** The browser's recorder that runs, for events that no test can make it give by itself. */
   mediaRecorder(): MediaRecorder {
     const newest = mediaRecorders.at(-1);
@@ -148,6 +163,23 @@ class RecorderPage {
         if (!holds(progress)) return;
         off();
         resolve(progress);
+      });
+    });
+  }
+
+  /** Resolves when `recorder` has recorded so many more chunks. */
+  async untilMore(chunks: number): Promise<void> {
+    const before = this.recorder.progress.recorded.chunks;
+    await this.untilProgress(({ recorded }) => recorded.chunks >= before + chunks);
+  }
+
+  /** Resolves when `recorder` begins a segment for this reason. */
+  untilSegment(reason: SegmentReason): Promise<void> {
+    return new Promise((resolve) => {
+      const off = this.recorder.on("segment", (change) => {
+        if (change.type !== "started" || change.reason !== reason) return;
+        off();
+        resolve();
       });
     });
   }

@@ -7,7 +7,7 @@ import {
 
 test("a track's place is told in a line", () => {
   const timeline = { offsetMs: 2_140, durationMs: 3_600_000, segments: [], gaps: [] };
-  expect(describePlace(timeline)).toBe("Begins at 0:02.1 of the recording · lasts 1:00:00.0");
+  expect(describePlace(timeline)).toBe("Begins 0:02.1 into the recording · lasts 1:00:00.0");
 });
 
 test.each([

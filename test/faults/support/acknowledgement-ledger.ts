@@ -1,5 +1,6 @@
 import type { ChunkUploadResult } from "../../../src/contract/chunks.ts";
 import { recordingIdSchema, segmentIdSchema } from "../../../src/contract/ids.ts";
+import type { Mark } from "../../../src/contract/marks.ts";
 import { FileChunkStore } from "../../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../../src/storage/layout.ts";
 
@@ -7,7 +8,7 @@ import { RecordingsLayout } from "../../../src/storage/layout.ts";
 export interface BrokenPromise {
   readonly segmentId: string;
   readonly sequence: number;
-  readonly fault: "lost" | "changed" | "damaged" | "accepted twice";
+  readonly fault: "lost" | "changed" | "damaged" | "marks lost" | "accepted twice";
 }
 
 /** A segment whose acknowledgements are kept. */
@@ -15,6 +16,8 @@ interface LedgerPage {
   readonly recordingId: string;
   /** Sequence → SHA-256 in hexadecimal. */
   readonly sha256s: Map<number, string>;
+  /** Sequence → JSON of each mark that came with it: no two of a segment are alike. */
+  readonly marks: Map<number, readonly string[]>;
   readonly accepted: Set<number>;
 }
 
@@ -44,6 +47,7 @@ export class AcknowledgementLedger {
       readonly recordingId: string;
       readonly segmentId: string;
       readonly sequence: number;
+      readonly marks?: readonly (readonly Mark[])[];
     },
     payloads: readonly Uint8Array[],
     answer: ChunkUploadResult,
@@ -56,11 +60,16 @@ export class AcknowledgementLedger {
     }
     let page = this.#pages.get(segmentId);
     if (page === undefined) {
-      page = { recordingId, sha256s: new Map(), accepted: new Set() };
+      page = { recordingId, sha256s: new Map(), marks: new Map(), accepted: new Set() };
       this.#pages.set(segmentId, page);
     }
     for (const [i, { sequence, outcome }] of answer.chunks.entries()) {
       page.sha256s.set(sequence, sha256HexOf(payloads[i] ?? new Uint8Array()));
+      const marks = request.marks?.[i] ?? [];
+      page.marks.set(
+        sequence,
+        marks.map((mark) => JSON.stringify(mark)),
+      );
       if (outcome === "duplicate") continue;
       // A chunk is new once. When it is new again, its first acknowledgement was broken meanwhile.
       if (page.accepted.has(sequence)) {
@@ -84,23 +93,29 @@ export class AcknowledgementLedger {
   async check(recordingsDirectory: string): Promise<BrokenPromise[]> {
     const store = new FileChunkStore(new RecordingsLayout(recordingsDirectory), () => undefined);
     const broken = [...this.#broken];
-    for (const [segmentId, { recordingId, sha256s }] of this.#pages) {
+    for (const [segmentId, { recordingId, sha256s, marks }] of this.#pages) {
       const reader = await store.read(
         recordingIdSchema.parse(recordingId),
         segmentIdSchema.parse(segmentId),
       );
       const damaged = new Set<number>();
       const stored = new Map<number, string>();
+      const storedMarks = new Set<string>();
       try {
         for await (const chunk of reader?.chunks((sequence) => damaged.add(sequence)) ?? []) {
           stored.set(chunk.sequence, sha256HexOf(chunk.payload));
         }
+        for (const mark of (await reader?.marks()) ?? []) storedMarks.add(JSON.stringify(mark));
       } finally {
         await reader?.close();
       }
       for (const [sequence, sha256] of sha256s) {
         const found = stored.get(sequence);
-        if (found === sha256) continue;
+        if (found === sha256) {
+          const isMarked = marks.get(sequence)?.every((mark) => storedMarks.has(mark)) ?? true;
+          if (!isMarked) broken.push({ segmentId, sequence, fault: "marks lost" });
+          continue;
+        }
         const fault = damaged.has(sequence) ? "damaged" : found === undefined ? "lost" : "changed";
         broken.push({ segmentId, sequence, fault });
       }

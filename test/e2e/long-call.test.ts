@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import { RecordingsLayout } from "../../src/storage/layout.ts";
+import { CAMPAIGN_TIMEOUT_MS, campaign } from "../faults/campaign.ts";
+import { expectLongMp4 } from "../support/long-mp4.ts";
+import { writeLongRecording } from "../support/long-recording.ts";
+import { loopedMedia } from "../support/looped-media.ts";
+import { MemoryWatch } from "../support/memory-watch.ts";
+import { RecordingsApi, trackOf } from "../support/recordings-api.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+import { startServer } from "../support/track-capture-server.ts";
+import { until } from "../support/until.ts";
+
+/** Of server and ffmpeg together, however long the call is. */
+const RESIDENT_BYTES_MAX = 300_000_000;
+
+/** The short form has as many packets as a call of an hour; the long one is beyond 4 GiB. */
+const CALL = campaign({
+  short: { durationMs: 3_600_000, bitsPerSecond: 110_000 },
+  long: { durationMs: 9.5 * 3_600_000, bitsPerSecond: 1_100_000 },
+});
+
+test(
+  "a call of hours is finalized whole, after a crash, with little memory",
+  async () => {
+    await using directory = await temporaryDirectory();
+    const media = await loopedMedia(CALL);
+    const recordingsDirectory = `${directory.path}/recordings`;
+    const name = await writeLongRecording(recordingsDirectory, media);
+    await using server = await startServer({ recordingsDirectory });
+    const api = new RecordingsApi(server.url);
+    const memory = new MemoryWatch(server.pid);
+    await api.stop(name.recordingId);
+    const recording = await until(
+      async () => {
+        const shown = await api.show(name.recordingId);
+        return ["ready", "failed"].includes(shown.state) ? shown : undefined;
+      },
+      { what: "the recording is ready", timeoutMs: CAMPAIGN_TIMEOUT_MS },
+    );
+    const peakBytes = await memory.stop();
+
+    const track = trackOf(recording, name);
+    expect(track).toMatchObject({
+      verdict: "complete",
+      reason: null,
+      media: { videoPackets: media.videoPackets, audioPackets: media.audioPackets, action: "copy" },
+    });
+    expect(Math.abs((track.media?.durationMs ?? 0) - media.durationMs)).toBeLessThan(40);
+    const mp4Path = new RecordingsLayout(recordingsDirectory).mediaPath(name);
+    await expectLongMp4(mp4Path, media);
+    expect(peakBytes).toBeLessThan(RESIDENT_BYTES_MAX);
+    const hours = (media.durationMs / 3_600_000).toFixed(1);
+    const figures = `${Bun.file(mp4Path).size} bytes, at most ${Math.round(peakBytes / 1e6)} MB resident`;
+    process.stderr.write(`A call of ${hours} hours: ${figures}\n`);
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);

@@ -1,0 +1,186 @@
+import { readEbmlHeader, readUnsigned, readVint } from "../../src/finalize/ebml.ts";
+import { joinChunks, recordedSegment } from "./recorded-media.ts";
+
+/** Matroska's IDs (RFC 9559). */
+const CLUSTER = 0x1f43b675;
+const TIMESTAMP = 0xe7;
+const SIMPLE_BLOCK = 0xa3;
+const TRACK_NUMBER_VIDEO = 1;
+
+/** An Opus packet of Chromium's recorder. */
+const SOUND_PACKET_MS = 60;
+
+/** Length of a chunk, as the recorder's timeslice. */
+const CHUNK_MS = 1_000;
+
+/** A block of the recording that is repeated. */
+interface Block {
+  readonly isVideo: boolean;
+  readonly beginsCluster: boolean;
+  readonly clusterMs: number;
+  readonly timeMs: number;
+  /** The block without its element's header: track, time within the cluster, flags and data. */
+  readonly body: Uint8Array;
+}
+
+/** One slice of a long recording, as a browser's recorder would have given it. */
+export interface LoopedChunk {
+  readonly sequence: number;
+  readonly beginMs: number;
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+/** A recording of any length, made of a real one that is repeated with right times. */
+export interface LoopedMedia {
+  readonly mimeType: string;
+  readonly durationMs: number;
+  readonly videoPackets: number;
+  readonly audioPackets: number;
+  /** Numbers in the barcodes of the first and the last picture. */
+  readonly firstNumber: number;
+  readonly lastNumber: number;
+  /** Makes them one after the other; each call begins anew. */
+  chunks(): Generator<LoopedChunk>;
+}
+
+/**
+ * Repeats a browser's own H.264 and Opus, six seconds with numbered pictures, and brings it to a bit
+ * rate: each picture gets a message that decoders skip, of bytes that do not compress.
+ */
+export async function loopedMedia(options: {
+  readonly durationMs: number;
+  readonly bitsPerSecond: number;
+}): Promise<LoopedMedia> {
+  const { mimeType, chunks } = await recordedSegment("h264-opus");
+  const source = joinChunks(chunks);
+  const { header, blocks } = parseRecording(source);
+  const pictures = blocks.filter(({ isVideo }) => isVideo);
+  // Sound has no gap and no overlap where the recording begins again.
+  const periodMs = (blocks.length - pictures.length) * SOUND_PACKET_MS;
+  const loops = Math.ceil(options.durationMs / periodMs);
+  const wantedBytes = (options.bitsPerSecond / 8) * (periodMs / 1000);
+  const messageBytes = Math.max(0, Math.round((wantedBytes - source.length) / pictures.length));
+  const message = skippedMessage(messageBytes);
+  return {
+    mimeType,
+    durationMs: loops * periodMs,
+    videoPackets: loops * pictures.length,
+    audioPackets: loops * (blocks.length - pictures.length),
+    firstNumber: 0,
+    lastNumber: pictures.length - 1,
+    chunks: () => loopedChunks(header, blocks, message, { loops, periodMs }),
+  };
+}
+
+function* loopedChunks(
+  header: Uint8Array,
+  blocks: readonly Block[],
+  message: Uint8Array,
+  { loops, periodMs }: { readonly loops: number; readonly periodMs: number },
+): Generator<LoopedChunk> {
+  let sequence = 0;
+  let parts: Uint8Array[] = [header];
+  for (let loop = 0; loop < loops; loop += 1) {
+    for (const block of blocks) {
+      const shiftMs = loop * periodMs;
+      if (block.timeMs + shiftMs >= (sequence + 1) * CHUNK_MS) {
+        yield {
+          sequence,
+          beginMs: sequence * CHUNK_MS,
+          payload: Uint8Array.from(Buffer.concat(parts)),
+        };
+        sequence += 1;
+        parts = [];
+      }
+      if (block.beginsCluster) parts.push(clusterHeader(block.clusterMs + shiftMs));
+      const { body } = block;
+      const addition = block.isVideo ? message : new Uint8Array();
+      parts.push(elementHeader(SIMPLE_BLOCK, body.length + addition.length), body, addition);
+    }
+  }
+  yield { sequence, beginMs: sequence * CHUNK_MS, payload: Uint8Array.from(Buffer.concat(parts)) };
+}
+
+function parseRecording(bytes: Uint8Array): {
+  readonly header: Uint8Array;
+  readonly blocks: readonly Block[];
+} {
+  const blocks: Block[] = [];
+  let header: Uint8Array | undefined;
+  let clusterMs = 0;
+  let isFirst = false;
+  for (let offset = 0; offset < bytes.length;) {
+    const element = readEbmlHeader(bytes, offset);
+    if (typeof element === "string") throw new Error(`No element at ${offset}`);
+    const { id, headerBytes, dataBytes } = element;
+    const from = offset + headerBytes;
+    if (dataBytes === undefined) {
+      // The segment and its clusters, whose content follows.
+      if (id === CLUSTER) header ??= bytes.subarray(0, offset);
+      offset = from;
+      continue;
+    }
+    const data = bytes.subarray(from, from + dataBytes);
+    if (id === TIMESTAMP) {
+      clusterMs = readUnsigned(data, 0, data.length);
+      isFirst = true;
+    } else if (id === SIMPLE_BLOCK) {
+      const track = readVint(data, 0);
+      if (track === undefined) throw new Error(`A block without a track at ${offset}`);
+      const relativeMs = new DataView(data.buffer, data.byteOffset).getInt16(track.length);
+      blocks.push({
+        isVideo: track.value === TRACK_NUMBER_VIDEO,
+        beginsCluster: isFirst,
+        clusterMs,
+        timeMs: clusterMs + relativeMs,
+        body: data,
+      });
+      isFirst = false;
+    }
+    offset = from + dataBytes;
+  }
+  if (header === undefined) throw new Error("The recording has no cluster");
+  return { header, blocks };
+}
+
+/**
+ * A NAL unit of supplemental information, "user data unregistered" (ITU-T H.264, D.1.7): 16 bytes of
+ * an ID and then anything. No byte is zero, so that nothing in it looks like a start code.
+ */
+function skippedMessage(bytes: number): Uint8Array {
+  const startCode = [0, 0, 0, 1];
+  const end = 0x80;
+  const contentBytes = bytes - startCode.length - 3 - Math.floor(bytes / 255);
+  if (contentBytes < 16) return new Uint8Array();
+  const content = new Uint8Array(contentBytes);
+  let state = 1;
+  for (const i of content.keys()) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    content[i] = 1 + ((state >>> 16) % 255);
+  }
+  const size = [
+    ...Array.from({ length: Math.floor(contentBytes / 255) }, () => 255),
+    contentBytes % 255,
+  ];
+  return Uint8Array.from(
+    Buffer.concat([Uint8Array.from([...startCode, 6, 5, ...size]), content, Uint8Array.of(end)]),
+  );
+}
+
+function clusterHeader(timestampMs: number): Uint8Array {
+  const timestamp = Buffer.alloc(6);
+  timestamp.writeUIntBE(timestampMs, 0, 6);
+  const unknownSize = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+  return Buffer.concat([
+    Uint8Array.from([0x1f, 0x43, 0xb6, 0x75, ...unknownSize, TIMESTAMP, 0x80 + timestamp.length]),
+    timestamp,
+  ]);
+}
+
+/** With a size of four bytes, as libwebm writes it. */
+function elementHeader(id: number, dataBytes: number): Uint8Array {
+  const header = Buffer.alloc(5);
+  header.writeUInt8(id, 0);
+  header.writeUInt32BE(0x1000_0000 + dataBytes, 1);
+  return header;
+}

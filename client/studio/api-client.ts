@@ -40,6 +40,17 @@ export function zipPath(recordingId: string): string {
   return `/api/recordings/${segment(recordingId)}/download`;
 }
 
+/** Path of a running track's live bytes. */
+export function livePath(track: {
+  readonly recordingId: string;
+  readonly participantId: string;
+  readonly trackId: string;
+}): string {
+  const { recordingId, participantId, trackId } = track;
+  const participant = `participants/${segment(participantId)}/tracks/${segment(trackId)}`;
+  return `/api/recordings/${segment(recordingId)}/${participant}/source?live`;
+}
+
 async function problemOf(response: Response): Promise<Problem | null> {
   const type = response.headers.get("content-type") ?? "";
   if (!type.startsWith("application/problem+json")) return null;

@@ -13,6 +13,7 @@ import {
 import { describeGaps, describePlace } from "./describe-timeline.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
 import { element, setText } from "./element.ts";
+import { LivePanel } from "./live-panel.ts";
 import { RecordingWatch } from "./recording-watch.ts";
 
 /** What the view tells; it holds on to no owner. */
@@ -35,6 +36,7 @@ export class RecordingDetails {
   readonly #events: RecordingDetailsEvents;
   readonly #watch: RecordingWatch;
   readonly #player = element("video", { attributes: { controls: "", playsinline: "" } });
+  readonly #live = new LivePanel();
   readonly #outcome = element("p", { attributes: { role: "status", "data-testid": "outcome" } });
   readonly #bar = element("progress", { attributes: { "aria-label": "Making the MP4", max: "1" } });
   readonly #working = element("div", { class: "working" }, [this.#outcome, this.#bar]);
@@ -45,6 +47,8 @@ export class RecordingDetails {
   /** What is drawn, so that polling does not take the keyboard's focus from a button. */
   #drawn = "";
   #playing: string | null = null;
+  /** Whether the first running track is to be watched as soon as it is known. */
+  #wantsLive = false;
 
   constructor(container: Element, api: ApiClient, events: RecordingDetailsEvents = {}) {
     this.#api = api;
@@ -55,7 +59,14 @@ export class RecordingDetails {
     });
     this.#player.hidden = true;
     this.#tell(null);
-    const parts = [this.#working, this.#player, this.#tracks, this.#actions, this.#trouble];
+    const parts = [
+      this.#working,
+      this.#live.element,
+      this.#player,
+      this.#tracks,
+      this.#actions,
+      this.#trouble,
+    ];
     container.replaceChildren(element("div", { class: "details" }, parts));
   }
 
@@ -66,12 +77,20 @@ export class RecordingDetails {
     this.#watch.start(recordingId);
   }
 
+  /** Shows this recording with its first running track. */
+  showLive(recordingId: string): void {
+    this.#wantsLive = true;
+    this.show(recordingId);
+  }
+
   /** Stops following and playing, and empties the view. */
   close(): void {
     this.#watch.stop();
     this.#recording = null;
     this.#drawn = "";
     this.#play(null);
+    this.#wantsLive = false;
+    this.#live.watch(null);
     this.#tracks.replaceChildren();
     this.#actions.replaceChildren();
     this.#tell(null);
@@ -94,12 +113,12 @@ export class RecordingDetails {
     if (progress === null) this.#bar.removeAttribute("value");
     else this.#bar.value = progress;
 
-    // The progress is the bar's; all else changes rarely.
-    const withoutProgress = JSON.stringify(recording, (key, value: unknown) =>
-      key === "progress" ? undefined : value,
+    // The progress is the bar's, and segments are not drawn; all else changes rarely.
+    const drawn = JSON.stringify(recording, (key, value: unknown) =>
+      key === "progress" || key === "segments" ? undefined : value,
     );
-    if (withoutProgress !== this.#drawn) {
-      this.#drawn = withoutProgress;
+    if (drawn !== this.#drawn) {
+      this.#drawn = drawn;
       this.#draw(recording);
     }
     if (isNewState) this.#events.stateChanged?.(recording);
@@ -109,6 +128,9 @@ export class RecordingDetails {
     const owned = recording.participants.flatMap(({ participantId, tracks }) =>
       tracks.map((track) => ({ participantId, track })),
     );
+    const running = owned.filter(({ track }) => track.state === "recording");
+    if (running.length === 0 || recording.state !== "recording") this.#live.watch(null);
+    else if (this.#wantsLive && running[0]) this.#watchLive(running[0]);
     const playable = owned.filter(({ track }) => track.media !== null);
     const current = playable.find(({ track }) => track.media?.publishedAt === this.#playing);
     this.#play(current ?? playable[0] ?? null);
@@ -154,6 +176,7 @@ export class RecordingDetails {
       words.append(element("p", { class: "track-reason", text: track.reason }));
     }
     const actions = element("div", { class: "actions" });
+    if (track.state === "recording") actions.append(this.#liveButton(owned));
     if (track.media && canChoose) {
       const isPlaying = track.media.publishedAt === this.#playing;
       actions.append(
@@ -177,6 +200,32 @@ export class RecordingDetails {
     const attributes = { "data-testid": "track" };
     const parts = actions.hasChildNodes() ? [words, actions] : [words];
     return element("li", { class: "track", attributes }, parts);
+  }
+
+  #liveButton(owned: OwnedTrack): HTMLElement {
+    const { participantId, track } = owned;
+    const isWatched = this.#live.shows({ participantId, trackId: track.trackId });
+    return element("button", {
+      class: "button quiet",
+      text: "Watch live",
+      attributes: {
+        type: "button",
+        "aria-pressed": String(isWatched),
+        "aria-label": `Watch live ${participantId}: ${track.trackId}`,
+      },
+      onClick: () => {
+        if (isWatched) this.#live.watch(null);
+        else this.#watchLive(owned);
+        if (this.#recording) this.#draw(this.#recording);
+      },
+    });
+  }
+
+  #watchLive({ participantId, track }: OwnedTrack): void {
+    this.#wantsLive = false;
+    if (!this.#recording) return;
+    const { recordingId } = this.#recording;
+    this.#live.watch({ recordingId, participantId, trackId: track.trackId });
   }
 
   #choose(owned: OwnedTrack): void {

@@ -192,6 +192,9 @@ export class RecordingsList {
       );
       open.setAttribute("aria-expanded", String(row.details !== null));
       actions.push(open);
+      if (recording.state === "recording" && row.details === null) {
+        actions.push(button("live", "Watch live", () => this.#toggle(recording, row, "live")));
+      }
     }
     if (recording.state === "ready") {
       const zip = downloadLink(zipPath(recording.recordingId), "ZIP");
@@ -207,7 +210,7 @@ export class RecordingsList {
     return actions.length === 0 ? [words] : [words, element("div", { class: "actions" }, actions)];
   }
 
-  #toggle(recording: RecordingSummary, row: Row): void {
+  #toggle(recording: RecordingSummary, row: Row, how: "plain" | "live" = "plain"): void {
     if (row.details) {
       row.details.close();
       row.details = null;
@@ -215,7 +218,8 @@ export class RecordingsList {
       row.details = new RecordingDetails(row.body, this.#api, {
         stateChanged: () => void this.refresh(),
       });
-      row.details.show(recording.recordingId);
+      if (how === "live") row.details.showLive(recording.recordingId);
+      else row.details.show(recording.recordingId);
     }
     row.body.hidden = row.details === null;
     this.#draw();

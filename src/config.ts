@@ -183,6 +183,12 @@ const environmentSchema = z.object({
     4 * 1024 * MIB,
     "Address space of one ffmpeg process (where the system has prlimit).",
   ),
+  EXPORT_PARALLEL_MAX: wholeNumber(
+    1,
+    64,
+    1,
+    "Exports that are made at once; they begin only while finalizations do not take all their places.",
+  ),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(
     0,
     TIMER_MS_MAX,

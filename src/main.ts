@@ -4,8 +4,12 @@ import pino, { type Logger } from "pino";
 import { SqliteCatalog } from "./catalog/sqlite-catalog.ts";
 import { ConfigError, readConfig, type Config } from "./config.ts";
 import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
+import { exportIdSchema } from "./contract/exports.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
+import { Exporter, type ExporterParts } from "./exports/exporter.ts";
+import { makeExport } from "./exports/make-export.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
+import { TrackExtras } from "./finalize/track-extras.ts";
 import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { Intake } from "./http/intake.ts";
@@ -84,6 +88,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   log.info(await engine.start(), "recovered");
   stops.push(() => engine.stop());
 
+  const limits = finalizeLimits(config);
+  const extras = new TrackExtras({ catalog, layout, ffmpeg, limits, log });
   const finalizer = new Finalizer({
     engine,
     store,
@@ -92,7 +98,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     layout,
     ffmpeg,
     clock,
-    limits: finalizeLimits(config),
+    limits,
+    extras,
     log,
   });
   engine.listen(finalizer);
@@ -100,6 +107,10 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(() => finalizer.stop());
 
   const live = new LiveView({ engine, store, catalog, clock, log });
+  const exporter = await startExporter(config, { catalog, layout, ffmpeg, clock, log, finalizer });
+  engine.listen(exporter);
+  stops.push(() => exporter.stop());
+
   const intake = new Intake();
   const app = await createApp({
     engine,
@@ -108,7 +119,9 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     catalog,
     live,
     retrier: finalizer,
+    exports: exporter,
     paths: layout,
+    extras,
     ffmpeg,
     readiness: {
       storageWritable: () => writeProbe(layout.rootDirectory),
@@ -127,6 +140,29 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   listen(app, intake, config, log, stops);
   // Streams that follow a call would keep the server from its end.
   stops.push(async () => live.stop());
+}
+
+/** Starts what makes exports, wherever the finalizer leaves room for them. */
+async function startExporter(
+  config: Config,
+  parts: Pick<ExporterParts, "layout" | "ffmpeg" | "clock" | "log"> & {
+    readonly catalog: SqliteCatalog;
+    readonly finalizer: Finalizer;
+  },
+): Promise<Exporter> {
+  const { catalog, finalizer } = parts;
+  const exporter = new Exporter({
+    ...parts,
+    queue: catalog.exports,
+    limits: finalizeLimits(config),
+    parallelMax: config.EXPORT_PARALLEL_MAX,
+    mayBegin: () => finalizer.leavesRoom(),
+    make: makeExport,
+    newExportId: () => exportIdSchema.parse(Bun.randomUUIDv7()),
+  });
+  finalizer.whenRoomIsLeft(() => exporter.wake());
+  await exporter.start();
+  return exporter;
 }
 
 /** Makes the directory of the recordings when it is not there, and keeps other servers away from it. */

@@ -1,3 +1,4 @@
+import type { Export, ExportList, ExportRequest } from "../../src/contract/exports.ts";
 import type { Problem, ProblemCode } from "../../src/contract/problem.ts";
 import type {
   Recording,
@@ -38,6 +39,21 @@ const segment = encodeURIComponent;
 /** Path of everything of a recording in one ZIP. */
 export function zipPath(recordingId: string): string {
   return `/api/recordings/${segment(recordingId)}/download`;
+}
+
+function exportPath(recordingId: string, exportId: string): string {
+  return `/api/recordings/${segment(recordingId)}/exports/${segment(exportId)}`;
+}
+
+/** Path of a running track's live bytes. */
+export function livePath(track: {
+  readonly recordingId: string;
+  readonly participantId: string;
+  readonly trackId: string;
+}): string {
+  const { recordingId, participantId, trackId } = track;
+  const participant = `participants/${segment(participantId)}/tracks/${segment(trackId)}`;
+  return `/api/recordings/${segment(recordingId)}/${participant}/source?live`;
 }
 
 async function problemOf(response: Response): Promise<Problem | null> {
@@ -89,6 +105,31 @@ export class ApiClient {
   /** Deletes a stopped recording with all its files. */
   async deleteRecording(recordingId: string): Promise<void> {
     await this.#send("DELETE", `/api/recordings/${segment(recordingId)}`);
+  }
+
+  /** The exports of a recording, newest first. */
+  exports(recordingId: string): Promise<ExportList> {
+    return this.#json("GET", `/api/recordings/${segment(recordingId)}/exports`);
+  }
+
+  /** Asks for an export, with the options that hold by default. */
+  requestExport(recordingId: string, request: Pick<ExportRequest, "kind">): Promise<Export> {
+    return this.#json("POST", `/api/recordings/${segment(recordingId)}/exports`, request);
+  }
+
+  /** Cancels an export that has not ended. */
+  cancelExport(recordingId: string, exportId: string): Promise<Export> {
+    return this.#json("POST", `${exportPath(recordingId, exportId)}/cancel`);
+  }
+
+  /** Makes an export that failed or was cancelled again. */
+  retryExport(recordingId: string, exportId: string): Promise<Export> {
+    return this.#json("POST", `${exportPath(recordingId, exportId)}/retry`);
+  }
+
+  /** Deletes an export with its files. */
+  async deleteExport(recordingId: string, exportId: string): Promise<void> {
+    await this.#send("DELETE", exportPath(recordingId, exportId));
   }
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -12,7 +12,10 @@ import {
 } from "./describe-recording.ts";
 import { describeGaps, describePlace } from "./describe-timeline.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
+import { downloadLink } from "./download-link.ts";
 import { element, setText } from "./element.ts";
+import { ExportsView } from "./exports-view.ts";
+import { LivePanel } from "./live-panel.ts";
 import { RecordingWatch } from "./recording-watch.ts";
 
 /** What the view tells; it holds on to no owner. */
@@ -35,16 +38,20 @@ export class RecordingDetails {
   readonly #events: RecordingDetailsEvents;
   readonly #watch: RecordingWatch;
   readonly #player = element("video", { attributes: { controls: "", playsinline: "" } });
+  readonly #live = new LivePanel();
   readonly #outcome = element("p", { attributes: { role: "status", "data-testid": "outcome" } });
   readonly #bar = element("progress", { attributes: { "aria-label": "Making the MP4", max: "1" } });
   readonly #working = element("div", { class: "working" }, [this.#outcome, this.#bar]);
   readonly #tracks = element("ul", { class: "tracks", attributes: { "aria-label": "Tracks" } });
   readonly #actions = element("div", { class: "actions" });
   readonly #trouble = element("p", { class: "trouble", attributes: { role: "alert" } });
+  readonly #exports: ExportsView;
   #recording: Recording | null = null;
   /** What is drawn, so that polling does not take the keyboard's focus from a button. */
   #drawn = "";
   #playing: string | null = null;
+  /** Whether the first running track is to be watched as soon as it is known. */
+  #wantsLive = false;
 
   constructor(container: Element, api: ApiClient, events: RecordingDetailsEvents = {}) {
     this.#api = api;
@@ -53,9 +60,18 @@ export class RecordingDetails {
       recording: (recording) => this.#update(recording),
       trouble: (error) => this.#tell(describeRequestProblem(error, "The recording is not shown")),
     });
+    this.#exports = new ExportsView(api);
     this.#player.hidden = true;
     this.#tell(null);
-    const parts = [this.#working, this.#player, this.#tracks, this.#actions, this.#trouble];
+    const parts = [
+      this.#working,
+      this.#live.element,
+      this.#player,
+      this.#tracks,
+      this.#actions,
+      this.#exports.element,
+      this.#trouble,
+    ];
     container.replaceChildren(element("div", { class: "details" }, parts));
   }
 
@@ -66,14 +82,23 @@ export class RecordingDetails {
     this.#watch.start(recordingId);
   }
 
+  /** Shows this recording with its first running track. */
+  showLive(recordingId: string): void {
+    this.#wantsLive = true;
+    this.show(recordingId);
+  }
+
   /** Stops following and playing, and empties the view. */
   close(): void {
     this.#watch.stop();
     this.#recording = null;
     this.#drawn = "";
     this.#play(null);
+    this.#wantsLive = false;
+    this.#live.watch(null);
     this.#tracks.replaceChildren();
     this.#actions.replaceChildren();
+    this.#exports.close();
     this.#tell(null);
   }
 
@@ -94,12 +119,12 @@ export class RecordingDetails {
     if (progress === null) this.#bar.removeAttribute("value");
     else this.#bar.value = progress;
 
-    // The progress is the bar's; all else changes rarely.
-    const withoutProgress = JSON.stringify(recording, (key, value: unknown) =>
-      key === "progress" ? undefined : value,
+    // The progress is the bar's, and segments are not drawn; all else changes rarely.
+    const drawn = JSON.stringify(recording, (key, value: unknown) =>
+      key === "progress" || key === "segments" ? undefined : value,
     );
-    if (withoutProgress !== this.#drawn) {
-      this.#drawn = withoutProgress;
+    if (drawn !== this.#drawn) {
+      this.#drawn = drawn;
       this.#draw(recording);
     }
     if (isNewState) this.#events.stateChanged?.(recording);
@@ -109,6 +134,9 @@ export class RecordingDetails {
     const owned = recording.participants.flatMap(({ participantId, tracks }) =>
       tracks.map((track) => ({ participantId, track })),
     );
+    const running = owned.filter(({ track }) => track.state === "recording");
+    if (running.length === 0 || recording.state !== "recording") this.#live.watch(null);
+    else if (this.#wantsLive && running[0]) this.#watchLive(running[0]);
     const playable = owned.filter(({ track }) => track.media !== null);
     const current = playable.find(({ track }) => track.media?.publishedAt === this.#playing);
     this.#play(current ?? playable[0] ?? null);
@@ -127,6 +155,9 @@ export class RecordingDetails {
     }
     this.#actions.replaceChildren(...actions);
     this.#actions.hidden = actions.length === 0;
+    const canExport = playable.length > 0 && ["ready", "failed"].includes(recording.state);
+    if (canExport) this.#exports.show(recording.recordingId);
+    else this.#exports.close();
   }
 
   #trackRow(owned: OwnedTrack, canChoose: boolean): HTMLElement {
@@ -154,6 +185,7 @@ export class RecordingDetails {
       words.append(element("p", { class: "track-reason", text: track.reason }));
     }
     const actions = element("div", { class: "actions" });
+    if (track.state === "recording") actions.append(this.#liveButton(owned));
     if (track.media && canChoose) {
       const isPlaying = track.media.publishedAt === this.#playing;
       actions.append(
@@ -177,6 +209,32 @@ export class RecordingDetails {
     const attributes = { "data-testid": "track" };
     const parts = actions.hasChildNodes() ? [words, actions] : [words];
     return element("li", { class: "track", attributes }, parts);
+  }
+
+  #liveButton(owned: OwnedTrack): HTMLElement {
+    const { participantId, track } = owned;
+    const isWatched = this.#live.shows({ participantId, trackId: track.trackId });
+    return element("button", {
+      class: "button quiet",
+      text: "Watch live",
+      attributes: {
+        type: "button",
+        "aria-pressed": String(isWatched),
+        "aria-label": `Watch live ${participantId}: ${track.trackId}`,
+      },
+      onClick: () => {
+        if (isWatched) this.#live.watch(null);
+        else this.#watchLive(owned);
+        if (this.#recording) this.#draw(this.#recording);
+      },
+    });
+  }
+
+  #watchLive({ participantId, track }: OwnedTrack): void {
+    this.#wantsLive = false;
+    if (!this.#recording) return;
+    const { recordingId } = this.#recording;
+    this.#live.watch({ recordingId, participantId, trackId: track.trackId });
   }
 
   #choose(owned: OwnedTrack): void {
@@ -252,12 +310,4 @@ export function stateBadgeElement(state: Recording["state"]): HTMLElement {
     text: badge.text,
     attributes: { "data-tone": badge.tone },
   });
-}
-
-/** A link that saves a file; the server gives it its name. */
-export function downloadLink(path: string, text: string): HTMLAnchorElement {
-  const link = element("a", { class: "button quiet", attributes: { href: path, download: "" } });
-  link.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#icon-download" /></svg>';
-  link.append(element("span", { text }));
-  return link;
 }

@@ -4,7 +4,8 @@ import type { ConfirmDialog } from "./confirm-dialog.ts";
 import { callDuration, shownName } from "./describe-recording.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
 import { element, setText } from "./element.ts";
-import { downloadLink, RecordingDetails, stateBadgeElement } from "./recording-details.ts";
+import { downloadLink } from "./download-link.ts";
+import { RecordingDetails, stateBadgeElement } from "./recording-details.ts";
 
 /** Recordings on one page of the list. */
 const PAGE_SIZE = 10;
@@ -192,6 +193,9 @@ export class RecordingsList {
       );
       open.setAttribute("aria-expanded", String(row.details !== null));
       actions.push(open);
+      if (recording.state === "recording" && row.details === null) {
+        actions.push(button("live", "Watch live", () => this.#toggle(recording, row, "live")));
+      }
     }
     if (recording.state === "ready") {
       const zip = downloadLink(zipPath(recording.recordingId), "ZIP");
@@ -207,7 +211,7 @@ export class RecordingsList {
     return actions.length === 0 ? [words] : [words, element("div", { class: "actions" }, actions)];
   }
 
-  #toggle(recording: RecordingSummary, row: Row): void {
+  #toggle(recording: RecordingSummary, row: Row, how: "plain" | "live" = "plain"): void {
     if (row.details) {
       row.details.close();
       row.details = null;
@@ -215,7 +219,8 @@ export class RecordingsList {
       row.details = new RecordingDetails(row.body, this.#api, {
         stateChanged: () => void this.refresh(),
       });
-      row.details.show(recording.recordingId);
+      if (how === "live") row.details.showLive(recording.recordingId);
+      else row.details.show(recording.recordingId);
     }
     row.body.hidden = row.details === null;
     this.#draw();

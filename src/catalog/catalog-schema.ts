@@ -40,11 +40,31 @@ export interface FinalizeJobsTable {
   queued_at_ms: number;
 }
 
+/** One row of `export_jobs`. */
+export interface ExportJobsTable {
+  export_id: string;
+  recording_id: string;
+  /** JSON of an `ExportRequest`. */
+  request: string;
+  state: string;
+  attempts: number;
+  reason: string | null;
+  /** JSON of the `PublishedFile`s and `ExportSource`s; empty lists before it is done. */
+  files: string;
+  sources: string;
+  created_at_ms: number;
+  queued_at_ms: number;
+  ended_at_ms: number | null;
+  /** 1 when it was deleted, but its files may still be there. */
+  removed: number;
+}
+
 /** The tables of the catalogue. */
 export interface CatalogDatabase {
   recordings: RecordingsTable;
   tracks: TracksTable;
   finalize_jobs: FinalizeJobsTable;
+  export_jobs: ExportJobsTable;
 }
 
 /** Steps from an empty database to the present schema, in order of name. Never edit a released one. */
@@ -101,6 +121,37 @@ export const catalogMigrations: Record<string, Migration> = {
       await db.schema
         .createIndex("finalize_jobs_by_state")
         .on("finalize_jobs")
+        .columns(["state", "queued_at_ms"])
+        .execute();
+    },
+  },
+  "0002-exports": {
+    async up(db: Kysely<unknown>): Promise<void> {
+      await db.schema
+        .createTable("export_jobs")
+        .addColumn("export_id", "text", (column) => column.primaryKey())
+        .addColumn("recording_id", "text", (column) =>
+          column.notNull().references("recordings.recording_id"),
+        )
+        .addColumn("request", "text", (column) => column.notNull())
+        .addColumn("state", "text", (column) => column.notNull())
+        .addColumn("attempts", "integer", (column) => column.notNull())
+        .addColumn("reason", "text")
+        .addColumn("files", "text", (column) => column.notNull())
+        .addColumn("sources", "text", (column) => column.notNull())
+        .addColumn("created_at_ms", "bigint", (column) => column.notNull())
+        .addColumn("queued_at_ms", "bigint", (column) => column.notNull())
+        .addColumn("ended_at_ms", "bigint")
+        .addColumn("removed", "integer", (column) => column.notNull())
+        .execute();
+      await db.schema
+        .createIndex("export_jobs_by_recording")
+        .on("export_jobs")
+        .columns(["recording_id", "export_id"])
+        .execute();
+      await db.schema
+        .createIndex("export_jobs_by_state")
+        .on("export_jobs")
         .columns(["state", "queued_at_ms"])
         .execute();
     },

@@ -15,6 +15,7 @@ import type {
 import { recordOf, trackRecordOf } from "./catalog-rows.ts";
 import { type CatalogDatabase, catalogMigrations } from "./catalog-schema.ts";
 import { FaultTellingDialect } from "./fault-telling-dialect.ts";
+import { SqliteExportQueue } from "./sqlite-export-queue.ts";
 import { SqliteJobQueue } from "./sqlite-job-queue.ts";
 
 /** How long a statement waits for another process that holds the database. */
@@ -35,11 +36,14 @@ const STATE_RANKS: Readonly<Record<RecordingState, number>> = {
 export class SqliteCatalog implements Catalog {
   /** The finalizations, in the same file. */
   readonly jobs: SqliteJobQueue;
+  /** The exports, in the same file. */
+  readonly exports: SqliteExportQueue;
   readonly #db: Kysely<CatalogDatabase>;
 
   private constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
     this.#db = db;
     this.jobs = new SqliteJobQueue(db, clock);
+    this.exports = new SqliteExportQueue(db, clock);
   }
 
   /**
@@ -187,6 +191,7 @@ export class SqliteCatalog implements Catalog {
         .deleteFrom("finalize_jobs")
         .where("recording_id", "=", recordingId)
         .execute();
+      await transaction.deleteFrom("export_jobs").where("recording_id", "=", recordingId).execute();
       await transaction.deleteFrom("tracks").where("recording_id", "=", recordingId).execute();
       await transaction
         .updateTable("recordings")

@@ -42,6 +42,8 @@ export interface MadeFile {
   readonly participantId: ParticipantId | null;
   readonly trackId: TrackId | null;
   readonly durationMs: number;
+  /** What of it is not as asked, in sentences for the one who asked; none by default. */
+  readonly notes?: readonly string[];
 }
 
 /** Makes the files of one kind of export. */

@@ -34,25 +34,25 @@ const WAITING_PACKETS_MAX = 65_536;
 /** Bits per second of transcoded sound: transparent for speech and good for music in stereo. */
 const AAC_BITS_PER_SECOND = 160_000;
 
-/**
- * ffmpeg's arguments. Only `pipe` and, for an MP4, `file` can be opened, only by the one demuxer,
- * and only the planned streams are taken: text that calls itself WebM and names other files, as
- * HLS, DASH and ffconcat do, gets none of them read.
- */
-export function ffmpegArguments(task: FfmpegTask): string[] {
-  const { input, plan, outputPath } = task;
-  const { name, whitelist } = DEMUXERS[task.container];
-  const isPipe = input === "pipe:0";
+/** What every run begins with: errors alone on stderr, progress on stdout, no giant allocations. */
+export function generalArguments(): string[] {
   return [
     "-hide_banner",
     "-nostats",
     "-loglevel",
     "error",
-    ...(isPipe ? [] : ["-nostdin"]),
     "-progress",
     "pipe:1",
     "-max_alloc",
     String(ALLOCATION_BYTES_MAX),
+  ];
+}
+
+/** Opens an input with the one demuxer, and nothing else on its behalf. */
+export function inputArguments(container: Container, input: FfmpegTask["input"]): string[] {
+  const { name, whitelist } = DEMUXERS[container];
+  const isPipe = input === "pipe:0";
+  return [
     "-protocol_whitelist",
     isPipe ? "pipe" : "file",
     "-format_whitelist",
@@ -62,6 +62,20 @@ export function ffmpegArguments(task: FfmpegTask): string[] {
     // `file:` keeps a path from being taken for a URL of another protocol.
     "-i",
     isPipe ? input : `file:${input.path}`,
+  ];
+}
+
+/**
+ * ffmpeg's arguments. Only `pipe` and, for an MP4, `file` can be opened, only by the one demuxer,
+ * and only the planned streams are taken: text that calls itself WebM and names other files, as
+ * HLS, DASH and ffconcat do, gets none of them read.
+ */
+export function ffmpegArguments(task: FfmpegTask): string[] {
+  const { input, plan, outputPath } = task;
+  return [
+    ...generalArguments(),
+    ...(input === "pipe:0" ? [] : ["-nostdin"]),
+    ...inputArguments(task.container, input),
     ...(plan.video === undefined ? [] : ["-map", "0:v:0", ...videoArguments(plan.video, task)]),
     ...(plan.audio === undefined ? [] : ["-map", "0:a:0", ...audioArguments(plan.audio)]),
     "-map_metadata",

@@ -7,10 +7,14 @@ import { writeFileDurably } from "../storage/durable-files.ts";
 import { JobRunner, type JobRunnerParts, isOfTrack } from "./job-runner.ts";
 import { buildManifest } from "./manifest.ts";
 import { recoverFinalizations } from "./crash-recovery.ts";
+import type { TrackExtras } from "./track-extras.ts";
 import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
-export type FinalizerParts = JobRunnerParts;
+export interface FinalizerParts extends JobRunnerParts {
+  /** Told of each new MP4; left out where nobody looks at posters and waveforms. */
+  readonly extras?: Pick<TrackExtras, "request" | "forget" | "stop">;
+}
 
 /** What is kept in memory of a stopped recording that is being looked after. */
 interface Watch {
@@ -40,6 +44,7 @@ export class Finalizer implements RecordingListener {
   readonly #stopping = new AbortController();
   /** Segments of finished recordings that were found to hold more than their MP4s do. */
   readonly #foundSegments = new Map<RecordingId, readonly SegmentView[]>();
+  #onRoom: () => void = () => {};
   #lookingBack: Promise<void> = Promise.resolve();
 
   constructor(parts: FinalizerParts) {
@@ -52,9 +57,23 @@ export class Finalizer implements RecordingListener {
       },
     };
     this.#runner = new JobRunner(this.#parts, {
-      trackFinalized: (key) => this.#rewriteManifest(key),
+      trackFinalized: async (key) => {
+        await this.#rewriteManifest(key);
+        parts.extras?.request(key);
+      },
       jobEnded: ({ recordingId }) => this.#consider(recordingId),
+      roomIsLeft: () => this.#onRoom(),
     });
+  }
+
+  /** Whether one more finalization could run now, but none waits: then other work may begin. */
+  leavesRoom(): boolean {
+    return this.#runner.leavesRoom();
+  }
+
+  /** Has `callback` called each time that it comes to that; replaces the one before. */
+  whenRoomIsLeft(callback: () => void): void {
+    this.#onRoom = callback;
   }
 
   /** Takes up what an earlier process left. Call it after the engine's start. */
@@ -76,6 +95,7 @@ export class Finalizer implements RecordingListener {
     this.#stopping.abort();
     for (const watch of this.#watches.values()) watch.cancelTimer();
     await this.#runner.stop();
+    await this.#parts.extras?.stop();
     await this.#lookingBack;
     for (const watch of this.#watches.values()) {
       await watch.considering;
@@ -93,6 +113,7 @@ export class Finalizer implements RecordingListener {
     const watch = this.#watches.get(recordingId);
     watch?.cancelTimer();
     await this.#runner.forget(recordingId);
+    await this.#parts.extras?.forget(recordingId);
     await watch?.considering;
     await watch?.manifest;
     this.#watches.delete(recordingId);

@@ -15,6 +15,7 @@ import {
 } from "./matroska-tracks.ts";
 import { opusPacketMs } from "./opus-packet.ts";
 import { PacketCounter } from "./packet-counter.ts";
+import { type LooseRun, looseRun } from "./sound-before-cluster.ts";
 
 /** A track with the packets that went through the filter. */
 export interface CountedTrack {
@@ -69,6 +70,18 @@ const UNSIZED_CLUSTER = Uint8Array.of(0x1f, 0x43, 0xb6, 0x75, 1, 255, 255, 255, 
  */
 const ELEMENT_BYTES_MAX = 64 * 1024 * 1024;
 
+/**
+ * Most bytes behind a gap that are kept until the next Cluster comes, to find whole sound in them.
+ * Chromium begins one with each keyframe; this is a minute at 2 Mbps.
+ */
+const BEHIND_GAP_BYTES_MAX = 16 * 1024 * 1024;
+
+/** What is put back overlaps what stands before and behind it by no more: rounding. */
+const OVERLAP_MS_MAX = 20;
+
+/** Nor is it farther than this from the new Cluster; else it was not sound without holes. */
+const APART_MS_MAX = 500;
+
 const KEY_FLAG = 0x80;
 const LACING_MASK = 0x06;
 const INVISIBLE_FLAG = 0x08;
@@ -87,13 +100,16 @@ const CHROMIUM_MUXING_APP = "Chrome";
  *
  * The count is independent of ffmpeg and is what an MP4 is verified against: ffmpeg itself hides
  * what it skipped. Where bytes are missing or are no Matroska, everything up to the next Cluster is
- * left out, since half a frame and what follows it would otherwise be taken for a picture; and from
- * there on pictures up to the next keyframe, which a decoder cannot make without those that are missing.
- * So what leaves the filter is always sound, and the count holds for damaged segments too.
+ * left out, since half a frame and what follows it would otherwise be taken for a picture; so what
+ * leaves the filter is always sound, and the count holds for damaged segments too.
  *
  * When it is asked to, it puts right what sound Chromium stamped late, in the bytes that pass and in
  * the count. Times of Matroska cannot be negative, so all that passes then is later by `aheadMs` than
  * it is counted.
+ *
+ * Behind missing bytes, sound needs nothing of what is missing: whole blocks of it in front of that
+ * Cluster are put back. Their own Cluster's timestamp can be missing, but sound has no holes, so the
+ * first block in the new Cluster tells when the last one before it ended.
  */
 export class MatroskaFilter {
   /** Bytes that were left out as unusable. */
@@ -106,6 +122,10 @@ export class MatroskaFilter {
   /** With fewer bytes than this nothing more can be told of the rest. */
   #neededBytes = 0;
   #searching = false;
+  /** What was left out since a gap; undefined when it is of no use. */
+  #behindGap: { readonly pieces: Uint8Array[]; bytes: number } | undefined;
+  /** Whole blocks of the first sound from between a gap and this Cluster; their place is not known yet. */
+  #loose: LooseRun | undefined;
   /** Whether bytes were left out since the last keyframe: pictures up to the next one may need them. */
   #lacksPictures = false;
   #sawSegment = false;
@@ -174,15 +194,17 @@ export class MatroskaFilter {
         copyUpTo(offset);
         this.#lacksPictures = true;
         const found = this.#findCluster(all, offset);
-        this.droppedBytes += found - offset;
+        this.#leaveOut(all.subarray(offset, found));
         offset = found;
         copyFrom = found;
         if (this.#searching) break;
+        this.#findLoose();
       }
       const header = readEbmlHeader(all, offset);
       if (header === "short") break;
       if (header === "invalid" || !this.#isPlausible(header.id, header.dataBytes)) {
         this.#searching = true;
+        this.#loose = undefined;
         continue;
       }
       const { id, headerBytes, dataBytes } = header;
@@ -202,13 +224,19 @@ export class MatroskaFilter {
         break;
       }
       const from = offset + headerBytes;
+      if (this.#loose !== undefined && id === ID.simpleBlock) {
+        const placed = this.#placeLoose(this.#loose, all, from);
+        if (placed.length > 0) {
+          copyUpTo(offset);
+          copyFrom = offset;
+          out.push(...placed);
+        }
+      }
       // Nearly all elements are these: no view is made for each.
       const isWanted =
         id === ID.simpleBlock
           ? this.#takeBlock(all, from, end)
           : this.#take(id, all.subarray(from, end));
-      const isBlock = id === ID.simpleBlock || id === ID.blockGroup;
-      if (isBlock && !isWanted) this.droppedBytes += end - offset;
       const isLate = id === ID.timestamp && this.#aheadTicks > 0;
       if (!isWanted || isLate) {
         copyUpTo(offset);
@@ -237,6 +265,8 @@ export class MatroskaFilter {
     this.droppedBytes += this.#restBytes;
     this.#forgetRest();
     this.#searching = true;
+    this.#loose = undefined;
+    this.#behindGap = { pieces: [], bytes: 0 };
   }
 
   /**
@@ -248,6 +278,7 @@ export class MatroskaFilter {
     const isBegunHeader = readEbmlHeader(Buffer.concat(this.#rest), 0) === "short";
     if (this.#searching || !isBegunHeader) this.droppedBytes += this.#restBytes;
     this.#forgetRest();
+    for (const { packets } of this.#tracks.values()) packets.end();
   }
 
   #forgetRest(): void {
@@ -260,6 +291,71 @@ export class MatroskaFilter {
     if (bytes.length === 0) return;
     this.#rest.push(bytes);
     this.#restBytes += bytes.length;
+  }
+
+  #leaveOut(bytes: Uint8Array): void {
+    this.droppedBytes += bytes.length;
+    if (this.#behindGap === undefined || bytes.length === 0) return;
+    this.#behindGap.pieces.push(bytes);
+    this.#behindGap.bytes += bytes.length;
+    if (this.#behindGap.bytes > BEHIND_GAP_BYTES_MAX) this.#behindGap = undefined;
+  }
+
+  /** A Cluster begins behind a gap: finds whole sound in front of it. */
+  #findLoose(): void {
+    const { pieces } = this.#behindGap ?? { pieces: [] };
+    this.#behindGap = undefined;
+    const sound = this.tracks.find(({ track }) => track.kind === "audio");
+    if (sound === undefined || pieces.length === 0) return;
+    const numbers = new Set(this.#tracks.keys());
+    this.#loose = looseRun(Buffer.concat(pieces), numbers, sound.track.number);
+  }
+
+  /**
+   * Gives the loose sound with its place when this SimpleBlock is the first of the same track in the
+   * new Cluster, and counts it.
+   */
+  #placeLoose(
+    { blocks, lastRelativeTicks }: LooseRun,
+    bytes: Uint8Array,
+    from: number,
+  ): Uint8Array[] {
+    const sound = this.tracks.find(({ track }) => track.kind === "audio");
+    const [first, last] = [blocks[0], blocks.at(-1)];
+    if (sound === undefined || bytes[from] !== (0x80 | sound.track.number)) return [];
+    this.#loose = undefined;
+    if (first === undefined || last === undefined) return [];
+    const followsTicks = this.#clusterTicks + readInt16(bytes, from + 1);
+    const before = blocks.at(-2)?.relativeTicks ?? last.relativeTicks;
+    const opusMs = sound.isOpus
+      ? opusPacketMs(last.element, last.contentAt + BLOCK_HEADER_BYTES, last.element.length)
+      : undefined;
+    const lastMs = opusMs ?? sound.track.frameMs ?? (last.relativeTicks - before) * this.#tickMs;
+    const ticks = followsTicks - Math.round(lastMs / this.#tickMs) - last.relativeTicks;
+    const firstTicks = ticks + first.relativeTicks - (sound.isOpus ? this.#aheadTicks : 0);
+    const firstMs = firstTicks * this.#tickMs - sound.track.codecDelayMs;
+    const apartMs = (this.#clusterTicks - ticks - lastRelativeTicks) * this.#tickMs;
+    const fits =
+      Number.isSafeInteger(ticks) &&
+      ticks >= 0 &&
+      firstMs >= (sound.packets.endMs ?? 0) - OVERLAP_MS_MAX &&
+      apartMs >= -OVERLAP_MS_MAX &&
+      apartMs <= APART_MS_MAX;
+    if (!fits) return [];
+    const clusterTicks = this.#clusterTicks;
+    this.#clusterTicks = ticks;
+    for (const { element, contentAt } of blocks) {
+      this.#takeBlock(element, contentAt, element.length);
+      this.droppedBytes -= element.length;
+    }
+    this.#clusterTicks = clusterTicks;
+    return [
+      UNSIZED_CLUSTER,
+      timestampElement(ticks + this.#aheadTicks),
+      ...blocks.map(({ element }) => element),
+      UNSIZED_CLUSTER,
+      timestampElement(clusterTicks + this.#aheadTicks),
+    ];
   }
 
   #isPlausible(id: number, dataBytes: number | undefined): boolean {
@@ -363,13 +459,11 @@ export class MatroskaFilter {
     const at = from + (number?.length ?? 0);
     const counted = number === undefined ? undefined : this.#tracks.get(number.value);
     const dataAt = at + 3;
-    if (counted === undefined || dataAt > to) return false;
-    const isKey = group?.isKey ?? ((bytes[at + 2] ?? 0) & KEY_FLAG) !== 0;
-    if (this.#lacksPictures && counted.track.kind === "video") {
-      if (!isKey) return false;
-      this.#lacksPictures = false;
+    if (counted === undefined || dataAt > to) {
+      this.droppedBytes += to - from;
+      return false;
     }
-    const relativeTicks = (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
+    const relativeTicks = readInt16(bytes, at);
     const flags = bytes[at + 2] ?? 0;
     const isLaced = (flags & LACING_MASK) !== 0;
     if (counted.packets.packets === 0 && !isLaced) {
@@ -380,7 +474,9 @@ export class MatroskaFilter {
     const atMs = (this.#clusterTicks + relativeTicks) * this.#tickMs;
     const durationMs = opusMs ?? group?.durationMs ?? framesMs(counted.track, packets);
     const earlierTicks = counted.isOpus ? this.#aheadTicks : 0;
-    if (earlierTicks > 0) setRelativeTicks(bytes, at, relativeTicks - earlierTicks);
+    if (earlierTicks > 0) setInt16(bytes, at, relativeTicks - earlierTicks);
+    const isKey = group?.isKey ?? (flags & KEY_FLAG) !== 0;
+    if (counted.track.kind === "video" && isKey) this.#lacksPictures = false;
     counted.packets.add({
       atMs: atMs - earlierTicks * this.#tickMs - counted.track.codecDelayMs,
       durationMs,
@@ -388,6 +484,7 @@ export class MatroskaFilter {
       // Of laced and encoded blocks the frames' own size is not worked out.
       bytes: isLaced || counted.track.encoded ? undefined : to - dataAt,
       isVisible: (flags & INVISIBLE_FLAG) === 0,
+      needsLost: counted.track.kind === "video" && this.#lacksPictures,
     });
     if (this.#onBlock !== undefined && !isLaced) {
       const data = bytes.subarray(dataAt, to);
@@ -397,10 +494,17 @@ export class MatroskaFilter {
   }
 }
 
+/** Track, time and flags of a block whose track's number takes one byte. */
+const BLOCK_HEADER_BYTES = 4;
+
 /** Two bytes, signed (RFC 9559, section 10.1). */
-function setRelativeTicks(block: Uint8Array, at: number, ticks: number): void {
-  block[at] = (ticks >> 8) & 0xff;
-  block[at + 1] = ticks & 0xff;
+function readInt16(bytes: Uint8Array, at: number): number {
+  return (((bytes[at] ?? 0) << 24) >> 16) | (bytes[at + 1] ?? 0);
+}
+
+function setInt16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = (value >> 8) & 0xff;
+  bytes[at + 1] = value & 0xff;
 }
 
 /** A Cluster's Timestamp of eight bytes (RFC 9559, section 5.1.3.1). */

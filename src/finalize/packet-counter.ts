@@ -11,6 +11,8 @@ export interface CountedBlock {
   readonly bytes: number | undefined;
   /** A picture that is shown; others only serve to decode later ones. */
   readonly isVisible: boolean;
+  /** A picture that lost ones may be needed for: what a decoder makes of it is nothing to rely on. */
+  readonly needsLost?: boolean;
 }
 
 /** Most holes that are kept of a stream; one every 3 s of an 8-hour call. */
@@ -49,6 +51,8 @@ export class PacketCounter {
   /** When the last packets are presented, in a ring: tells what a usual step is. */
   readonly #recentMs = new Float64Array(RECENT_PACKETS);
   #recent = 0;
+  /** Where the packets ended before those that need lost ones; undefined when the last did not. */
+  #lostFromMs: number | undefined;
 
   constructor(kind: StreamKind) {
     this.#kind = kind;
@@ -68,7 +72,24 @@ export class PacketCounter {
       this.bytes === undefined || block.bytes === undefined ? undefined : this.bytes + block.bytes;
     this.#recentMs[this.#recent & (RECENT_PACKETS - 1)] = atMs;
     this.#recent += 1;
+    if (block.needsLost === true) this.#lostFromMs ??= this.endMs ?? atMs;
+    else this.#endLost(atMs);
     this.#place(atMs, durationMs);
+  }
+
+  /** No packet comes any more. */
+  end(): void {
+    this.#endLost(this.endMs ?? 0);
+  }
+
+  /** Pictures that are of no use are a hole, though they are counted and passed on. */
+  #endLost(toMs: number): void {
+    const fromMs = this.#lostFromMs;
+    this.#lostFromMs = undefined;
+    if (fromMs === undefined || toMs <= fromMs || this.holes.length >= HOLES_MAX) return;
+    // Within it lies the hole that the lost ones left.
+    while ((this.holes.at(-1)?.fromMs ?? -Infinity) >= fromMs) this.holes.pop();
+    this.holes.push({ fromMs, toMs });
   }
 
   #place(atMs: number, durationMs: number | undefined): void {

@@ -11,6 +11,8 @@ import { chunkRoutes } from "./chunk-routes.ts";
 import type { ClientAsset } from "./client-assets.ts";
 import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
+import { exportFileRoutes, exportRoutes, type ExportPaths, type Exports } from "./export-routes.ts";
+import { type ExtrasMaker, type ExtrasPaths, trackExtrasRoutes } from "./track-extras-routes.ts";
 import { guideRoutes } from "./guide-routes.ts";
 import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
 import { type Intake, intakeGate } from "./intake.ts";
@@ -31,7 +33,9 @@ export interface AppParts {
   readonly catalog: Catalog;
   readonly live: LiveView;
   readonly retrier: Retrier;
-  readonly paths: RecordingPaths;
+  readonly exports: Exports;
+  readonly paths: RecordingPaths & ExportPaths & ExtrasPaths;
+  readonly extras: ExtrasMaker;
   readonly ffmpeg: FfmpegIdentity;
   readonly readiness: ReadinessChecks;
   readonly assets: readonly ClientAsset[];
@@ -88,8 +92,11 @@ export async function createApp(parts: AppParts) {
     .use(chunkRoutes({ ...parts, bodies }))
     .use(segmentRoutes({ ...parts, bodies }))
     .use(mediaRoutes(parts))
+    .use(trackExtrasRoutes(parts))
     .use(sourceRoutes(parts))
     .use(downloadRoutes(parts))
+    .use(exportRoutes({ ...parts, bodies }))
+    .use(exportFileRoutes(parts))
     .use(guideRoutes({ ...parts, bodies }))
     .use(timeRoutes(parts))
     .use(healthRoutes(parts))

@@ -47,6 +47,7 @@ export async function openapiRoutes() {
           { name: "Recordings", description: "Start, stop, list and delete recordings" },
           { name: "Chunks", description: "What a recorder in a browser uploads" },
           { name: "Media", description: "MP4s, original bytes and archives" },
+          { name: "Exports", description: "Files that are made of a finished recording on demand" },
           { name: "Server", description: "Clock and health" },
           { name: "Guide", description: "Routes for apps that were written to the guide" },
         ],

@@ -11,7 +11,7 @@ type Content = { readonly type: string; readonly schema?: JsonSchema };
 /** What OpenAPI tells about an operation. */
 export interface Operation {
   /** Group in the list of operations. */
-  readonly tag: "Recordings" | "Chunks" | "Media" | "Server" | "Guide";
+  readonly tag: "Recordings" | "Chunks" | "Media" | "Exports" | "Server" | "Guide";
   readonly summary: string;
   readonly description?: string;
   readonly body?: Content & { readonly required: boolean };

@@ -24,6 +24,8 @@ export function statusOf(code: ProblemCode): number {
     case "segment-not-found":
     case "track-not-found":
     case "media-not-ready":
+    case "export-not-found":
+    case "export-file-not-found":
       return 404;
     case "body-timeout":
       return 408;
@@ -31,6 +33,8 @@ export function statusOf(code: ProblemCode): number {
     case "nothing-to-retry":
     case "not-live":
     case "live-unsupported":
+    case "nothing-to-export":
+    case "export-conflict":
     case "chunk-conflict":
       return 409;
     case "recording-closed":
@@ -89,6 +93,14 @@ function titleOf(code: ProblemCode): string {
       return "Nothing is being recorded at this moment";
     case "live-unsupported":
       return "The track's codecs cannot be shown live";
+    case "nothing-to-export":
+      return "The recording has nothing to export";
+    case "export-not-found":
+      return "There is no such export";
+    case "export-file-not-found":
+      return "The export has no such file";
+    case "export-conflict":
+      return "The state of the export does not allow that";
     case "chunk-conflict":
       return "The chunk contradicts what is stored";
     case "chunk-malformed":

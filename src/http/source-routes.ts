@@ -25,6 +25,9 @@ interface Parts {
 const SOURCE_ROUTE =
   "/api/recordings/:recordingId/participants/:participantId/tracks/:trackId/source";
 
+/** Much longer than the live view waits between two signs of life of its own. */
+const LIVE_IDLE_SECONDS = 60;
+
 const sourceQuerySchema = downloadQuerySchema.extend({
   /** The newest segment of the track when it is not given. */
   segmentId: segmentIdSchema.optional(),
@@ -52,8 +55,12 @@ export function sourceRoutes({ engine, store, live, log }: Parts) {
   return new Elysia({ name: "source-routes" })
     .get(
       SOURCE_ROUTE,
-      async ({ params, query }) => {
-        if (query.live !== undefined) return liveAnswer(await live.open(params));
+      async ({ params, query, request, server }) => {
+        if (query.live !== undefined) {
+          // A call can be paused for longer than a connection may stand still.
+          const keepOpen = (): void => server?.timeout(request, LIVE_IDLE_SECONDS);
+          return liveAnswer(await live.open(params, keepOpen));
+        }
         const reader = await openSegment(params, query.segmentId);
         return answer(reader, query.download, (sequence) => {
           log.error({ ...reader.description, sequence }, "stored chunk is damaged");

@@ -11,6 +11,8 @@ const AUDIO_TICKS_PER_MS = 48;
 const FIRST_PICTURE_MS = 33;
 /** A packet of sound whose length nothing tells: 1,024 samples of AAC at 48 kHz. */
 const UNTOLD_SOUND_MS = 1_024 / 48;
+/** No packet of sound is longer; one that claims to be is damaged. */
+const SOUND_MS_MAX = 1_000;
 /** Times of sound are whole milliseconds: what comes this near to the end before follows it at once. */
 const JOINED_SOUND_MS_MAX = 20;
 
@@ -42,7 +44,7 @@ export class FragmentedMp4Media implements LiveMedia {
   #fragments = 0;
   #lastPictureTicks = -1;
   #pictureMs = FIRST_PICTURE_MS;
-  #soundEndTicks = -1;
+  #soundEndTicks = -Infinity;
 
   /**
    * @param codecs as in `codecs=`
@@ -101,7 +103,7 @@ export class FragmentedMp4Media implements LiveMedia {
   }
 
   #pictures(blocks: readonly PassedBlock[]): Sample[] {
-    const shownTicks = blocks.map(({ atMs }) => ticksOf(atMs, VIDEO_TICKS_PER_MS));
+    const shownTicks = blocks.map(({ atMs }) => ticksOf(Math.max(0, atMs), VIDEO_TICKS_PER_MS));
     // Pictures come in the order of their decoding; each is decoded when the next one is shown.
     const decodeTicks = shownTicks.toSorted((a, b) => a - b);
     for (const [i, ticks] of decodeTicks.entries()) {
@@ -128,7 +130,8 @@ export class FragmentedMp4Media implements LiveMedia {
       const isJoined =
         Math.abs(soundTicks - this.#soundEndTicks) <= JOINED_SOUND_MS_MAX * AUDIO_TICKS_PER_MS;
       const decodeTicks = isJoined ? this.#soundEndTicks : soundTicks;
-      const durationTicks = ticksOf(durationMs ?? UNTOLD_SOUND_MS, AUDIO_TICKS_PER_MS);
+      const soundMs = clamped(durationMs ?? UNTOLD_SOUND_MS, 0, SOUND_MS_MAX);
+      const durationTicks = ticksOf(soundMs, AUDIO_TICKS_PER_MS);
       this.#soundEndTicks = decodeTicks + durationTicks;
       return { data, isKey: true, decodeTicks, durationTicks, offsetTicks: 0 };
     });
@@ -139,16 +142,21 @@ function isPicture({ track }: PassedBlock): boolean {
   return track.kind === "video";
 }
 
+/** What a hostile container tells can be any number; these fields have 32 bits. */
+function clamped(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
+}
+
 function ticksOf(ms: number, ticksPerMs: number): number {
   return Math.round(ms * ticksPerMs);
 }
 
 function entryOf({ durationTicks, data, isKey, offsetTicks }: Sample): Buffer {
   const entry = Buffer.alloc(16);
-  entry.writeUInt32BE(durationTicks, 0);
+  entry.writeUInt32BE(clamped(durationTicks, 0, 0xffffffff), 0);
   entry.writeUInt32BE(data.length, 4);
   entry.writeUInt32BE(isKey ? KEY_SAMPLE_FLAGS : OTHER_SAMPLE_FLAGS, 8);
-  entry.writeInt32BE(offsetTicks, 12);
+  entry.writeInt32BE(clamped(offsetTicks, -0x80000000, 0x7fffffff), 12);
   return entry;
 }
 

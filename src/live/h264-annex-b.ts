@@ -4,6 +4,8 @@
 const UNIT_TYPE_MASK = 0x1f;
 const SEQUENCE_PARAMETERS = 7;
 const PICTURE_PARAMETERS = 8;
+/** Their length has 16 bits in a configuration. */
+const PARAMETERS_BYTES_MAX = 0xffff;
 
 /** Profiles whose configuration tells chroma and depth too (ISO/IEC 14496-15, 5.3.3.1.2). */
 const HIGH_PROFILES: ReadonlySet<number> = new Set([100, 110, 122, 144]);
@@ -39,7 +41,10 @@ export function withUnitLengths(bytes: Uint8Array): Uint8Array {
 /** The `avcC` that a key frame of a byte stream tells; undefined when it lacks its parameters. */
 export function configurationOf(keyFrame: Uint8Array): Uint8Array | undefined {
   const units = unitsOf(keyFrame);
-  const ofType = (type: number) => units.find((unit) => ((unit[0] ?? 0) & UNIT_TYPE_MASK) === type);
+  const ofType = (type: number) =>
+    units.find(
+      (unit) => ((unit[0] ?? 0) & UNIT_TYPE_MASK) === type && unit.length <= PARAMETERS_BYTES_MAX,
+    );
   const sequence = ofType(SEQUENCE_PARAMETERS);
   const picture = ofType(PICTURE_PARAMETERS);
   if (sequence === undefined || sequence.length < 4 || picture === undefined) return undefined;

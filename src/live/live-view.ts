@@ -11,6 +11,7 @@ import { containerOfMimeType } from "../recording/container.ts";
 import type { Catalog, ChunkStore, Clock, SegmentKey, TrackKey } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import type { TrackBell } from "../recording/track-bells.ts";
+import { KeyframeGate } from "./keyframe-gate.ts";
 import { liveMediaFor } from "./live-formats.ts";
 import { type LiveJoin, joinSegment } from "./live-join.ts";
 import type { LiveMedia } from "./live-media.ts";
@@ -44,6 +45,18 @@ export interface LiveStream {
   readonly body: ReadableStream<Uint8Array>;
 }
 
+/** What one viewer is given. */
+interface OpenedView {
+  readonly key: SegmentKey;
+  readonly join: LiveJoin;
+  readonly media: LiveMedia;
+  readonly bell: TrackBell;
+  /** Blocks that have passed the filter of `join` and wait to be written. */
+  readonly pending: PassedBlock[];
+  readonly isOver: () => Promise<boolean>;
+  readonly signal: AbortSignal;
+}
+
 /** Shows running tracks while their chunks become durable. */
 export class LiveView {
   readonly #parts: LiveViewParts;
@@ -57,10 +70,11 @@ export class LiveView {
    * The newest segment of a track from its last keyframe on, in a form that Media Source Extensions
    * take. The client asks again when it ends: a new segment can have other codecs.
    *
+   * @param onWait called every few seconds while the viewer waits and nothing comes, as in a pause
    * @throws RecordingNotFoundError; NotLiveError when nothing is being recorded at this moment;
    * LiveUnsupportedError when browsers cannot be given its codecs; OverloadedError
    */
-  async open(track: TrackKey): Promise<LiveStream> {
+  async open(track: TrackKey, onWait: () => void): Promise<LiveStream> {
     if (this.#viewers.size >= VIEWERS_MAX) {
       throw new OverloadedError(`${VIEWERS_MAX} viewers watch live already.`, BUSY_RETRY_MS);
     }
@@ -76,7 +90,12 @@ export class LiveView {
       const key = await this.#runningSegment(track);
       const pending: PassedBlock[] = [];
       const { join, media } = await this.#begin(key, bell, pending, viewer.signal);
-      const blocks = this.#stream(key, join, media, bell, pending, viewer.signal);
+      const isOver = (): Promise<boolean> => {
+        onWait();
+        return this.#isOver(key);
+      };
+      const { signal } = viewer;
+      const blocks = this.#stream({ key, join, media, bell, pending, isOver, signal });
       return {
         segmentId: key.segmentId,
         contentType: media.contentType,
@@ -154,14 +173,15 @@ export class LiveView {
     }
   }
 
-  async *#stream(
-    key: SegmentKey,
-    join: LiveJoin,
-    media: LiveMedia,
-    bell: TrackBell,
-    pending: PassedBlock[],
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  async *#stream({
+    key,
+    join,
+    media,
+    bell,
+    pending,
+    isOver,
+    signal,
+  }: OpenedView): AsyncGenerator<Uint8Array> {
     const { store, clock, log } = this.#parts;
     const gate = new KeyframeGate(media);
     yield media.header();
@@ -172,7 +192,7 @@ export class LiveView {
       store,
       clock,
       bell,
-      isOver: () => this.#isOver(key),
+      isOver,
       onDamaged: (sequence) => log.error({ ...key, sequence }, "stored chunk is damaged"),
       signal,
     });
@@ -195,28 +215,6 @@ export class LiveView {
       if (error instanceof NotLiveError || error instanceof RecordingNotFoundError) return true;
       throw error;
     }
-  }
-}
-
-/** Lets pass what is shown: pictures only from a keyframe on, also after a gap. */
-class KeyframeGate {
-  readonly #media: LiveMedia;
-  #waitsForKey = true;
-
-  constructor(media: LiveMedia) {
-    this.#media = media;
-  }
-
-  gap(): void {
-    this.#waitsForKey = true;
-  }
-
-  lets({ track, isKey }: PassedBlock): boolean {
-    const { video, audio } = this.#media.tracks;
-    if (track.number === audio?.number) return true;
-    if (track.number !== video?.number) return false;
-    this.#waitsForKey &&= !isKey;
-    return !this.#waitsForKey;
   }
 }
 

@@ -1,5 +1,11 @@
 import type { TrackBell } from "../recording/track-bells.ts";
-import type { ChunkStore, Clock, SegmentKey, StoredChunk } from "../recording/ports.ts";
+import type {
+  ChunkStore,
+  Clock,
+  SegmentKey,
+  SegmentReader,
+  StoredChunk,
+} from "../recording/ports.ts";
 
 /** How long a missing chunk is waited for while later ones are there: most come a retry later. */
 export const GAP_WAIT_MS = 1_500;
@@ -49,6 +55,8 @@ export async function* followSegment(
     const reader = await store.read(recordingId, segmentId);
     if (reader === undefined) return;
     const before = next;
+    let found: StoredChunk | undefined;
+    // The file is not kept open while the viewer takes its time.
     try {
       const { sequences, chunkCount } = reader.state;
       if (chunkCount !== null && next >= chunkCount) return;
@@ -61,24 +69,24 @@ export async function* followSegment(
       }
       if (sequences.has(next)) {
         missingSinceMs = undefined;
-        const damaged = (sequence: number): void => {
+        found = await firstChunk(reader, next, (sequence) => {
           onDamaged(sequence);
           if (sequence === next) skipTo(sequence + 1);
-        };
-        for await (const chunk of reader.chunks(damaged, next)) {
-          if (chunk.sequence !== next || signal.aborted) break;
-          const isNewest = chunk.sequence === sequences.end - 1;
-          if (!isNewest && clock.nowMs() - chunk.receivedAtMs > LAG_MS_MAX) {
-            skipTo(sequences.end - 1);
-            break;
-          }
-          next += 1;
-          yield { chunk, isAfterGap };
-          isAfterGap = false;
+        });
+        const newest = sequences.end - 1;
+        if (found !== undefined && found.sequence !== next) found = undefined;
+        else if (isLate(found, clock) && next !== newest) {
+          found = undefined;
+          skipTo(newest);
         }
       }
     } finally {
       await reader.close();
+    }
+    if (found !== undefined) {
+      next += 1;
+      yield { chunk: found, isAfterGap };
+      isAfterGap = false;
     }
     if (next !== before) continue;
     if (await isOver()) return;
@@ -86,4 +94,17 @@ export async function* followSegment(
     const waitMs = missingSinceMs === undefined ? IDLE_CHECK_MS : GAP_WAIT_MS - waitedMs;
     await bell.rung(Math.max(0, waitMs), signal);
   }
+}
+
+async function firstChunk(
+  reader: SegmentReader,
+  fromSequence: number,
+  onDamaged: (sequence: number) => void,
+): Promise<StoredChunk | undefined> {
+  for await (const chunk of reader.chunks(onDamaged, fromSequence)) return chunk;
+  return undefined;
+}
+
+function isLate(chunk: StoredChunk | undefined, clock: Clock): boolean {
+  return chunk !== undefined && clock.nowMs() - chunk.receivedAtMs > LAG_MS_MAX;
 }

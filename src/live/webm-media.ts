@@ -146,7 +146,7 @@ function master(id: number, children: readonly Buffer[]): Buffer {
 
 function unsigned(id: number, value: number): Buffer {
   const data = Buffer.alloc(8);
-  data.writeBigUInt64BE(BigInt(Math.round(value)));
+  data.writeBigUInt64BE(BigInt(Math.min(Math.round(value), Number.MAX_SAFE_INTEGER)));
   return bytesOf(id, data);
 }
 

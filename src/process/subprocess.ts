@@ -17,6 +17,8 @@ export interface SubprocessRequest {
   readonly input?: AsyncIterable<Uint8Array>;
   /** Told each line of stdout, without its end. Without it stdout is thrown away. */
   readonly onStdoutLine?: (line: string) => void;
+  /** Told stdout as it comes, as bytes and in place of lines; the child waits until it returns. */
+  readonly onStdout?: (bytes: Uint8Array) => void;
   /** Ends the child when aborted. */
   readonly signal?: AbortSignal;
   /** Ends the child when it has run this long. */
@@ -74,10 +76,7 @@ export async function runSubprocess(request: SubprocessRequest): Promise<Subproc
   try {
     const [input, , stderrTail] = await Promise.all([
       feed(child, request.input, guard),
-      readLines(child.stdout, (line) => {
-        guard.progressed();
-        request.onStdoutLine?.(line);
-      }),
+      readStdout(child.stdout, request, guard),
       readTail(child.stderr),
       child.exited,
     ]);
@@ -223,6 +222,24 @@ async function ignoreBrokenPipe(writing: Promise<unknown>): Promise<boolean> {
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EPIPE") return false;
     throw error;
+  }
+}
+
+async function readStdout(
+  stream: ReadableStream<Uint8Array>,
+  { onStdout, onStdoutLine }: SubprocessRequest,
+  guard: Guard,
+): Promise<void> {
+  if (onStdout === undefined) {
+    await readLines(stream, (line) => {
+      guard.progressed();
+      onStdoutLine?.(line);
+    });
+    return;
+  }
+  for await (const bytes of stream) {
+    guard.progressed();
+    onStdout(bytes);
   }
 }
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { ExportId } from "../contract/exports.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import type { TrackKey } from "../recording/ports.ts";
 
@@ -32,10 +33,13 @@ export function directoryNameOf(word: string): string {
  * <recordingId>/manifest.json
  * <recordingId>/segments/<segmentId>.chunks
  * <recordingId>/tracks/<participant>/<track>/media.mp4
+ * <recordingId>/tracks/<participant>/<track>/poster.jpg
+ * <recordingId>/tracks/<participant>/<track>/waveform.json
+ * <recordingId>/exports/<exportId>/<name>
  * ```
  *
- * The only place that turns IDs into file names. `recordingId` and `segmentId` are UUIDs, which are
- * safe as they stand.
+ * The only place that turns IDs into file names. `recordingId`, `segmentId` and `exportId` are UUIDs,
+ * which are safe as they stand; the names of an export's files are made by the server.
  */
 export class RecordingsLayout {
   readonly rootDirectory: string;
@@ -82,5 +86,28 @@ export class RecordingsLayout {
 
   mediaPath(key: TrackKey): string {
     return join(this.trackDirectory(key), "media.mp4");
+  }
+
+  /** Of all exports of a recording; there is none before its first. */
+  exportsDirectory(recordingId: RecordingId): string {
+    return join(this.recordingDirectory(recordingId), "exports");
+  }
+
+  /** The files of a finished export. */
+  exportDirectory(recordingId: RecordingId, exportId: ExportId): string {
+    return join(this.exportsDirectory(recordingId), exportId);
+  }
+
+  /** Where an export is being made. */
+  exportWorkDirectory(recordingId: RecordingId, exportId: ExportId): string {
+    return `${this.exportDirectory(recordingId, exportId)}${TEMPORARY_SUFFIX}`;
+  }
+
+  posterPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "poster.jpg");
+  }
+
+  waveformPath(key: TrackKey): string {
+    return join(this.trackDirectory(key), "waveform.json");
   }
 }

@@ -1,5 +1,6 @@
-// `bun run bench [sync] [ingest] [ack] [finalize] [long-call] [memory] [recovery] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [long-call] [memory] [recovery] [exports] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
+import { benchExports } from "./exports-bench.ts";
 import { benchFinalize } from "./finalize-bench.ts";
 import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
 import { benchLongCall } from "./long-call-bench.ts";
@@ -14,6 +15,8 @@ const { values, positionals } = parseArgs({
     // In fewer, a server that never syncs is measured against memory alone: the system has it wait
     // for the disk only when a tenth of the memory is dirty.
     seconds: { type: "string", default: "10" },
+    // For `exports`: long enough for several slices side by side.
+    "call-seconds": { type: "string", default: "120" },
     minutes: { type: "string", default: "1,10,60" },
     // For `long-call`: the second one is beyond 4 GiB.
     hours: { type: "string", default: "8,9.5" },
@@ -28,7 +31,7 @@ const runs = Number(values.runs);
 const durationMs = Number(values.seconds) * 1_000;
 const asked = new Set(
   positionals.length === 0
-    ? ["sync", "ingest", "ack", "finalize", "long-call", "memory", "recovery"]
+    ? ["sync", "ingest", "ack", "finalize", "long-call", "memory", "recovery", "exports"]
     : positionals,
 );
 
@@ -51,3 +54,4 @@ if (asked.has("recovery")) {
     chunkBytes: Number(values["chunk-bytes"]),
   });
 }
+if (asked.has("exports")) await benchExports({ runs, seconds: Number(values["call-seconds"]) });

@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { missingParameterSets } from "../../src/finalize/h264-parameter-sets.ts";
 import { settleMp4Index } from "../../src/finalize/mp4-index.ts";
-import { readSampleTables } from "../../src/finalize/mp4-sample-tables.ts";
+import { presentedMs, readSampleTables } from "../../src/finalize/mp4-sample-tables.ts";
+import type { RemuxPlan } from "../../src/finalize/remux-plan.ts";
+import type { StreamCount } from "../../src/finalize/source-stream.ts";
+import { checkTimeline } from "../../src/finalize/timeline-check.ts";
 import { muxTimeline } from "../../src/finalize/timeline-mux.ts";
 import { type TimelineTracks, timelineTracks } from "../../src/finalize/timeline-tracks.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
@@ -187,3 +190,64 @@ describe("joined files", () => {
     expect(sound?.timesMs.at(-1)).toBeWithin(lastBeginMs + 59_960, lastBeginMs + 60_030);
   });
 });
+
+test("a joined file is checked against what its parts hold, and where they belong", async () => {
+  const file = await make("piece.mp4", { audio: OPUS });
+  const begins = [0, 4_000];
+  const { path, timeline } = await joined(begins.map((atMs) => ({ path: file, atMs })));
+  const [made, own, index] = [
+    await readSampleTables(path),
+    (await readSampleTables(file))?.audio,
+    await settleMp4Index(path),
+  ];
+  if (made === undefined || own === undefined || index === undefined) throw new Error("No index");
+  const firstMs = presentedMs(own, 0);
+  const check = (movedMs: number, change: Partial<StreamCount> = {}): string[] => {
+    const audio: StreamCount = {
+      packets: own.count,
+      visiblePackets: own.count,
+      bytes: own.sizes.reduce((sum, size) => sum + size, 0),
+      firstMs: 0,
+      lastMs: presentedMs(own, own.count - 1) - firstMs,
+      endMs: undefined,
+      holes: [],
+      ...change,
+    };
+    const parts = begins.map((atMs, i) => ({
+      media: { plan: SOUND_PLAN, counts: { video: undefined, audio }, isIncomplete: false },
+      place: { toTrackMs: (ms: number) => ms + atMs + firstMs + i * movedMs },
+      insertedBytes: 0,
+    }));
+    return checkTimeline(parts, timeline, made, index);
+  };
+  expect(check(0)).toEqual([]);
+  expect(check(100)).toEqual(["of segment 2, sound begins 100 ms from its place"]);
+  expect(check(0, { packets: own.count + 1 })[0]).toContain("of segment 1, sound has 101 packets");
+  expect(check(0, { bytes: 1 })).toHaveLength(2);
+  const without = { ...timeline, silentPackets: 0 };
+  expect(timeline.silentPackets).toBeGreaterThan(0);
+  const bare = checkTimeline([], without, made, index);
+  expect(bare).toEqual([expect.stringContaining("there should be 0")]);
+});
+
+const SOUND_PLAN: RemuxPlan = {
+  video: undefined,
+  audio: {
+    source: {
+      kind: "audio",
+      codec: "opus",
+      codecName: "opus",
+      parameters: "",
+      width: null,
+      height: null,
+      preSkipMs: 0,
+    },
+    action: "copy",
+    codec: "opus",
+    reason: "Opus sound is copied.",
+    isUniform: false,
+  },
+  action: "copy",
+  reason: "Opus sound is copied.",
+  muxer: "ffmpeg",
+};

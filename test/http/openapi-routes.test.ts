@@ -25,6 +25,7 @@ const documentSchema = z.object({
 test("every route of the contract is described, with its bodies", async () => {
   const answer = await fetch(`${server.url}/openapi/json`);
   const { paths } = documentSchema.parse(await answer.json());
+  const exports = "/api/recordings/{recordingId}/exports";
   const track = "/api/recordings/{recordingId}/participants/{participantId}/tracks/{trackId}";
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method} ${path}`),
@@ -41,8 +42,17 @@ test("every route of the contract is described, with its bodies", async () => {
       "get /api/recordings/{recordingId}/segments/{segmentId}",
       "post /api/recordings/{recordingId}/segments/{segmentId}/end",
       `get ${track}/media.mp4`,
+      `get ${track}/poster.jpg`,
       `get ${track}/source`,
+      `get ${track}/waveform.json`,
       "get /api/recordings/{recordingId}/download",
+      `get ${exports}`,
+      `post ${exports}`,
+      `get ${exports}/{exportId}`,
+      `delete ${exports}/{exportId}`,
+      `post ${exports}/{exportId}/cancel`,
+      `post ${exports}/{exportId}/retry`,
+      `get ${exports}/{exportId}/files/{name}`,
       "get /api/time",
       "get /healthz",
       "get /readyz",

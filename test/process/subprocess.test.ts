@@ -30,6 +30,16 @@ async function* broken(): AsyncGenerator<Uint8Array> {
 }
 
 describe("runSubprocess", () => {
+  test("gives stdout as bytes where bytes are asked for", async () => {
+    const pieces: Uint8Array[] = [];
+    await runSubprocess({
+      argv: ["/usr/bin/printf", "a\\n\\000\\377"],
+      onStdout: (bytes) => pieces.push(bytes.slice()),
+      timeLimitMs: TIME_LIMIT_MS,
+    });
+    expect(Buffer.concat(pieces).toString("hex")).toBe("610a00ff");
+  });
+
   test("hands arguments over as they are: no shell reads them", async () => {
     const lines: string[] = [];
     const outcome = await runSubprocess({

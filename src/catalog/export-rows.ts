@@ -1,0 +1,43 @@
+import { z } from "zod";
+import { exportIdSchema, exportRequestSchema, exportStateSchema } from "../contract/exports.ts";
+import { participantIdSchema, recordingIdSchema, trackIdSchema } from "../contract/ids.ts";
+import type { ExportRecord } from "../exports/export-queue.ts";
+import type { ExportJobsTable } from "./catalog-schema.ts";
+
+const filesSchema = z.array(
+  z.object({
+    name: z.string(),
+    bytes: z.number(),
+    mediaType: z.string(),
+    participantId: participantIdSchema.nullable(),
+    trackId: trackIdSchema.nullable(),
+    durationMs: z.number(),
+    notes: z.array(z.string()),
+  }),
+);
+
+const sourcesSchema = z.array(
+  z.object({
+    participantId: participantIdSchema,
+    trackId: trackIdSchema,
+    publishedAtMs: z.number(),
+  }),
+);
+
+/** A row of `export_jobs`, parsed; the progress of a running one (0 to 1) is kept in memory alone. */
+export function exportRecordOf(row: ExportJobsTable, progress: number): ExportRecord {
+  const state = exportStateSchema.parse(row.state);
+  return {
+    exportId: exportIdSchema.parse(row.export_id),
+    recordingId: recordingIdSchema.parse(row.recording_id),
+    request: exportRequestSchema.parse(JSON.parse(row.request)),
+    state,
+    attempts: row.attempts,
+    progress: state === "done" ? 1 : progress,
+    reason: row.reason,
+    createdAtMs: row.created_at_ms,
+    endedAtMs: row.ended_at_ms,
+    files: filesSchema.parse(JSON.parse(row.files)),
+    sources: sourcesSchema.parse(JSON.parse(row.sources)),
+  };
+}

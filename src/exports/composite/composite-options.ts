@@ -1,0 +1,1 @@
+export { type CompositeOptions, compositeOptionsSchema } from "../../contract/exports.ts";

@@ -1,0 +1,94 @@
+import { FilePathSource, Input, MP4 } from "mediabunny";
+import { MediaUnreadableError } from "../finalize/finalize-errors.ts";
+import { generalArguments, inputArguments } from "../finalize/ffmpeg-arguments.ts";
+import { runConfinedFfmpeg } from "../finalize/ffmpeg-run.ts";
+import type { ExportContext, ExportTrack } from "./export-maker.ts";
+
+/** What must be known of a track's sound before it is encoded. */
+export interface SoundFacts {
+  readonly channels: number;
+  /** When it begins, in milliseconds of the MP4; what an encoder put before it is not counted. */
+  readonly firstMs: number;
+}
+
+/**
+ * Reads the facts of a track's sound; undefined when it has none.
+ *
+ * @throws MediaUnreadableError, file system errors
+ */
+export async function soundFacts({ path, media }: ExportTrack): Promise<SoundFacts | undefined> {
+  if (media.audioCodec === null) return undefined;
+  using input = new Input({ source: new FilePathSource(path), formats: [MP4] });
+  const track = await input.getPrimaryAudioTrack();
+  if (track === null) throw new MediaUnreadableError("The sound of the MP4 cannot be read.");
+  return {
+    channels: track.numberOfChannels,
+    firstMs: Math.max(0, (await track.getFirstTimestamp()) * 1_000),
+  };
+}
+
+/** Even width and height. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A picture of a recorder never has a side beyond this (H.264, level 6.2). */
+const SIDE_MAX = 16_384;
+
+/** Only stills are decoded, so a fraction of what decoding all takes; no output is written. */
+const PROBE_OUTPUT_BYTES_MAX = 1024 * 1024;
+
+/**
+ * The width of the widest and the height of the highest picture of a track, which can change its size
+ * at each keyframe.
+ *
+ * @throws FfmpegFailedError, SubprocessTimeoutError, MediaUnreadableError, the signal's reason
+ */
+export async function largestPicture(
+  { path, media }: ExportTrack,
+  { ffmpeg, confinement, limits, signal }: ExportContext,
+): Promise<PictureSize> {
+  const stderr = await runConfinedFfmpeg({
+    ffmpeg,
+    confinement,
+    limits,
+    args: [
+      ...generalArguments(),
+      // The filter tells of pictures at this level.
+      "-loglevel",
+      "info",
+      "-nostdin",
+      "-skip_frame",
+      "nokey",
+      ...inputArguments("mp4", { path }),
+      "-map",
+      "0:v:0",
+      // A change of size makes the filters anew, so that each size is told of once.
+      "-vf",
+      "select=eq(n\\,0),showinfo",
+      "-f",
+      "null",
+      "-",
+    ],
+    input: undefined,
+    isNice: true,
+    fileBytesMax: PROBE_OUTPUT_BYTES_MAX,
+    timeLimitMs: limits.runMsBase + media.durationMs,
+    onMediaMs: () => {},
+    signal,
+  });
+  let [width, height] = [media.width ?? 0, media.height ?? 0];
+  for (const [, w, h] of stderr.matchAll(/ s:(\d{1,5})x(\d{1,5}) /g)) {
+    width = Math.max(width, Number(w));
+    height = Math.max(height, Number(h));
+  }
+  if (width < 1 || height < 1 || width > SIDE_MAX || height > SIDE_MAX) {
+    throw new MediaUnreadableError("The size of the pictures cannot be read.");
+  }
+  return { width: even(width), height: even(height) };
+}
+
+function even(pixels: number): number {
+  return pixels + (pixels % 2);
+}

@@ -1,0 +1,165 @@
+import { rm } from "node:fs/promises";
+import type { Logger } from "pino";
+import type { RecordingId } from "../contract/ids.ts";
+import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
+import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
+import { publishFile, writeFileDurably } from "../storage/durable-files.ts";
+import { type RecordingsLayout, TEMPORARY_SUFFIX } from "../storage/layout.ts";
+import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
+import type { FfmpegContext } from "./ffmpeg-pass.ts";
+import type { FinalizeLimits } from "./finalize-limits.ts";
+import { makePoster } from "./poster.ts";
+import { measureWaveform } from "./waveform.ts";
+
+/** What making extras needs. */
+export interface TrackExtrasParts {
+  readonly catalog: Catalog;
+  readonly layout: RecordingsLayout;
+  readonly ffmpeg: FfmpegBinary;
+  readonly limits: FinalizeLimits;
+  readonly log: Logger;
+}
+
+/** What is being made at this moment. */
+interface Making {
+  readonly key: TrackKey;
+  readonly cancel: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Makes what is shown beside a track's MP4, its poster and its waveform, once the MP4 is published: one
+ * track at a time, and nothing waits for it. What fails is told to the log and takes nothing from the
+ * track. Nothing of what is to be done is kept: whoever misses a file asks for it again.
+ */
+export class TrackExtras {
+  readonly #parts: TrackExtrasParts;
+  /** By name; a track that is asked for twice is made once. */
+  readonly #waiting = new Map<string, TrackKey>();
+  /** Those that an attempt left without a file that they should have. */
+  readonly #triedInVain = new Map<string, TrackKey>();
+  #making: Making | undefined;
+  #confinement: Promise<FfmpegConfinement> | undefined;
+  #isStopping = false;
+
+  constructor(parts: TrackExtrasParts) {
+    this.#parts = parts;
+  }
+
+  /** Has the files of a published track made, anew when they are there. */
+  request({ recordingId, participantId, trackId }: TrackKey): void {
+    if (this.#isStopping) return;
+    const key = { recordingId, participantId, trackId };
+    this.#triedInVain.delete(nameOf(key));
+    this.#waiting.set(nameOf(key), key);
+    this.#next();
+  }
+
+  /**
+   * Has the files made of a track that lacks one: a crash may have come between. Gives whether they are
+   * on their way; they are not when they failed, or had nothing to show, since this process began.
+   */
+  requestMissing(key: TrackKey): boolean {
+    const name = nameOf(key);
+    if (this.#triedInVain.has(name) || this.#isStopping) return false;
+    const isMaking = this.#making !== undefined && nameOf(this.#making.key) === name;
+    if (!isMaking) this.request(key);
+    return true;
+  }
+
+  /** Gives up what is to be made of a recording, and waits for that. */
+  async forget(recordingId: RecordingId): Promise<void> {
+    for (const [name, key] of this.#waiting) {
+      if (key.recordingId === recordingId) this.#waiting.delete(name);
+    }
+    for (const [name, key] of this.#triedInVain) {
+      if (key.recordingId === recordingId) this.#triedInVain.delete(name);
+    }
+    const making = this.#making;
+    if (making?.key.recordingId !== recordingId) return;
+    making.cancel.abort();
+    await making.ended;
+  }
+
+  /** Gives up everything, and waits for that. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#waiting.clear();
+    this.#making?.cancel.abort();
+    await this.#making?.ended;
+  }
+
+  #next(): void {
+    if (this.#making !== undefined) return;
+    const [entry] = this.#waiting;
+    if (entry === undefined) return;
+    const [name, key] = entry;
+    this.#waiting.delete(name);
+    const cancel = new AbortController();
+    const ended = this.#make(key, cancel.signal).finally(() => {
+      this.#making = undefined;
+      this.#next();
+    });
+    this.#making = { key, cancel, ended };
+  }
+
+  /** Never rejects. */
+  async #make(key: TrackKey, signal: AbortSignal): Promise<void> {
+    const { catalog, layout, ffmpeg, limits, log } = this.#parts;
+    try {
+      const tracks = await catalog.tracks(key.recordingId);
+      const track = tracks.find(
+        ({ participantId, trackId }) =>
+          participantId === key.participantId && trackId === key.trackId,
+      );
+      const media = track?.result?.media ?? null;
+      if (media === null) return;
+      this.#confinement ??= findFfmpegConfinement();
+      const context = { ffmpeg, limits, signal, confinement: await this.#confinement };
+      signal.throwIfAborted();
+      const beganAt = performance.now();
+      if (media.videoCodec !== null && !(await publishPoster(layout, key, media, context))) {
+        this.#triedInVain.set(nameOf(key), key);
+      }
+      if (media.audioCodec !== null) await publishWaveform(layout, key, media, context);
+      log.debug({ ...key, tookMs: Math.round(performance.now() - beganAt) }, "track illustrated");
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#triedInVain.set(nameOf(key), key);
+      log.warn({ err: error, ...key }, "could not make the poster or the waveform of a track");
+    }
+  }
+}
+
+function nameOf({ recordingId, participantId, trackId }: TrackKey): string {
+  return JSON.stringify([recordingId, participantId, trackId]);
+}
+
+/** Gives whether there was a picture to make it of. */
+async function publishPoster(
+  layout: RecordingsLayout,
+  key: TrackKey,
+  { durationMs }: MediaRecord,
+  context: FfmpegContext,
+): Promise<boolean> {
+  const path = layout.posterPath(key);
+  const temporaryPath = `${path}${TEMPORARY_SUFFIX}`;
+  try {
+    const isMade = await makePoster(layout.mediaPath(key), durationMs, temporaryPath, context);
+    if (isMade) await publishFile(temporaryPath, path);
+    return isMade;
+  } finally {
+    await rm(temporaryPath, { force: true });
+  }
+}
+
+async function publishWaveform(
+  layout: RecordingsLayout,
+  key: TrackKey,
+  { durationMs }: MediaRecord,
+  context: FfmpegContext,
+): Promise<void> {
+  const waveform = await measureWaveform(layout.mediaPath(key), durationMs, context);
+  context.signal.throwIfAborted();
+  await writeFileDurably(layout.waveformPath(key), JSON.stringify(waveform));
+}

@@ -1,0 +1,140 @@
+import { stat } from "node:fs/promises";
+import { Elysia } from "elysia";
+import { waveformSchema } from "../contract/waveform.ts";
+import { MediaNotReadyError } from "../recording/errors.ts";
+import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
+import { systemErrorCode } from "../storage/storage-fault.ts";
+import { isNotModified } from "./conditional-request.ts";
+import { jsonOutput, operation } from "./operation-detail.ts";
+import { trackParamsSchema } from "./route-params.ts";
+import { findPublishedTrack } from "./track-lookup.ts";
+
+/** Where posters and waveforms lie. */
+export interface ExtrasPaths {
+  posterPath(key: TrackKey): string;
+  waveformPath(key: TrackKey): string;
+}
+
+/** Makes them; see `TrackExtras`. */
+export interface ExtrasMaker {
+  /** Gives whether they are on their way. */
+  requestMissing(key: TrackKey): boolean;
+}
+
+interface Parts {
+  readonly catalog: Catalog;
+  readonly paths: ExtrasPaths;
+  readonly extras: ExtrasMaker;
+}
+
+/** One kind of file beside an MP4. */
+interface Extra {
+  /** For people. */
+  readonly name: "poster" | "waveform";
+  readonly mediaType: string;
+  readonly pathOf: (paths: ExtrasPaths, key: TrackKey) => string;
+  /** Whether a track has what it is made of; that is pictures, or sound. */
+  readonly hasSource: (media: MediaRecord) => boolean;
+  readonly sourceName: "pictures" | "sound";
+}
+
+const POSTER: Extra = {
+  name: "poster",
+  mediaType: "image/jpeg",
+  pathOf: (paths, key) => paths.posterPath(key),
+  hasSource: ({ videoCodec }) => videoCodec !== null,
+  sourceName: "pictures",
+};
+
+const WAVEFORM: Extra = {
+  name: "waveform",
+  mediaType: "application/json",
+  pathOf: (paths, key) => paths.waveformPath(key),
+  hasSource: ({ audioCodec }) => audioCodec !== null,
+  sourceName: "sound",
+};
+
+const TRACK_ROUTE = "/api/recordings/:recordingId/participants/:participantId/tracks/:trackId";
+
+/** Serves what is shown beside tracks: a poster and the loudness over time. */
+export function trackExtrasRoutes(parts: Parts) {
+  return new Elysia({ name: "track-extras-routes" })
+    .get(
+      `${TRACK_ROUTE}/poster.jpg`,
+      ({ params, request }) => serve(parts, POSTER, params, request),
+      {
+        params: trackParamsSchema,
+        detail: operation({
+          tag: "Media",
+          summary: "A picture of a track",
+          description:
+            "It is made after the MP4 is published: until then, and for a track without pictures, 404.",
+          answers: {
+            200: { means: "A JPEG, at most 640 pixels wide", body: { type: POSTER.mediaType } },
+            304: { means: "The client's copy is still right" },
+          },
+          problems: [404, 422],
+        }),
+      },
+    )
+    .get(
+      `${TRACK_ROUTE}/waveform.json`,
+      ({ params, request }) => serve(parts, WAVEFORM, params, request),
+      {
+        params: trackParamsSchema,
+        detail: operation({
+          tag: "Media",
+          summary: "How loud a track is over its time",
+          description:
+            "It is made after the MP4 is published: until then, and for a track without sound, 404.",
+          answers: {
+            200: { means: "The waveform", body: jsonOutput(waveformSchema) },
+            304: { means: "The client's copy is still right" },
+          },
+          problems: [404, 422],
+        }),
+      },
+    );
+}
+
+async function serve(
+  { catalog, paths, extras }: Parts,
+  extra: Extra,
+  key: TrackKey,
+  { headers }: Request,
+): Promise<Response> {
+  const { media } = await findPublishedTrack(catalog, key);
+  const { name, sourceName } = extra;
+  const whose = `Track ${JSON.stringify(key.trackId)} of ${JSON.stringify(key.participantId)}`;
+  if (!extra.hasSource(media)) {
+    throw new MediaNotReadyError(`${whose} has no ${name}, since it has no ${sourceName}.`);
+  }
+  const path = extra.pathOf(paths, key);
+  const found = await stat(path).catch((error: unknown) => {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  });
+  if (found === undefined) {
+    throw new MediaNotReadyError(
+      extras.requestMissing(key)
+        ? `${whose} has no ${name} yet; it is being made.`
+        : `${whose} has no ${name}: it could not be made.`,
+    );
+  }
+  const validators = {
+    etag: `"${found.size.toString(36)}-${found.mtimeMs}"`,
+    lastModifiedMs: found.mtimeMs,
+  };
+  const ownHeaders = {
+    etag: validators.etag,
+    "last-modified": new Date(found.mtimeMs).toUTCString(),
+    // Late chunks can make a better one: a copy has to be asked about.
+    "cache-control": "no-cache",
+  };
+  if (isNotModified(headers, validators)) {
+    return new Response(null, { status: 304, headers: ownHeaders });
+  }
+  return new Response(Bun.file(path), {
+    headers: { ...ownHeaders, "content-type": extra.mediaType },
+  });
+}

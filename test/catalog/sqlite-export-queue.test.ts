@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { SqliteCatalog } from "../../src/catalog/sqlite-catalog.ts";
+import { type ExportId, exportIdSchema } from "../../src/contract/exports.ts";
+import { type RecordingId, recordingIdSchema } from "../../src/contract/ids.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
+
+const REQUEST = { kind: "aligned", padding: "edit-list" } as const;
+
+let directory: TemporaryDirectory;
+let catalog: SqliteCatalog;
+let recordingId: RecordingId;
+const clock = new ManualClock();
+
+const open = () => SqliteCatalog.open(`${directory.path}/catalog.sqlite`, clock);
+
+beforeEach(async () => {
+  directory = await temporaryDirectory();
+  catalog = await open();
+  recordingId = recordingIdSchema.parse(Bun.randomUUIDv7());
+  await catalog.addRecording({
+    recordingId,
+    name: null,
+    metadata: {},
+    state: "ready",
+    reason: null,
+    startedAtMs: 0,
+    stoppedAtMs: 1,
+    finalizedAtMs: 2,
+    deletedAtMs: null,
+  });
+});
+
+afterEach(async () => {
+  await catalog.close();
+  await directory[Symbol.asyncDispose]();
+});
+
+async function add(): Promise<ExportId> {
+  const exportId = exportIdSchema.parse(Bun.randomUUIDv7());
+  clock.advance(1);
+  await catalog.exports.add({ exportId, recordingId, request: REQUEST });
+  return exportId;
+}
+
+const stateOf = async (exportId: ExportId) =>
+  (await catalog.exports.find(recordingId, exportId))?.state;
+
+test("exports are taken in their order, and one that is retried goes to the end", async () => {
+  const [a, b] = [await add(), await add()];
+  const { exports } = catalog;
+  expect(await exports.take()).toMatchObject({ exportId: a, state: "running", attempts: 1 });
+  expect(await exports.fail(a, "no room")).toBeTrue();
+  clock.advance(1);
+  expect(await exports.retry(a)).toBeTrue();
+  expect(await exports.find(recordingId, a)).toMatchObject({ state: "queued", reason: null });
+  expect((await exports.take())?.exportId).toBe(b);
+  expect(await exports.take()).toMatchObject({ exportId: a, attempts: 1 });
+  expect(await exports.take()).toBeUndefined();
+});
+
+test("of a cancellation and an end that meet, the first one counts", async () => {
+  const { exports } = catalog;
+  const [a, b] = [await add(), await add()];
+  await exports.take();
+  await exports.take();
+  expect(await exports.cancel(a)).toBeTrue();
+  expect(await exports.finish(a, { files: [], sources: [] })).toBeFalse();
+  expect(await exports.fail(a, "x")).toBeFalse();
+  expect(await exports.requeue(a, "x")).toBeFalse();
+  expect(await stateOf(a)).toBe("cancelled");
+  expect(await exports.finish(b, { files: [], sources: [] })).toBeTrue();
+  expect(await exports.cancel(b)).toBeFalse();
+  expect(await stateOf(b)).toBe("done");
+});
+
+test("after a crash what was running is queued, and what may have left files is given", async () => {
+  const [running, queued, cancelled, removed] = [
+    await add(),
+    await add(),
+    await add(),
+    await add(),
+  ];
+  await catalog.exports.take();
+  await catalog.exports.cancel(cancelled);
+  await catalog.exports.markRemoved(removed);
+  await catalog.close();
+  catalog = await open();
+  const recovered = await catalog.exports.recover();
+  expect(recovered.interrupted).toMatchObject([{ exportId: running }]);
+  expect(recovered.cancelled).toMatchObject([{ exportId: cancelled }]);
+  expect(recovered.removed).toMatchObject([{ exportId: removed }]);
+  expect(await stateOf(running)).toBe("queued");
+  expect(await stateOf(queued)).toBe("queued");
+  expect(await stateOf(removed)).toBeUndefined();
+  expect(await catalog.exports.take()).toMatchObject({ exportId: running, attempts: 2 });
+});
+
+test("the exports of a purged recording are forgotten", async () => {
+  const exportId = await add();
+  await catalog.markDeleted(recordingId, 3);
+  await catalog.markPurged(recordingId);
+  expect(await stateOf(exportId)).toBeUndefined();
+  expect(await catalog.exports.take()).toBeUndefined();
+});

@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+import { finishedRecording } from "../../http/finished-recording.ts";
+import { ExportsApi } from "../../support/exports-api.ts";
+import { openTestBed } from "../../support/test-bed.ts";
+
+const TEST_TIMEOUT_MS = 120_000;
+
+test(
+  "a person asks for exports, follows, cancels, retries, downloads and deletes them",
+  async () => {
+    await using bed = await openTestBed();
+    const track = { participantId: "Ann", trackId: "camera" };
+    const { recordingId } = await finishedRecording(bed.api, "Weekly", [track]);
+    const api = new ExportsApi(bed.server.url, recordingId);
+    const page = await bed.browser.newPage();
+    const faults: string[] = [];
+    page.on("pageerror", (error) => faults.push(error.message));
+    await page.goto(bed.server.url);
+    await page.getByRole("button", { name: "Open Weekly" }).click();
+    const exports = page.getByTestId("recording").getByTestId("exports");
+    await exports.getByText("Exports", { exact: true }).click();
+
+    await exports.getByRole("button", { name: "Sound only" }).click();
+    const rows = exports.getByTestId("export");
+    const row = (state: string) => exports.locator(`[data-testid=export][data-state=${state}]`);
+    await row("done").filter({ hasText: "Sound only" }).filter({ hasText: "Ready" }).waitFor();
+    const links = await row("done").getByRole("link").allTextContents();
+    expect(links.map((text) => text.replace(/ \(.*/, ""))).toEqual(["Ann.flac", "Ann.m4a"]);
+    const [flac] = await Promise.all([
+      page.waitForEvent("download"),
+      row("done").getByRole("link", { name: "Ann.flac" }).click(),
+    ]);
+    expect(flac.suggestedFilename()).toBe("Weekly - Ann.flac");
+    const path = `${bed.directory}/ann.flac`;
+    await flac.saveAs(path);
+    expect(await Bun.file(path).slice(0, 4).text()).toBe("fLaC");
+
+    await row("done").getByRole("button", { name: "Delete: Sound only" }).click();
+    await rows.waitFor({ state: "detached" });
+    expect(await api.list()).toEqual([]);
+
+    // Asked for by somebody else, and cancelled before it could be made.
+    const { exportId } = await api.request({ kind: "compatible", frameRate: 60 });
+    expect((await api.cancel(exportId)).status).toBe(200);
+    await page.getByRole("button", { name: "Close Weekly" }).click();
+    await page.getByRole("button", { name: "Open Weekly" }).click();
+    await exports.getByText("Exports", { exact: true }).click();
+    await row("cancelled").getByRole("button", { name: "Try again: For editors" }).click();
+    await row("done").filter({ hasText: "Ann-camera.mp4" }).waitFor();
+    expect(faults).toEqual([]);
+  },
+  TEST_TIMEOUT_MS,
+);

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmod, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import pino from "pino";
+import { readConfig } from "../../src/config.ts";
+import { finalizeLimits } from "../../src/configured-limits.ts";
+import { TrackExtras } from "../../src/finalize/track-extras.ts";
+import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
+import type { TrackKey } from "../../src/recording/ports.ts";
+import { recordedSegment } from "../support/recorded-media.ts";
+import { until } from "../support/until.ts";
+import { FinalizerBed, testFfmpeg, trackKey } from "./finalizer-bed.ts";
+
+const WAIT_MS = 60_000;
+
+let bed: FinalizerBed;
+let key: TrackKey;
+
+beforeAll(async () => {
+  bed = await FinalizerBed.open(await testFfmpeg());
+  const { chunks } = await recordedSegment("h264-opus");
+  const { recordingId } = await bed.finalize({ chunks: chunks.map(({ payload }) => payload) });
+  key = trackKey(recordingId);
+}, WAIT_MS);
+
+afterAll(() => bed[Symbol.asyncDispose]());
+
+function extrasWith(ffmpeg: FfmpegBinary): TrackExtras {
+  const { catalog, layout } = bed;
+  const log = pino({ level: "silent" });
+  return new TrackExtras({ catalog, layout, ffmpeg, limits: finalizeLimits(readConfig({})), log });
+}
+
+/** A program in place of ffmpeg. */
+async function program(name: string, script: string): Promise<FfmpegBinary> {
+  const path = join(bed.scratchDirectory, name);
+  await Bun.write(path, `#!/bin/sh\n${script}\n`);
+  await chmod(path, 0o755);
+  return { ...(await testFfmpeg()), path };
+}
+
+const filesOfTrack = () =>
+  readdir(bed.layout.trackDirectory(key)).then((names) => names.toSorted());
+
+test("what is given up leaves nothing, and is made when it is asked for again", async () => {
+  const began = join(bed.scratchDirectory, "began");
+  const slow = extrasWith(await program("slow", `touch ${began}; exec sleep 600`));
+  slow.request(key);
+  await until(async () => (await Bun.file(began).exists()) || undefined, {
+    what: "the program runs",
+    timeoutMs: WAIT_MS,
+  });
+  await slow.forget(key.recordingId);
+  expect(await filesOfTrack()).toEqual(["media.mp4"]);
+  await slow.stop();
+  expect(slow.requestMissing(key)).toBe(false);
+
+  const extras = extrasWith(await testFfmpeg());
+  expect(extras.requestMissing(key)).toBe(true);
+  const all = "media.mp4 poster.jpg waveform.json";
+  await until(async () => (await filesOfTrack()).join(" ") === all || undefined, {
+    what: `there is nothing but ${all}`,
+    timeoutMs: WAIT_MS,
+  });
+  await extras.stop();
+});
+
+test("what fails is not tried at each question, but at a new MP4", async () => {
+  const runs = join(bed.scratchDirectory, "runs");
+  const failing = extrasWith(await program("failing", `echo run >> ${runs}; exit 1`));
+  const runCount = async () => (await Bun.file(runs).text()).split("\n").length - 1;
+  failing.request(key);
+  await until(() => !failing.requestMissing(key) || undefined, {
+    what: "it was given up",
+    timeoutMs: WAIT_MS,
+  });
+  const before = await runCount();
+  expect(failing.requestMissing(key)).toBe(false);
+  failing.request(key);
+  await until(async () => (await runCount()) > before || undefined, {
+    what: "it was tried again",
+    timeoutMs: WAIT_MS,
+  });
+  await failing.stop();
+});

@@ -2,7 +2,7 @@ import { open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
-import { writeLongRecording, writeSourceFile } from "../support/long-recording.ts";
+import { writeLongRecording, writeSourceFile } from "../support/looped-recording.ts";
 import { expectLongMp4 } from "../support/long-mp4.ts";
 import { loopedMedia, type LoopedMedia } from "../support/looped-media.ts";
 import { MemoryWatch } from "../support/memory-watch.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "../faults/campaign.ts";
 import { expectLongMp4 } from "../support/long-mp4.ts";
-import { writeLongRecording } from "../support/long-recording.ts";
+import { writeLongRecording } from "../support/looped-recording.ts";
 import { loopedMedia } from "../support/looped-media.ts";
 import { MemoryWatch } from "../support/memory-watch.ts";
 import { RecordingsApi, trackOf } from "../support/recordings-api.ts";

@@ -54,17 +54,24 @@ export async function decodeSound(path: string): Promise<DecodedSound> {
   return { samples, frames };
 }
 
-/** Finds all beeps of a frequency, a multiple of 100 Hz, in order of time. */
+/** A beep that is shorter has lost its begin, as one that was heard while a recorder was started. */
+const WHOLE_BEEP_MS_MIN = BEEP_MS - 15;
+
+/** Finds all whole beeps of a frequency, a multiple of 100 Hz, in order of time. */
 export function beepsIn(sound: DecodedSound, frequencyHz: number): Beep[] {
   const strengths = strengthsOf(sound.samples, frequencyHz);
   const beeps: Beep[] = [];
   for (let ms = 0; ms < strengths.length; ms += 1) {
     if ((strengths[ms] ?? 0) < SOFTEST_AMPLITUDE) continue;
     // The window's strength grows while it slides over the begin: half of all at its middle.
-    const end = ms + BEEP_MS;
-    const plateau = Math.max(...strengths.subarray(ms, Math.min(end, strengths.length)));
-    const half = crossingOf(strengths, plateau / 2, Math.max(0, ms - WINDOW_MS), end);
-    if (half !== undefined) beeps.push(beepAt(sound, (half + WINDOW_MS / 2) * SAMPLES_PER_MS));
+    const end = Math.min(ms + BEEP_MS, strengths.length);
+    const half = Math.max(...strengths.subarray(ms, end)) / 2;
+    const begin = crossingOf(strengths, half, Math.max(0, ms - WINDOW_MS), end);
+    while (ms < end && (strengths[ms] ?? 0) < half) ms += 1;
+    while (ms < strengths.length && (strengths[ms] ?? 0) >= half) ms += 1;
+    if (begin !== undefined && ms - begin >= WHOLE_BEEP_MS_MIN) {
+      beeps.push(beepAt(sound, (begin + WINDOW_MS / 2) * SAMPLES_PER_MS));
+    }
     while (ms < strengths.length && (strengths[ms] ?? 0) >= SOFTEST_AMPLITUDE / 2) ms += 1;
   }
   return beeps;

@@ -16,6 +16,8 @@ export interface CallRequest extends TrackName {
   readonly clock?: ClientClock;
   /** By default the library's own choice. */
   readonly mimeTypes?: readonly string[];
+  /** Chunks of each segment that never arrive, though the recorder believes so; none by default. */
+  readonly swallowed?: readonly number[];
   /** By default the bed's. */
   readonly browser?: Browser;
 }
@@ -80,6 +82,7 @@ export class ClockCall implements AsyncDisposable {
       serverUrl: this.#serverUrl,
       mimeTypes,
       clock: this.#request.clock ?? null,
+      swallowed: this.#request.swallowed ?? [],
     });
   }
 

@@ -115,7 +115,8 @@ function isFlash(samples: Uint8Array): boolean {
   return right.reduce((sum, brightness) => sum + brightness, 0) / right.length >= WHITE_MIN;
 }
 
-function nearestTimeMs({ timeMs }: ClockCode, nearMs: number): number {
+/** The time of a code that is nearest to `nearMs`, in milliseconds since the epoch. */
+export function nearestTimeMs({ timeMs }: ClockCode, nearMs: number): number {
   const periods = Math.round((nearMs - timeMs) / CODE_PERIOD_MS);
   return periods * CODE_PERIOD_MS + timeMs;
 }

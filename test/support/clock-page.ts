@@ -29,6 +29,7 @@ export async function openClockPage(browser: Browser, pages: PageServer): Promis
     pauseRecorder: (recorderName) => call("pauseRecorder", recorderName),
     resumeRecorder: (recorderName) => call("resumeRecorder", recorderName),
     stopRecorder: (recorderName) => call("stopRecorder", recorderName),
+    deliverSwallowed: (recorderName) => call("deliverSwallowed", recorderName),
     report: (recorderName) => call("report", recorderName),
     playWhole: (url) => call("playWhole", url),
   };

@@ -57,8 +57,11 @@ export async function decode(
 
 /** Decodes all streams of a file and gives what ffmpeg has to complain about, line by line. */
 export async function complaintsAbout(path: string): Promise<string[]> {
-  const { path: ffmpeg } = await judgeFfmpeg();
-  const argv = [ffmpeg, "-nostdin", "-v", "error", "-i", path, "-map", "0", "-f", "null", "-"];
+  const { path: ffmpeg, abilities } = await judgeFfmpeg();
+  // What stands nearer together than a frame's usual time is no fault, only too fine for `null`.
+  const rate = [abilities.fpsMode ? "-fps_mode" : "-vsync", "vfr"];
+  const output = ["-map", "0", ...rate, "-f", "null", "-"];
+  const argv = [ffmpeg, "-nostdin", "-v", "error", "-i", path, ...output];
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   const stderr = await new Response(child.stderr).text();
   const lines = stderr.split("\n").filter((line) => line.trim() !== "");

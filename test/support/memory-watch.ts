@@ -28,18 +28,24 @@ export class MemoryWatch {
   }
 }
 
-/** Of a process and its descendants; one that ended meanwhile counts as nothing (proc(5): VmRSS). */
-async function residentBytes(pid: number): Promise<number> {
+/**
+ * Of a process and its descendants; one that ended meanwhile counts as nothing (proc(5): VmRSS). A
+ * child that has not become another program yet still shares all memory of its parent, and is left out.
+ */
+async function residentBytes(pid: number, parentCommand = ""): Promise<number> {
   let status: string;
+  let command: string;
   let children: number[];
   try {
     status = await readFile(`/proc/${pid}/status`, "utf8");
+    command = await readFile(`/proc/${pid}/cmdline`, "utf8");
     children = await childrenOf(pid);
   } catch {
     return 0;
   }
+  if (command === parentCommand) return 0;
   const own = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
-  const theirs = await Promise.all(children.map(residentBytes));
+  const theirs = await Promise.all(children.map((child) => residentBytes(child, command)));
   return theirs.reduce((sum, bytes) => sum + bytes, own);
 }
 

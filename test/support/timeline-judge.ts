@@ -25,17 +25,24 @@ export function firstShown(pictures: readonly ClockPicture[]): ReadPicture[] {
   });
 }
 
+/** Pictures on either side of one that tell, with it, how far it is from its place. */
+const NEIGHBOURS = 2;
+
 /**
- * How far each new picture is from its place.
+ * How far each new picture is from its place: the middle one of the errors of five pictures in a row.
+ * On a busy machine a browser captures a picture now and then some time after it was drawn; that one
+ * is not out of its place, as five in a row would be.
  *
  * @param zeroMs when the file's zero is, in milliseconds since the epoch
  */
 export function placePictures(pictures: readonly ClockPicture[], zeroMs: number): PlacedMoment[] {
-  return firstShown(pictures).map(({ timeMs, drawnAtMs }) => ({
-    timeMs,
-    trueMs: drawnAtMs,
-    errorMs: zeroMs + timeMs - drawnAtMs,
-  }));
+  const shown = firstShown(pictures);
+  const errorsMs = shown.map(({ timeMs, drawnAtMs }) => zeroMs + timeMs - drawnAtMs);
+  return shown.map(({ timeMs, drawnAtMs }, i) => {
+    const near = errorsMs.slice(Math.max(0, i - NEIGHBOURS), i + NEIGHBOURS + 1);
+    const errorMs = near.toSorted((x, y) => x - y)[Math.floor(near.length / 2)] ?? 0;
+    return { timeMs, trueMs: drawnAtMs, errorMs };
+  });
 }
 
 /**
@@ -73,20 +80,22 @@ export function flashesAndBeeps(
   by: keyof Beep = "countedMs",
 ): FlashAndBeep[] {
   const shown = firstShown(pictures);
-  const flashes = shown.filter(
-    ({ isFlash, drawnAtMs }, i) =>
+  const places = placePictures(pictures, 0);
+  return shown.flatMap(({ isFlash, drawnAtMs }, i) => {
+    const before = shown[i - 1];
+    const isBegin =
       isFlash &&
-      shown[i - 1]?.isFlash === false &&
+      before?.isFlash === false &&
       // The picture before is of the last period: the flash's begin is not behind a hole.
-      drawnAtMs - (shown[i - 1]?.drawnAtMs ?? 0) < FLASH_PERIOD_MS / 4,
-  );
-  return flashes.flatMap(({ timeMs, drawnAtMs }) => {
-    const beginMs = timeMs - (drawnAtMs % FLASH_PERIOD_MS);
+      drawnAtMs - before.drawnAtMs < FLASH_PERIOD_MS / 4;
+    if (!isBegin) return [];
+    const trueMs = Math.floor(drawnAtMs / FLASH_PERIOD_MS) * FLASH_PERIOD_MS;
+    const timeMs = trueMs + (places[i]?.errorMs ?? 0);
     const skews = beeps
-      .map((beep) => beep[by] - beginMs)
+      .map((beep) => beep[by] - timeMs)
       .filter((skewMs) => Math.abs(skewMs) < FLASH_PERIOD_MS / 2)
-      .toSorted((a, b) => Math.abs(a) - Math.abs(b));
-    return skews.slice(0, 1).map((skewMs) => ({ timeMs: beginMs, skewMs }));
+      .toSorted((x, y) => Math.abs(x) - Math.abs(y));
+    return skews.slice(0, 1).map((skewMs) => ({ timeMs, skewMs }));
   });
 }
 

@@ -63,9 +63,9 @@ export async function writeLongRecording(
       sequence,
       payload,
       sha256: new Bun.CryptoHasher("sha256").update(payload).digest(),
-      marks: [],
       capturedAtMs: beganAtMs + beginMs,
       receivedAtMs: beganAtMs + beginMs + 1_100,
+      marks: [],
     });
     chunkCount = sequence + 1;
     if (waiting.length === CHUNKS_PER_APPEND) {

@@ -1,0 +1,119 @@
+import { expect, test } from "bun:test";
+import { CAMPAIGN_TIMEOUT_MS, campaign } from "../faults/campaign.ts";
+import { ClockCall } from "../support/clock-call.ts";
+import { clockReaches } from "../support/clock-page.ts";
+import {
+  expectGaps,
+  expectInPlace,
+  expectWholeWallClock,
+  figuresInWords,
+  gapsOf,
+  judgeTrack,
+} from "../support/judged-track.ts";
+import { trackOf } from "../support/recordings-api.ts";
+import { openTestBed } from "../support/test-bed.ts";
+import { firstShown } from "../support/timeline-judge.ts";
+import { until } from "../support/until.ts";
+
+const CALL_MS = campaign({ short: 10_000, long: 21_000 });
+const LOST = [3, 4, 5];
+
+/** Of three chunks of a second each. */
+const LOST_MS_MIN = 2_800;
+const LOST_MS_MAX = 3_800;
+
+/** Picture and sound of a recorder do not begin and end in the same moment. */
+const SHORT_GAP_MS = 80;
+
+/** The product's promise for the time of chunks that never arrive. */
+const LOSS_TOLERANCE_MS = 100;
+
+const FROZEN_MS = 4_000;
+const FREEZE_TOLERANCE_MS = 150;
+
+test(
+  "chunks that never arrive are named with their time, and all other pictures are there",
+  async () => {
+    await using bed = await openTestBed({ env: { STOP_GRACE_MS: "300" } });
+    const { api, directory } = bed;
+    const recordingId = await api.start();
+    const name = { recordingId, participantId: "ann", trackId: "camera" };
+    await using call = await ClockCall.open(bed, { ...name, source: 1, swallowed: LOST });
+    await clockReaches(Date.now() + CALL_MS);
+    await call.stop();
+    await api.stop(recordingId);
+    const recording = await api.ready(recordingId);
+    const options = { api, directory, player: call.clock };
+    const degraded = await judgeTrack(recording, name, options);
+    expect(degraded.track.verdict).toBe("degraded");
+    const figures = expectInPlace(degraded);
+    expectWholeWallClock(degraded);
+
+    // What was lost is what the whole MP4 has besides, once the chunks have come after all.
+    expect(await call.clock.deliverSwallowed("camera")).toEqual(LOST.map(() => 200));
+    const better = await until(
+      async () => {
+        const shown = await api.show(recordingId);
+        const { verdict, state } = trackOf(shown, name);
+        return verdict === "complete" && state === "ready" ? shown : undefined;
+      },
+      { what: "the late chunks made the track complete", timeoutMs: 60_000 },
+    );
+    const whole = await judgeTrack(better, name, options);
+    expectInPlace(whole);
+    expectGaps(whole, []);
+    const there = new Set(firstShown(degraded.pictures).map(({ drawnAtMs }) => drawnAtMs));
+    const all = firstShown(whole.pictures).map(({ drawnAtMs }) => drawnAtMs);
+    const isThere = all.map((drawnAtMs) => there.has(drawnAtMs));
+    const [from, to] = [isThere.indexOf(false), isThere.lastIndexOf(false) + 1];
+    expect(there.size).toBe(all.length - (to - from));
+
+    const [lostFromMs, lostToMs] = [all[from] ?? 0, all[to] ?? 0];
+    for (const stream of ["video", "audio"] as const) {
+      const missing = gapsOf(degraded, stream, SHORT_GAP_MS).filter(
+        ({ cause }) => cause === "missing-chunks",
+      );
+      expect(missing.length).toBe(1);
+      const lengthMs = (missing[0]?.toMs ?? 0) - (missing[0]?.fromMs ?? 0);
+      expect(lengthMs).toBeGreaterThan(LOST_MS_MIN);
+      expect(lengthMs).toBeLessThan(LOST_MS_MAX);
+    }
+    const pictureGaps = gapsOf(degraded, "video", SHORT_GAP_MS);
+    // Pictures that need lost ones are lost as well.
+    for (const { cause } of pictureGaps) expect(cause).toMatch(/^(missing-chunks|damaged)$/);
+    const [begin, end] = [pictureGaps[0]?.fromMs ?? 0, pictureGaps.at(-1)?.toMs ?? 0];
+    expect(Math.abs(begin - lostFromMs)).toBeLessThanOrEqual(LOSS_TOLERANCE_MS);
+    expect(Math.abs(end - lostToMs)).toBeLessThanOrEqual(LOSS_TOLERANCE_MS);
+    const errors = `${(begin - lostFromMs).toFixed(0)} and ${(end - lostToMs).toFixed(0)} ms`;
+    process.stderr.write(
+      `Chunks 3 to 5 never arrived: the gap's ends are off by ${errors}; ${figuresInWords(figures)}\n`,
+    );
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
+test(
+  "a page that stands still leaves stalled pictures on the ledger, and sound in its place",
+  async () => {
+    await using bed = await openTestBed();
+    const { api, directory } = bed;
+    const recordingId = await api.start();
+    const name = { recordingId, participantId: "ann", trackId: "camera" };
+    await using call = await ClockCall.open(bed, { ...name, source: 1 });
+    await clockReaches(Date.now() + 3_000);
+    const { fromMs, toMs } = await call.clock.block(FROZEN_MS);
+    await clockReaches(Date.now() + 3_000);
+    await call.stop();
+    await api.stop(recordingId);
+    const recording = await api.ready(recordingId);
+
+    const judged = await judgeTrack(recording, name, { api, directory, player: call.clock });
+    const figures = expectInPlace(judged);
+    expectGaps(judged, [
+      { cause: "stalled", streams: ["video"], fromMs, toMs, toleranceMs: FREEZE_TOLERANCE_MS },
+    ]);
+    expectWholeWallClock(judged);
+    process.stderr.write(`A page that stood still: ${figuresInWords(figures)}\n`);
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);

@@ -28,6 +28,9 @@ const test = testWithStrace();
 
 const KILL_TIMEOUT_MS = 30_000;
 
+/** Posters and waveforms are made after a track is ready. */
+const EXTRAS_TIMEOUT_MS = 30_000;
+
 interface KillPoint {
   readonly name: string;
   readonly calls: string;
@@ -242,7 +245,14 @@ test.each(FINALIZE_POINTS)(
     await again.ready(upload.recordingId);
     await new JudgedMedia(directory.path).expectWhole(again, upload);
     expect(trackOf(await again.show(upload.recordingId), upload).verdict).toBe("complete");
-    expect(await readdir(places.track)).toEqual(["media.mp4"]);
+    const all = "media.mp4 poster.jpg waveform.json";
+    await until(
+      async () => (await readdir(places.track)).toSorted().join(" ") === all || undefined,
+      {
+        what: `there is nothing but ${all}`,
+        timeoutMs: EXTRAS_TIMEOUT_MS,
+      },
+    );
     await traced.server.stop();
     const model = new DurabilityModel(recordingsDirectory, new Map());
     expect(model.run(await traced.calls()).early).toEqual([]);

@@ -5,6 +5,8 @@ import type { TrackName } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 
 const PROCESS_END_TIMEOUT_MS = 10_000;
+const SETTLE_MS_MAX = 15_000;
+const SETTLE_POLL_MS = 50;
 
 /** Where the server keeps what concerns a track. */
 export interface TrackPaths {
@@ -31,8 +33,20 @@ export function trackPaths(recordingsDirectory: string, name: TrackName): TrackP
   };
 }
 
-/** What a directory of finished recordings holds beside what it should hold. */
+/**
+ * What stays in a directory of finished recordings beside what it should hold. Posters and waveforms
+ * are made after a track is ready, so their half-made files are given time to go.
+ */
 export async function litterIn(recordingsDirectory: string): Promise<string[]> {
+  const deadlineMs = performance.now() + SETTLE_MS_MAX;
+  for (;;) {
+    const litter = await unexpectedIn(recordingsDirectory);
+    if (litter.length === 0 || performance.now() > deadlineMs) return litter;
+    await Bun.sleep(SETTLE_POLL_MS);
+  }
+}
+
+async function unexpectedIn(recordingsDirectory: string): Promise<string[]> {
   const entries = await readdir(recordingsDirectory, { recursive: true, withFileTypes: true });
   return entries
     .map((entry) => join(entry.parentPath, entry.name).slice(recordingsDirectory.length + 1))
@@ -46,7 +60,8 @@ const EXPECTED = [
   /^[0-9a-f-]{36}\/manifest\.json$/,
   /^[0-9a-f-]{36}\/segments(\/[0-9a-f-]{36}\.chunks)?$/,
   /^[0-9a-f-]{36}\/tracks(\/[\w-]+){0,2}$/,
-  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/media\.mp4$/,
+  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(media\.mp4|poster\.jpg|waveform\.json)$/,
+  /^[0-9a-f-]{36}\/exports(\/[0-9a-f-]{36}(\/[^/]+)?)?$/,
 ];
 
 /** Waits until no process but the server's own has a path of the directory among its arguments. */

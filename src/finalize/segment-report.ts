@@ -30,8 +30,11 @@ export interface Judgement {
   readonly reason: string | null;
 }
 
-/** A shorter stall is on the ledger, but nobody misses it: a picture that stands, a click. */
-const STALL_DEGRADES_MS_MIN = 500;
+/**
+ * A shorter stall is on the ledger alone: a busy computer has pictures stand still for a second now and
+ * then, and a verdict that every long call gets tells nobody anything.
+ */
+const STALL_DEGRADES_MS_MIN = 2_000;
 
 /**
  * Judges a track by its segments, and by what its timeline lacks. Pure.

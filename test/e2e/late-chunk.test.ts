@@ -39,7 +39,7 @@ test(
     expect(degraded.media).not.toBeNull();
     const degradedPath = `${directory.path}/degraded.mp4`;
     await api.download(api.trackUrl(name, "media.mp4"), degradedPath);
-    const degradedPackets = (await streamsOf(degradedPath)).map(({ packets }) => packets);
+    const degradedBytes = (await streamsOf(degradedPath)).map(({ bytes }) => bytes);
 
     await upload(LATE_SEQUENCE, payloads.slice(LATE_SEQUENCE, LATE_SEQUENCE + 1));
     const whole = await until(
@@ -55,8 +55,8 @@ test(
     expect(frames.map(({ number }) => number)).toEqual(
       Array.from({ length: RECORDED_FRAMES }, (_, i) => i),
     );
-    for (const [i, { packets }] of streams.entries()) {
-      expect(packets).toBeGreaterThan(degradedPackets[i] ?? Infinity);
+    for (const [i, { bytes }] of streams.entries()) {
+      expect(bytes).toBeGreaterThan(degradedBytes[i] ?? Infinity);
     }
     expect((await api.show(name.recordingId)).state).toBe("ready");
   },

@@ -7,9 +7,14 @@ const EXPORT_TIMEOUT_MS = 90_000;
 /** Calls the routes of exports as an app's backend does, and checks each answer by its schema. */
 export class ExportsApi {
   readonly #url: string;
+  readonly #timeoutMs: number;
 
-  /** @param serverUrl Without a slash at the end. */
-  constructor(serverUrl: string, recordingId: string) {
+  /**
+   * @param serverUrl Without a slash at the end.
+   * @param timeoutMs How long an export may take.
+   */
+  constructor(serverUrl: string, recordingId: string, timeoutMs = EXPORT_TIMEOUT_MS) {
+    this.#timeoutMs = timeoutMs;
     this.#url = `${serverUrl}/api/recordings/${recordingId}/exports`;
   }
 
@@ -58,7 +63,7 @@ export class ExportsApi {
         const shown = await this.show(exportId);
         return states.includes(shown.state) ? shown : undefined;
       },
-      { what: `export ${exportId} is ${states.join(" or ")}`, timeoutMs: EXPORT_TIMEOUT_MS },
+      { what: `export ${exportId} is ${states.join(" or ")}`, timeoutMs: this.#timeoutMs },
     );
   }
 

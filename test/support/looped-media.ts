@@ -87,7 +87,7 @@ function* loopedChunks(
         yield {
           sequence,
           beginMs: sequence * CHUNK_MS,
-          payload: Uint8Array.from(Buffer.concat(parts)),
+          payload: new Uint8Array(Buffer.concat(parts)),
         };
         sequence += 1;
         parts = [];
@@ -98,7 +98,7 @@ function* loopedChunks(
       parts.push(elementHeader(SIMPLE_BLOCK, body.length + addition.length), body, addition);
     }
   }
-  yield { sequence, beginMs: sequence * CHUNK_MS, payload: Uint8Array.from(Buffer.concat(parts)) };
+  yield { sequence, beginMs: sequence * CHUNK_MS, payload: new Uint8Array(Buffer.concat(parts)) };
 }
 
 function parseRecording(bytes: Uint8Array): {

@@ -158,7 +158,7 @@ export class MatroskaFilter {
 
   /**
    * Takes the next bytes of the stream and gives what can be passed on, in pieces. They are the same
-   * memory; where sound is put right, its times are changed in it.
+   * memory, and nothing else holds on to it: with the next call it may be another's. Where sound is put right, its times are changed in it.
    */
   push(bytes: Uint8Array): Uint8Array[] {
     const out: Uint8Array[] = [];
@@ -289,14 +289,15 @@ export class MatroskaFilter {
 
   #keep(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    this.#rest.push(bytes);
+    // A copy: whose memory it is may use it again.
+    this.#rest.push(bytes.slice());
     this.#restBytes += bytes.length;
   }
 
   #leaveOut(bytes: Uint8Array): void {
     this.droppedBytes += bytes.length;
     if (this.#behindGap === undefined || bytes.length === 0) return;
-    this.#behindGap.pieces.push(bytes);
+    this.#behindGap.pieces.push(bytes.slice());
     this.#behindGap.bytes += bytes.length;
     if (this.#behindGap.bytes > BEHIND_GAP_BYTES_MAX) this.#behindGap = undefined;
   }

@@ -43,7 +43,7 @@ export async function probeMatroska(reader: SegmentReader): Promise<MatroskaProb
 
 /**
  * The payloads of a segment with everything left out that is cut off by missing or damaged chunks.
- * The filter learns of each chunk's end too.
+ * The filter learns of each chunk's end too. A piece holds only until the next one is asked for.
  *
  * @param onDamaged told the sequence of each chunk whose bytes are not those that were acknowledged
  */
@@ -53,7 +53,7 @@ export async function* filteredPayloads(
   onDamaged: (sequence: number) => void,
 ): AsyncGenerator<Uint8Array> {
   let expected = 0;
-  for await (const { sequence, payload } of reader.chunks(onDamaged)) {
+  for await (const { sequence, payload } of reader.chunks(onDamaged, { lendsPayloads: true })) {
     if (sequence !== expected) filter.gap();
     expected = sequence + 1;
     const passed = filter.push(payload);

@@ -74,7 +74,9 @@ async function joinFrom(
     blocks = [];
     filter.gap();
   }
-  for await (const { sequence, payload } of reader.chunks(() => {}, nextSequence)) {
+  for await (const { sequence, payload } of reader.chunks(() => {}, {
+    fromSequence: nextSequence,
+  })) {
     if (sequence !== nextSequence) filter.gap();
     filter.push(payload);
     nextSequence = sequence + 1;

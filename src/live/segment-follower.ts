@@ -101,7 +101,7 @@ async function firstChunk(
   fromSequence: number,
   onDamaged: (sequence: number) => void,
 ): Promise<StoredChunk | undefined> {
-  for await (const chunk of reader.chunks(onDamaged, fromSequence)) return chunk;
+  for await (const chunk of reader.chunks(onDamaged, { fromSequence })) return chunk;
   return undefined;
 }
 

@@ -111,6 +111,17 @@ export interface StoredChunk extends ChunkStamp {
   readonly payload: Uint8Array;
 }
 
+/** Which chunks of a segment are read, and how. */
+export interface ChunkReading {
+  /** The first that is wanted. Default 0. */
+  readonly fromSequence?: number;
+  /**
+   * Each payload holds only until the next one is asked for, since its memory is used again: hours of
+   * media pass through it without garbage. Default false.
+   */
+  readonly lendsPayloads?: boolean;
+}
+
 /** Payloads of a segment in order of sequence, for the remux and for `source` downloads. */
 export interface SegmentReader {
   readonly description: SegmentDescription;
@@ -125,12 +136,8 @@ export interface SegmentReader {
    * out.
    */
   payloads(onDamaged: (sequence: number) => void): AsyncIterable<Uint8Array>;
-  /**
-   * Like `payloads`, each with its sequence, so that gaps show; empty ones are given too.
-   *
-   * @param fromSequence the first that is wanted; 0 when it is not given
-   */
-  chunks(onDamaged: (sequence: number) => void, fromSequence?: number): AsyncIterable<StoredChunk>;
+  /** Like `payloads`, each with its sequence, so that gaps show; empty ones are given too. */
+  chunks(onDamaged: (sequence: number) => void, options?: ChunkReading): AsyncIterable<StoredChunk>;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { Mark } from "../contract/marks.ts";
 import type {
+  ChunkReading,
   ChunkStamp,
   SegmentDescription,
   SegmentReader,
@@ -94,15 +95,18 @@ export class ChunkFileReader implements SegmentReader {
 
   async *chunks(
     onDamaged: (sequence: number) => void,
-    fromSequence = 0,
+    { fromSequence = 0, lendsPayloads = false }: ChunkReading = {},
   ): AsyncGenerator<StoredChunk> {
+    const [reads, readsAhead] = lendsPayloads ? [new ReadMemory(), new ReadMemory()] : [];
+    let memory = reads;
     // One chunk is read ahead while the one before it is being used.
     let ahead: Promise<ReadChunk> | undefined;
     try {
       for (const sequence of this.#contents.sequences) {
         if (sequence < fromSequence) continue;
         const current = ahead;
-        ahead = this.#read(sequence);
+        ahead = this.#read(sequence, memory);
+        memory = memory === reads ? readsAhead : reads;
         if (current !== undefined) yield* deliver(await current, onDamaged);
       }
       if (ahead !== undefined) yield* deliver(await ahead, onDamaged);
@@ -130,13 +134,15 @@ export class ChunkFileReader implements SegmentReader {
     return payload === undefined ? [] : decodeMarks(payload);
   }
 
-  async #read(sequence: number): Promise<ReadChunk> {
+  async #read(sequence: number, memory?: ReadMemory): Promise<ReadChunk> {
     const place = this.#contents.frames.get(sequence);
     if (place === undefined) return { sequence, whole: undefined };
+    const byteLength = FRAME_HEADER_BYTES + place.byteLength;
     const frame = await readAt(
       this.#handle,
       place.offsetBytes,
-      FRAME_HEADER_BYTES + place.byteLength,
+      byteLength,
+      memory?.ofLength(byteLength),
     );
     const header = decodeFrameHeader(frame, this.#tag);
     const payload = frame.subarray(FRAME_HEADER_BYTES);
@@ -146,8 +152,20 @@ export class ChunkFileReader implements SegmentReader {
       header.byteLength === payload.length &&
       Buffer.compare(sha256Of(payload), header.sha256) === 0;
     if (!isWhole) return { sequence, whole: undefined };
-    const { byteLength, capturedAtMs, receivedAtMs } = header;
-    return { sequence, whole: { sequence, byteLength, capturedAtMs, receivedAtMs, payload } };
+    const { capturedAtMs, receivedAtMs } = header;
+    const stamp = { sequence, byteLength: header.byteLength, capturedAtMs, receivedAtMs };
+    return { sequence, whole: { ...stamp, payload } };
+  }
+}
+
+/** Memory that one read after the other uses. */
+class ReadMemory {
+  #bytes = Buffer.alloc(0);
+
+  /** As many bytes of it; it grows when it is too small. */
+  ofLength(byteLength: number): Buffer {
+    if (this.#bytes.length < byteLength) this.#bytes = Buffer.allocUnsafeSlow(byteLength);
+    return this.#bytes.subarray(0, byteLength);
   }
 }
 

@@ -1,12 +1,16 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** Reads `byteLength` bytes at `offsetBytes`; fewer only at the end of the file. */
+/**
+ * Reads `byteLength` bytes at `offsetBytes`; fewer only at the end of the file.
+ *
+ * @param buffer into which they are read, of that length
+ */
 export async function readAt(
   handle: FileHandle,
   offsetBytes: number,
   byteLength: number,
+  buffer: Buffer = Buffer.allocUnsafe(byteLength),
 ): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(byteLength);
   let filled = 0;
   while (filled < byteLength) {
     const { bytesRead } = await handle.read(

@@ -105,12 +105,28 @@ export function describeChunkStore(name: string, makeBed: () => Promise<ChunkSto
       await log.close();
       const reader = await store.read(recordingId, segmentId);
       const sequences = async (from: number): Promise<number[]> => {
-        const chunks = await Array.fromAsync(reader?.chunks(() => {}, from) ?? []);
+        const chunks = await Array.fromAsync(
+          reader?.chunks(() => {}, { fromSequence: from }) ?? [],
+        );
         return chunks.map(({ sequence }) => sequence);
       };
       expect(await sequences(1)).toEqual([1, 4, 5]);
       expect(await sequences(2)).toEqual([4, 5]);
       expect(await sequences(6)).toEqual([]);
+      await reader?.close();
+    });
+
+    test("lends each payload until the next one is asked for", async () => {
+      const log = await store.create(segment);
+      const texts = ["first", "b", "the third", "", "fifth"];
+      await log.append(texts.map((text, sequence) => chunkOf(sequence, text)));
+      await log.close();
+      const reader = await store.read(recordingId, segmentId);
+      const lent: string[] = [];
+      for await (const { payload } of reader?.chunks(() => {}, { lendsPayloads: true }) ?? []) {
+        lent.push(Buffer.from(payload).toString());
+      }
+      expect(lent).toEqual(texts);
       await reader?.close();
     });
 

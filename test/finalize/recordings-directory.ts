@@ -31,13 +31,30 @@ export function trackPaths(recordingsDirectory: string, name: TrackName): TrackP
   };
 }
 
-/** What a directory of finished recordings holds beside what it should hold. */
+/**
+ * What a directory of finished recordings holds beside what it should hold. Posters and waveforms, which
+ * nothing waits for, are given time to get their names.
+ */
 export async function litterIn(recordingsDirectory: string): Promise<string[]> {
+  const deadlineMs = performance.now() + EXTRAS_TIMEOUT_MS;
+  for (;;) {
+    const litter = await unexpectedIn(recordingsDirectory);
+    const isBeingMade = litter.length > 0 && litter.every((path) => HALF_MADE_EXTRA.test(path));
+    if (!isBeingMade || performance.now() > deadlineMs) return litter;
+    await Bun.sleep(EXTRAS_POLL_MS);
+  }
+}
+
+async function unexpectedIn(recordingsDirectory: string): Promise<string[]> {
   const entries = await readdir(recordingsDirectory, { recursive: true, withFileTypes: true });
   return entries
     .map((entry) => join(entry.parentPath, entry.name).slice(recordingsDirectory.length + 1))
     .filter((path) => !EXPECTED.some((pattern) => pattern.test(path)));
 }
+
+const EXTRAS_TIMEOUT_MS = 20_000;
+const EXTRAS_POLL_MS = 50;
+const HALF_MADE_EXTRA = /\/(poster\.jpg|waveform\.json)\.[^/]*(tmp|picture|probe)$/;
 
 const EXPECTED = [
   /^catalog\.sqlite(-wal|-shm)?$/,
@@ -47,6 +64,7 @@ const EXPECTED = [
   /^[0-9a-f-]{36}\/segments(\/[0-9a-f-]{36}\.chunks)?$/,
   /^[0-9a-f-]{36}\/tracks(\/[\w-]+){0,2}$/,
   /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/media\.mp4$/,
+  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(poster\.jpg|waveform\.json)$/,
 ];
 
 /** Waits until no process but the server's own has a path of the directory among its arguments. */

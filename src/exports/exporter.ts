@@ -246,7 +246,11 @@ export class Exporter implements RecordingListener {
     const { recordingId, exportId, request } = job;
     const beganMs = clock.nowMs();
     const record = await catalog.findRecording(recordingId);
-    if (record === undefined || record.deletedAtMs !== null) return;
+    if (record === undefined || record.deletedAtMs !== null) {
+      // Asked for while the recording was being deleted: nobody else would ever remove it.
+      await queue.forget(exportId);
+      return;
+    }
     const trackRecords = await catalog.tracks(recordingId);
     const tracks = exportTracksOf(record, trackRecords, layout);
     refuseWithoutMedia(record, trackRecords, request);

@@ -4,7 +4,7 @@ import type { RecordingId } from "../contract/ids.ts";
 import type { ExportQueue, ExportRecord, ExportResult } from "../exports/export-queue.ts";
 import type { Clock } from "../recording/ports.ts";
 import type { CatalogDatabase, ExportJobsTable } from "./catalog-schema.ts";
-import { exportRecordOf } from "./export-rows.ts";
+import { exportRecordOf, leftExportOf } from "./export-rows.ts";
 
 /** The exports, in the catalogue's database. */
 export class SqliteExportQueue implements ExportQueue {
@@ -63,11 +63,21 @@ export class SqliteExportQueue implements ExportQueue {
       // UUIDs of version 7: their order is that of the requests.
       .orderBy("export_id", "desc")
       .execute();
-    return rows.map((row) => this.#recordOf(row));
+    return rows.flatMap((row) => this.#recordOf(row) ?? []);
   }
 
   async take(): Promise<ExportRecord | undefined> {
-    const row = await this.#db
+    for (let row = await this.#takeRow(); row !== undefined; row = await this.#takeRow()) {
+      this.#progress.delete(row.export_id);
+      const record = this.#recordOf(row);
+      if (record !== undefined) return record;
+      await this.fail(leftExportOf(row).exportId, "This version of the server cannot make it.");
+    }
+    return undefined;
+  }
+
+  async #takeRow(): Promise<ExportJobsTable | undefined> {
+    return await this.#db
       .updateTable("export_jobs")
       .set(({ eb }) => ({ state: "running", attempts: eb("attempts", "+", 1) }))
       .where((eb) =>
@@ -86,9 +96,6 @@ export class SqliteExportQueue implements ExportQueue {
       )
       .returningAll()
       .executeTakeFirst();
-    if (row === undefined) return undefined;
-    this.#progress.delete(row.export_id);
-    return this.#recordOf(row);
   }
 
   reportProgress(exportId: ExportId, progress: number): void {
@@ -156,11 +163,10 @@ export class SqliteExportQueue implements ExportQueue {
       .selectAll()
       .where((eb) => eb.or([eb("state", "=", "cancelled"), eb("removed", "=", 1)]))
       .execute();
-    const records = (rows: ExportJobsTable[]) => rows.map((row) => this.#recordOf(row));
     return {
-      interrupted: records(interrupted),
-      cancelled: records(others.filter(({ removed }) => removed === 0)),
-      removed: records(others.filter(({ removed }) => removed === 1)),
+      interrupted: interrupted.map(leftExportOf),
+      cancelled: others.filter(({ removed }) => removed === 0).map(leftExportOf),
+      removed: others.filter(({ removed }) => removed === 1).map(leftExportOf),
     };
   }
 
@@ -173,7 +179,7 @@ export class SqliteExportQueue implements ExportQueue {
     await this.#db.deleteFrom("export_jobs").where("recording_id", "=", recordingId).execute();
   }
 
-  #recordOf(row: ExportJobsTable): ExportRecord {
+  #recordOf(row: ExportJobsTable): ExportRecord | undefined {
     return exportRecordOf(row, this.#progress.get(row.export_id) ?? 0);
   }
 

@@ -18,6 +18,12 @@ export interface EncodeRun {
 /** An encode may take so many times as long as the recording, for each input. */
 const REAL_TIMES_MAX = 10;
 
+/**
+ * Share of the recording's length for which ffmpeg may say nothing, beyond the usual: at its end it moves
+ * all of the output to make room for the index, which takes minutes for some gigabytes on a slow disk.
+ */
+const SILENT_SHARE = 0.1;
+
 /** 100 Mbit/s: more than any picture of a call needs. */
 const OUTPUT_BYTES_PER_SECOND_MAX = 12_500_000;
 const OUTPUT_BYTES_BASE = 64 * 1024 * 1024;
@@ -76,6 +82,7 @@ export async function runEncode(run: EncodeRun): Promise<void> {
   const { durationMs, limits } = context;
   await runConfinedFfmpeg({
     ...context,
+    limits: { ...limits, stallMsMax: limits.stallMsMax + durationMs * SILENT_SHARE },
     args: [
       ...generalArguments(),
       "-nostdin",

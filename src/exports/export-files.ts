@@ -18,7 +18,7 @@ export async function makeWorkDirectory(layout: RecordingsLayout, key: ExportKey
 
 /**
  * Publishes the files of an export, all of them or none: they come to their directory by one rename,
- * and are durable when it resolves.
+ * and are durable when it resolves. When it rejects, none is there.
  */
 export async function publishExport(
   layout: RecordingsLayout,
@@ -37,7 +37,13 @@ export async function publishExport(
   await syncDirectory(ready);
   const directory = layout.exportDirectory(recordingId, exportId);
   await rename(ready, directory);
-  await syncDirectory(dirname(directory));
+  try {
+    await syncDirectory(dirname(directory));
+  } catch (error) {
+    // Not durable is not published.
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
   return published;
 }
 

@@ -38,6 +38,9 @@ export interface ExportRecord {
   readonly sources: readonly ExportSource[];
 }
 
+/** What is told of an export that may have left files. */
+export type LeftExport = Pick<ExportRecord, "recordingId" | "exportId" | "attempts">;
+
 /** What a finished export holds. */
 export type ExportResult = Pick<ExportRecord, "files" | "sources">;
 
@@ -48,8 +51,9 @@ export type ExportResult = Pick<ExportRecord, "files" | "sources">;
 export interface ExportQueue {
   /** Adds a queued export. */
   add(record: Pick<ExportRecord, "exportId" | "recordingId" | "request">): Promise<void>;
+  /** Undefined also for one that only another version of the server knows how to read. */
   find(recordingId: RecordingId, exportId: ExportId): Promise<ExportRecord | undefined>;
-  /** All of a recording, newest first. */
+  /** All of a recording that can be read, newest first. */
   list(recordingId: RecordingId): Promise<ExportRecord[]>;
   /** Takes the export that waits longest and marks it as running. */
   take(): Promise<ExportRecord | undefined>;
@@ -69,10 +73,10 @@ export interface ExportQueue {
   markRemoved(exportId: ExportId): Promise<void>;
   /** After a crash: queues what was running again, and gives all that may have left files. */
   recover(): Promise<{
-    readonly interrupted: readonly ExportRecord[];
-    readonly cancelled: readonly ExportRecord[];
+    readonly interrupted: readonly LeftExport[];
+    readonly cancelled: readonly LeftExport[];
     /** Hidden ones. */
-    readonly removed: readonly ExportRecord[];
+    readonly removed: readonly LeftExport[];
   }>;
   forget(exportId: ExportId): Promise<void>;
   forgetRecording(recordingId: RecordingId): Promise<void>;

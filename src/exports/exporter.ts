@@ -22,7 +22,7 @@ import {
   removeWorkDirectory,
 } from "./export-files.ts";
 import type { ExportContext, MadeFile } from "./export-maker.ts";
-import type { ExportQueue, ExportRecord, ExportResult } from "./export-queue.ts";
+import type { ExportQueue, ExportRecord, ExportResult, LeftExport } from "./export-queue.ts";
 import { exportDurationMs, exportTracksOf, sourcesOf } from "./export-tracks.ts";
 
 /** What the exporter is made of. */
@@ -104,7 +104,7 @@ export class Exporter implements RecordingListener {
   }
 
   /** An export that brings the server down with it must not do so for ever. */
-  async #giveUpAfterCrashes({ exportId, attempts }: ExportRecord): Promise<void> {
+  async #giveUpAfterCrashes({ exportId, attempts }: LeftExport): Promise<void> {
     if (attempts < CRASHED_ATTEMPTS_MAX) return;
     const { queue, log } = this.#parts;
     log.error({ exportId, attempts }, "export given up after crashes");
@@ -246,7 +246,11 @@ export class Exporter implements RecordingListener {
     const { recordingId, exportId, request } = job;
     const beganMs = clock.nowMs();
     const record = await catalog.findRecording(recordingId);
-    if (record === undefined || record.deletedAtMs !== null) return;
+    if (record === undefined || record.deletedAtMs !== null) {
+      // Asked for while the recording was being deleted: nobody else would ever remove it.
+      await queue.forget(exportId);
+      return;
+    }
     const trackRecords = await catalog.tracks(recordingId);
     const tracks = exportTracksOf(record, trackRecords, layout);
     refuseWithoutMedia(record, trackRecords, request);

@@ -1,4 +1,5 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
@@ -117,6 +118,7 @@ export class TrackExtras {
       this.#confinement ??= findFfmpegConfinement();
       const context = { ffmpeg, limits, signal, confinement: await this.#confinement };
       signal.throwIfAborted();
+      await removeHalfMadeExtras(layout, key);
       const beganAt = performance.now();
       if (media.videoCodec !== null && !(await publishPoster(layout, key, media, context))) {
         this.#triedInVain.set(nameOf(key), key);
@@ -133,6 +135,16 @@ export class TrackExtras {
 
 function nameOf({ recordingId, participantId, trackId }: TrackKey): string {
   return JSON.stringify([recordingId, participantId, trackId]);
+}
+
+/** Removes what a crash left of an attempt: posters and waveforms that never got their names. */
+async function removeHalfMadeExtras(layout: RecordingsLayout, key: TrackKey): Promise<void> {
+  const directory = layout.trackDirectory(key);
+  const extras = [layout.posterPath(key), layout.waveformPath(key)].map((path) => basename(path));
+  for (const name of await readdir(directory)) {
+    const isHalfMade = extras.some((extra) => name.startsWith(`${extra}.`));
+    if (isHalfMade) await rm(join(directory, name), { force: true });
+  }
 }
 
 /** Gives whether there was a picture to make it of. */

@@ -101,8 +101,12 @@ export class JobLoop<Job extends QueuedJob> {
     await this.cancel(() => true);
   }
 
-  /** Ends the runs of all jobs that it holds for, and waits for that. */
+  /**
+   * Ends the runs of all jobs that it holds for, and waits for that. Take them from the queue first: one
+   * that was marked as running at that moment is ended, too.
+   */
   async cancel(isMeant: (job: Job) => boolean): Promise<void> {
+    await this.#taking;
     const jobs = [...this.#taken].filter(({ job }) => isMeant(job));
     for (const { cancel } of jobs) cancel.abort();
     await Promise.all(jobs.map(({ ended }) => ended));

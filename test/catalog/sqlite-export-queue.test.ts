@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { SqliteCatalog } from "../../src/catalog/sqlite-catalog.ts";
 import { type ExportId, exportIdSchema } from "../../src/contract/exports.ts";
@@ -94,6 +95,28 @@ test("after a crash what was running is queued, and what may have left files is 
   expect(await stateOf(queued)).toBe("queued");
   expect(await stateOf(removed)).toBeUndefined();
   expect(await catalog.exports.take()).toMatchObject({ exportId: running, attempts: 2 });
+});
+
+test("an export of a kind that only a newer server knows holds up neither the start nor the others", async () => {
+  const [unknown, known] = [await add(), await add()];
+  await catalog.close();
+  const database = new Database(`${directory.path}/catalog.sqlite`);
+  const setRow = (state: string) =>
+    database.run("update export_jobs set request = ?, state = ? where export_id = ?", [
+      JSON.stringify({ kind: "hologram" }),
+      state,
+      unknown,
+    ]);
+  setRow("running");
+  catalog = await open();
+  expect((await catalog.exports.recover()).interrupted).toMatchObject([{ exportId: unknown }]);
+  expect(await catalog.exports.list(recordingId)).toMatchObject([{ exportId: known }]);
+  expect(await stateOf(unknown)).toBeUndefined();
+  expect(await catalog.exports.take()).toMatchObject({ exportId: known });
+  expect(await catalog.exports.take()).toBeUndefined();
+  const row = database.query("select state from export_jobs where export_id = ?").get(unknown);
+  expect(row).toEqual({ state: "failed" });
+  database.close();
 });
 
 test("the exports of a purged recording are forgotten", async () => {

@@ -1,5 +1,5 @@
-import { expect } from "bun:test";
-import { readdir } from "node:fs/promises";
+import { expect, test } from "bun:test";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { untilNoProcessIn } from "../finalize/recordings-directory.ts";
 import { ExportsApi, exportOf } from "../support/exports-api.ts";
@@ -10,10 +10,12 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { type TrackCaptureServer, startServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "./campaign.ts";
+import { noStraceReason } from "./support/no-strace-reason.ts";
 import { reportCampaign } from "./support/report-campaign.ts";
 import { SeededRandom, campaignSeed } from "./support/seeded-random.ts";
 import { smallDisk, smallDiskObstacle } from "./support/small-disk.ts";
 import { testUnless } from "./support/system-tools.ts";
+import { attachFault } from "./support/traced-server.ts";
 
 const WAIT_MS = 60_000;
 const KILLS = campaign({ short: 2, long: 30 });
@@ -177,6 +179,38 @@ testOnSmallDisk(
       }
       expect((await exports.remove(exportId)).status).toBe(204);
     }
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
+test(
+  "an export whose name cannot be made durable fails and leaves nothing, and a retry succeeds",
+  async () => {
+    const straceReason = await noStraceReason();
+    if (straceReason !== undefined) {
+      reportCampaign(`skipped: ${straceReason}`);
+      return;
+    }
+    await using directory = await temporaryDirectory();
+    await using server = await startServer({ env: ENV });
+    const track = await testPictureRecording(new RecordingsApi(server.url), 2);
+    const exports = new ExportsApi(server.url, track.recordingId);
+    const own = exportsDirectory(server, track);
+    await mkdir(own);
+    const strace = await attachFault(server.pid, directory.path, {
+      calls: "fsync",
+      outcome: "error=EIO",
+      paths: [own],
+    });
+    const { exportId } = await exports.request({ kind: "aligned" });
+    try {
+      await exports.untilState(exportId, "failed");
+    } finally {
+      await strace.detach();
+    }
+    expect(await readdir(own)).toEqual([]);
+    await exports.retry(exportId);
+    await exports.done(exportId);
   },
   CAMPAIGN_TIMEOUT_MS,
 );

@@ -5,8 +5,6 @@ import type { TrackName } from "../support/recordings-api.ts";
 import { until } from "../support/until.ts";
 
 const PROCESS_END_TIMEOUT_MS = 10_000;
-const SETTLE_MS_MAX = 15_000;
-const SETTLE_POLL_MS = 50;
 
 /** Where the server keeps what concerns a track. */
 export interface TrackPaths {
@@ -34,15 +32,16 @@ export function trackPaths(recordingsDirectory: string, name: TrackName): TrackP
 }
 
 /**
- * What stays in a directory of finished recordings beside what it should hold. Posters and waveforms
- * are made after a track is ready, so their half-made files are given time to go.
+ * What a directory of finished recordings holds beside what it should hold. Posters and waveforms, which
+ * nothing waits for, are given time to get their names.
  */
 export async function litterIn(recordingsDirectory: string): Promise<string[]> {
-  const deadlineMs = performance.now() + SETTLE_MS_MAX;
+  const deadlineMs = performance.now() + EXTRAS_TIMEOUT_MS;
   for (;;) {
     const litter = await unexpectedIn(recordingsDirectory);
-    if (litter.length === 0 || performance.now() > deadlineMs) return litter;
-    await Bun.sleep(SETTLE_POLL_MS);
+    const isBeingMade = litter.length > 0 && litter.every((path) => HALF_MADE_EXTRA.test(path));
+    if (!isBeingMade || performance.now() > deadlineMs) return litter;
+    await Bun.sleep(EXTRAS_POLL_MS);
   }
 }
 
@@ -53,6 +52,10 @@ async function unexpectedIn(recordingsDirectory: string): Promise<string[]> {
     .filter((path) => !EXPECTED.some((pattern) => pattern.test(path)));
 }
 
+const EXTRAS_TIMEOUT_MS = 20_000;
+const EXTRAS_POLL_MS = 50;
+const HALF_MADE_EXTRA = /\/(poster\.jpg|waveform\.json)\.[^/]*(tmp|picture|probe)$/;
+
 const EXPECTED = [
   /^catalog\.sqlite(-wal|-shm)?$/,
   /^server\.lock(-journal)?$/,
@@ -60,8 +63,8 @@ const EXPECTED = [
   /^[0-9a-f-]{36}\/manifest\.json$/,
   /^[0-9a-f-]{36}\/segments(\/[0-9a-f-]{36}\.chunks)?$/,
   /^[0-9a-f-]{36}\/tracks(\/[\w-]+){0,2}$/,
-  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(media\.mp4|poster\.jpg|waveform\.json)$/,
-  /^[0-9a-f-]{36}\/exports(\/[0-9a-f-]{36}(\/[^/]+)?)?$/,
+  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/media\.mp4$/,
+  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(poster\.jpg|waveform\.json)$/,
 ];
 
 /** Waits until no process but the server's own has a path of the directory among its arguments. */

@@ -55,6 +55,10 @@ test("what is given up leaves nothing, and is made when it is asked for again", 
   await slow.stop();
   expect(slow.requestMissing(key)).toBe(false);
 
+  // As a crash leaves them.
+  for (const name of ["poster.jpg.tmp", "poster.jpg.tmp.probe", "waveform.json.1.tmp"]) {
+    await Bun.write(join(bed.layout.trackDirectory(key), name), "half");
+  }
   const extras = extrasWith(await testFfmpeg());
   expect(extras.requestMissing(key)).toBe(true);
   const all = "media.mp4 poster.jpg waveform.json";

@@ -20,31 +20,32 @@ class Bed {
   readonly ends: [name: string, end: RunEnd][] = [];
   readonly #running = new Map<string, PromiseWithResolvers<void>>();
   readonly loop: JobLoop<Job>;
+  readonly work: JobLoopParts<Job>["work"] = {
+    name: "work",
+    product: "the thing",
+    take: () => Promise.resolve(this.queue.shift()),
+    run: (job, signal) => {
+      const run = Promise.withResolvers<void>();
+      this.begun.push(job.name);
+      this.#running.set(job.name, run);
+      signal.addEventListener("abort", () => run.reject(signal.reason));
+      return run.promise;
+    },
+    recordEnd: (job, end) => {
+      this.ends.push([job.name, end]);
+      if (end.kind === "again") this.queue.push({ ...job, attempts: job.attempts + 1 });
+      return Promise.resolve();
+    },
+    ended: () => {},
+    logFields: ({ name }) => ({ name }),
+  };
 
   constructor(parts: Partial<JobLoopParts<Job>> = {}, parallelMax = 1) {
     this.loop = new JobLoop<Job>({
       clock: this.clock,
       log: pino({ level: "silent" }),
       limits: { parallelMax, attemptsMax: 3, retryDelayMs: 1_000 },
-      work: {
-        name: "work",
-        product: "the thing",
-        take: () => Promise.resolve(this.queue.shift()),
-        run: (job, signal) => {
-          const run = Promise.withResolvers<void>();
-          this.begun.push(job.name);
-          this.#running.set(job.name, run);
-          signal.addEventListener("abort", () => run.reject(signal.reason));
-          return run.promise;
-        },
-        recordEnd: (job, end) => {
-          this.ends.push([job.name, end]);
-          if (end.kind === "again") this.queue.push({ ...job, attempts: job.attempts + 1 });
-          return Promise.resolve();
-        },
-        ended: () => {},
-        logFields: ({ name }) => ({ name }),
-      },
+      work: this.work,
       ...parts,
     });
   }
@@ -128,4 +129,29 @@ test("cancelling ends the runs that are meant, and waits for that", async () => 
   await bed.loop.cancel(({ name }) => name === "a");
   expect(bed.ends).toEqual([["a", { kind: "again", reason: "It was interrupted." }]]);
   await bed.loop.stop();
+});
+
+test("cancelling ends also a run whose job is being taken at that moment", async () => {
+  const taking = Promise.withResolvers<void>();
+  const bed = new Bed();
+  const loop = new JobLoop<Job>({
+    clock: bed.clock,
+    log: pino({ level: "silent" }),
+    limits: { parallelMax: 1, attemptsMax: 3, retryDelayMs: 1_000 },
+    work: {
+      ...bed.work,
+      take: async () => {
+        const job = bed.queue.shift();
+        await taking.promise;
+        return job;
+      },
+    },
+  });
+  bed.queue.push({ name: "a", attempts: 1 });
+  loop.wake();
+  const cancelled = loop.cancel(() => true);
+  taking.resolve();
+  await cancelled;
+  expect(bed.ends).toEqual([["a", { kind: "again", reason: "It was interrupted." }]]);
+  await loop.stop();
 });

@@ -1,6 +1,6 @@
 import type { ExportTrack } from "../export-maker.ts";
 import { mediaInput, secondsOf } from "../../finalize/ffmpeg-pass.ts";
-import { clockedStretches } from "./media-clock.ts";
+import { type ClockedStretch, clockedStretches } from "./media-clock.ts";
 
 /** Samples in a second of a composite's sound. */
 export const SAMPLES_PER_SECOND = 48_000;
@@ -40,7 +40,9 @@ export function mixSound(
   const parts = tracks
     .filter(({ media }) => media.audioCodec !== null)
     .flatMap(({ path, timeline }) =>
-      clockedStretches(timeline).map((stretch) => ({ path, stretch })),
+      clockedStretches(timeline)
+        .filter(({ toMs }) => toMs > 0)
+        .map((stretch) => ({ path, stretch: sinceZero(stretch) })),
     );
   const inputs: string[] = [];
   const chains: string[] = [];
@@ -82,6 +84,13 @@ export function mixSound(
       `asetpts=N/SR/TB[sound]`,
   );
   return { inputs, graph: chains.join(";") };
+}
+
+/** A stretch without what was recorded before the recording's zero. */
+function sinceZero(stretch: ClockedStretch): ClockedStretch {
+  const { fromMs, mediaFromMs, rate } = stretch;
+  if (fromMs >= 0) return stretch;
+  return { ...stretch, fromMs: 0, mediaFromMs: mediaFromMs - fromMs / rate };
 }
 
 const FORMAT = "aformat=sample_fmts=fltp:channel_layouts=stereo";

@@ -4,6 +4,7 @@ import { ExportsApi } from "../../support/exports-api.ts";
 import { openTestBed } from "../../support/test-bed.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
+const PHONE_WIDTH = 390;
 
 test(
   "a person asks for exports, follows, cancels, retries, downloads and deletes them",
@@ -48,6 +49,25 @@ test(
     await row("cancelled").getByRole("button", { name: "Try again: For editors" }).click();
     await row("done").filter({ hasText: "Ann-camera.mp4" }).waitFor();
     expect(faults).toEqual([]);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "the long name of an export's file does not widen the page of a phone",
+  async () => {
+    await using bed = await openTestBed();
+    const track = { participantId: "m".repeat(64), trackId: "n".repeat(64) };
+    const { recordingId } = await finishedRecording(bed.api, "Weekly", [track]);
+    const api = new ExportsApi(bed.server.url, recordingId);
+    await api.done((await api.request({ kind: "aligned" })).exportId);
+    const page = await bed.browser.newPage({ viewport: { width: PHONE_WIDTH, height: 844 } });
+    await page.goto(bed.server.url);
+    await page.getByRole("button", { name: "Open Weekly" }).click();
+    const exports = page.getByTestId("recording").getByTestId("exports");
+    await exports.getByText("Exports", { exact: true }).click();
+    await exports.getByRole("link").waitFor();
+    expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(PHONE_WIDTH);
   },
   TEST_TIMEOUT_MS,
 );

@@ -6,7 +6,7 @@ import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
 import { publishFile, writeFileDurably } from "../storage/durable-files.ts";
 import { type RecordingsLayout, TEMPORARY_SUFFIX } from "../storage/layout.ts";
 import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
-import type { FfmpegContext } from "./ffmpeg-pass.ts";
+import type { FfmpegContext } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
 import { makePoster } from "./poster.ts";
 import { measureWaveform } from "./waveform.ts";

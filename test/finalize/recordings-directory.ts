@@ -47,6 +47,8 @@ const EXPECTED = [
   /^[0-9a-f-]{36}\/segments(\/[0-9a-f-]{36}\.chunks)?$/,
   /^[0-9a-f-]{36}\/tracks(\/[\w-]+){0,2}$/,
   /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(media\.mp4|poster\.jpg|waveform\.json)$/,
+  // Being made, or so when the server was killed: then they go when they are asked for the next time.
+  /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(poster\.jpg|waveform\.json)[\w.-]*\.tmp(\.picture|\.probe)?$/,
   /^[0-9a-f-]{36}\/exports(\/[0-9a-f-]{36}(\/[^/]+)?)?$/,
 ];
 

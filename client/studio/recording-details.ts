@@ -17,6 +17,7 @@ import { element, setText } from "./element.ts";
 import { ExportsView } from "./exports-view.ts";
 import { LivePanel } from "./live-panel.ts";
 import { RecordingWatch } from "./recording-watch.ts";
+import { trackPoster } from "./track-poster.ts";
 
 /** What the view tells; it holds on to no owner. */
 export interface RecordingDetailsEvents {
@@ -207,8 +208,10 @@ export class RecordingDetails {
       actions.append(link);
     }
     const attributes = { "data-testid": "track" };
-    const parts = actions.hasChildNodes() ? [words, actions] : [words];
-    return element("li", { class: "track", attributes }, parts);
+    const row = element("li", { class: "track", attributes }, [words]);
+    if (track.posterUrl !== null) row.prepend(trackPoster(track.posterUrl));
+    if (actions.hasChildNodes()) row.append(actions);
+    return row;
   }
 
   #liveButton(owned: OwnedTrack): HTMLElement {

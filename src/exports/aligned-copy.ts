@@ -1,25 +1,20 @@
-import { type FileHandle, open } from "node:fs/promises";
 import {
-  type AudioCodec,
-  EncodedAudioPacketSource,
   EncodedPacket,
   EncodedPacketSink,
-  EncodedVideoPacketSource,
   FilePathSource,
   Input,
   type InputAudioTrack,
   type InputVideoTrack,
   MP4,
-  Mp4OutputFormat,
-  Output,
-  StreamTarget,
-  type StreamTargetChunk,
-  type VideoCodec,
 } from "mediabunny";
 import { MediaUnreadableError } from "../finalize/finalize-errors.ts";
-import { systemErrorCode } from "../storage/storage-fault.ts";
-import { writeFully } from "../storage/whole-transfer.ts";
-import { type SilentPacket, silentPackets } from "./silent-packet.ts";
+import {
+  type Lane,
+  audioLane,
+  videoLane,
+  writeByMediabunny,
+} from "../finalize/mediabunny-output.ts";
+import { silentPackets } from "../finalize/silent-packets.ts";
 
 /** A track's MP4 that is to stand on the recording's timeline. */
 export interface AlignedCopy {
@@ -42,13 +37,6 @@ export interface AlignedCounts {
   readonly audioPackets: number;
 }
 
-/** The packets of one stream, on the timeline and in order, and where they go. */
-interface Lane {
-  readonly packets: AsyncGenerator<EncodedPacket, void, undefined>;
-  readonly add: (packet: EncodedPacket) => Promise<void>;
-  written: number;
-}
-
 /**
  * Copies the packets of a track into an MP4 whose zero is that of the recording: an edit list has
  * each stream begin in its place, the last picture stays to the end, and silent packets follow the
@@ -57,99 +45,61 @@ interface Lane {
  * @throws MediaUnreadableError, file system errors, the signal's reason
  */
 export async function copyAligned(request: AlignedCopy): Promise<AlignedCounts> {
-  const file = await open(request.outputPath, "w");
-  try {
-    return await copyInto(file, request);
-  } catch (error) {
-    request.signal.throwIfAborted();
-    // The disk's own faults keep their names; all else is mediabunny's word on the media.
-    if (error instanceof MediaUnreadableError || systemErrorCode(error) !== undefined) throw error;
-    throw new MediaUnreadableError("The MP4 cannot be read.", { cause: error });
-  } finally {
-    await file.close();
-  }
-}
-
-async function copyInto(file: FileHandle, request: AlignedCopy): Promise<AlignedCounts> {
-  const output = new Output({
-    format: new Mp4OutputFormat({ fastStart: "reserve" }),
-    target: new StreamTarget(
-      new WritableStream<StreamTargetChunk>({
-        write: ({ data, position }) => writeFully(file, [data], position),
-      }),
-      { chunked: true },
-    ),
-  });
+  const { pictures, sound, durationMs, ...rest } = request;
   const inputs: Input[] = [];
   const openInput = (path: string): Input => {
     const input = new Input({ source: new FilePathSource(path), formats: [MP4] });
     inputs.push(input);
     return input;
   };
+  let video: Lane | undefined;
+  let audio: Lane | undefined;
   try {
-    const { pictures, sound } = request;
-    const videoTrack = pictures && (await openInput(pictures.path).getPrimaryVideoTrack());
-    const audioTrack = sound && (await openInput(sound.path).getPrimaryAudioTrack());
-    const video =
-      pictures && videoTrack ? await videoLane(videoTrack, pictures, request, output) : undefined;
-    const audio =
-      sound && audioTrack ? await audioLane(audioTrack, sound, request, output) : undefined;
-    await output.start();
-    await copyLanes(
-      [video, audio].flatMap((lane) => lane ?? []),
-      request,
-    );
-    await output.finalize();
+    await writeByMediabunny({
+      ...rest,
+      unreadable: "The MP4 cannot be read.",
+      addLanes: async (output) => {
+        const videoTrack = pictures && (await openInput(pictures.path).getPrimaryVideoTrack());
+        const audioTrack = sound && (await openInput(sound.path).getPrimaryAudioTrack());
+        if (videoTrack) {
+          const packets = placedPictures(videoTrack, pictures.placeMs, durationMs);
+          video = await videoLane(output, videoTrack, packets, await packetsOf(videoTrack));
+        }
+        if (audioTrack) {
+          const packets = placedSound(audioTrack, sound.placeMs, durationMs);
+          const packetsMax = (await packetsOf(audioTrack)) + silentMax(audioTrack, durationMs);
+          audio = await audioLane(output, audioTrack, packets, packetsMax);
+        }
+        return [video, audio].filter((lane) => lane !== undefined);
+      },
+    });
     return { videoPackets: video?.written ?? 0, audioPackets: audio?.written ?? 0 };
   } finally {
     for (const input of inputs) input.dispose();
-    if (output.state !== "finalized") await output.cancel();
   }
 }
 
-type Placed = NonNullable<AlignedCopy["pictures"]>;
+type PlaceMs = NonNullable<AlignedCopy["sound"]>["placeMs"];
 
-async function videoLane(
-  track: InputVideoTrack,
-  { placeMs }: Placed,
-  { durationMs }: AlignedCopy,
-  output: Output,
-): Promise<Lane> {
-  const decoderConfig = await track.getDecoderConfig();
-  if (track.codec === null || decoderConfig === null) throw unreadable("picture");
-  const source = new EncodedVideoPacketSource(track.codec satisfies VideoCodec);
-  output.addVideoTrack(source, { maximumPacketCount: await packetsOf(track) });
-  return {
-    packets: placedPictures(track, placeMs, durationMs),
-    add: (packet) => source.add(packet, { decoderConfig }),
-    written: 0,
-  };
+/** Silent packets of a sound with their lengths. */
+type Silence = readonly { readonly bytes: Uint8Array; readonly durationMs: number }[];
+
+/** Of Opus, whatever rate the sound says that it had before (RFC 6716). */
+const OPUS_SAMPLES_PER_SECOND = 48_000;
+
+function silenceOf({ codec, numberOfChannels, sampleRate }: InputAudioTrack): Silence {
+  if (codec !== "opus" && codec !== "aac") return [];
+  const perSecond = codec === "opus" ? OPUS_SAMPLES_PER_SECOND : sampleRate;
+  return silentPackets(codec, numberOfChannels).map(({ bytes, samples }) => ({
+    bytes,
+    durationMs: (samples / perSecond) * 1_000,
+  }));
 }
 
-async function audioLane(
-  track: InputAudioTrack,
-  { placeMs }: Placed,
-  { durationMs }: AlignedCopy,
-  output: Output,
-): Promise<Lane> {
-  const decoderConfig = await track.getDecoderConfig();
-  if (track.codec === null || decoderConfig === null) throw unreadable("sound");
-  const source = new EncodedAudioPacketSource(track.codec satisfies AudioCodec);
-  const [longest] = silentPackets(track.codec, track.numberOfChannels, track.sampleRate);
-  const silentPacketsMax =
-    longest === undefined ? 0 : durationMs / longest.durationMs + SHORT_PACKETS_MAX;
-  output.addAudioTrack(source, {
-    maximumPacketCount: (await packetsOf(track)) + Math.ceil(silentPacketsMax),
-  });
-  return {
-    packets: placedSound(track, placeMs, durationMs),
-    add: (packet) => source.add(packet, { decoderConfig }),
-    written: 0,
-  };
-}
-
-function unreadable(what: string): MediaUnreadableError {
-  return new MediaUnreadableError(`The parameters of the ${what} cannot be read.`);
+/** Most silent packets that may come. */
+function silentMax(track: InputAudioTrack, durationMs: number): number {
+  const [longest] = silenceOf(track);
+  return longest === undefined ? 0 : Math.ceil(durationMs / longest.durationMs) + SHORT_PACKETS_MAX;
 }
 
 async function packetsOf(track: InputVideoTrack | InputAudioTrack): Promise<number> {
@@ -172,7 +122,7 @@ const SQUEEZED_SECONDS = 0.000_1;
  */
 async function* placedPictures(
   track: InputVideoTrack,
-  placeMs: Placed["placeMs"],
+  placeMs: PlaceMs,
   durationMs: number,
 ): AsyncGenerator<EncodedPacket, void, undefined> {
   let held: EncodedPacket | undefined;
@@ -186,7 +136,7 @@ async function* placedPictures(
     if (seconds < earliest) squeezed += 1;
     held = packet.clone({ timestamp: Math.max(seconds, earliest) });
   }
-  if (held === undefined) throw unreadable("picture");
+  if (held === undefined) throw new MediaUnreadableError("The picture has nothing to begin with.");
   const restSeconds = durationMs / 1_000 - held.timestamp;
   yield held.clone({ duration: Math.max(held.duration, restSeconds) });
 }
@@ -197,10 +147,10 @@ async function* placedPictures(
  */
 async function* placedSound(
   track: InputAudioTrack,
-  placeMs: Placed["placeMs"],
+  placeMs: PlaceMs,
   durationMs: number,
 ): AsyncGenerator<EncodedPacket, void, undefined> {
-  const silence = silentPackets(track.codec, track.numberOfChannels, track.sampleRate);
+  const silence = silenceOf(track);
   let endMs: number | undefined;
   for await (const packet of new EncodedPacketSink(track).packets()) {
     const atMs = placeMs(packet.timestamp * 1_000);
@@ -209,20 +159,21 @@ async function* placedSound(
     endMs = atMs + packet.duration * 1_000;
     yield packet.clone({ timestamp: atMs / 1_000 });
   }
-  if (endMs === undefined) throw unreadable("sound");
+  if (endMs === undefined)
+    throw new MediaUnreadableError("The sound has nothing in the recording's time.");
   yield* silenceBetween(endMs, durationMs, silence);
 }
 
 /** What packets of silence leave of a time. */
-function restOf(ms: number, silence: readonly SilentPacket[]): number {
+function restOf(ms: number, silence: Silence): number {
   return silence.reduce((rest, packet) => rest - packet.durationMs * countIn(rest, packet), ms);
 }
 
-/** As many packets as fit, the the shortest ones first. */
+/** As many packets as fit, the shortest ones first. */
 function* silenceBetween(
   fromMs: number,
   toMs: number,
-  silence: readonly SilentPacket[],
+  silence: Silence,
 ): Generator<EncodedPacket, void, undefined> {
   let restMs = toMs - fromMs;
   const counts = silence.map((packet) => {
@@ -236,35 +187,12 @@ function* silenceBetween(
     // Counted, not added up: the sum of many steps would not end where it should.
     for (let k = 0; k < count; k += 1) {
       const atMs = beginMs + k * packet.durationMs;
-      yield new EncodedPacket(packet.data, "key", atMs / 1_000, packet.durationMs / 1_000);
+      yield new EncodedPacket(packet.bytes, "key", atMs / 1_000, packet.durationMs / 1_000);
     }
     beginMs += count * packet.durationMs;
   }
 }
 
-function countIn(ms: number, { durationMs }: SilentPacket): number {
+function countIn(ms: number, { durationMs }: Silence[number]): number {
   return Math.max(0, Math.floor(ms / durationMs + ROUNDING));
-}
-
-/** Writes packets in order of time, as a muxer must interleave them. */
-async function copyLanes(
-  lanes: readonly Lane[],
-  { onMediaMs, signal }: AlignedCopy,
-): Promise<void> {
-  const heads = await Promise.all(lanes.map(async ({ packets }) => (await packets.next()).value));
-  for (;;) {
-    signal.throwIfAborted();
-    let next: { at: number; packet: EncodedPacket } | undefined;
-    for (const [at, packet] of heads.entries()) {
-      if (packet && (next === undefined || packet.timestamp < next.packet.timestamp)) {
-        next = { at, packet };
-      }
-    }
-    const lane = next === undefined ? undefined : lanes[next.at];
-    if (next === undefined || lane === undefined) return;
-    await lane.add(next.packet);
-    lane.written += 1;
-    onMediaMs(next.packet.timestamp * 1_000);
-    heads[next.at] = (await lane.packets.next()).value ?? undefined;
-  }
 }

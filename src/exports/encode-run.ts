@@ -1,5 +1,5 @@
-import { generalArguments, inputArguments } from "../finalize/ffmpeg-arguments.ts";
-import { runConfinedFfmpeg } from "../finalize/ffmpeg-run.ts";
+import { inputArguments } from "../finalize/ffmpeg-arguments.ts";
+import { runPass } from "../finalize/ffmpeg-run.ts";
 import type { ExportContext } from "./export-maker.ts";
 
 /** A run of ffmpeg that encodes something for an export. */
@@ -14,9 +14,6 @@ export interface EncodeRun {
   /** Share of this run that is done, 0 to 1. */
   readonly onShare: (share: number) => void;
 }
-
-/** An encode may take so many times as long as the recording, for each input. */
-const REAL_TIMES_MAX = 10;
 
 /**
  * Share of the recording's length for which ffmpeg may say nothing, beyond the usual: at its end it moves
@@ -80,24 +77,22 @@ export function mp4Arguments(muxer: "mp4" | "ipod", path: string): string[] {
 export async function runEncode(run: EncodeRun): Promise<void> {
   const { inputs, filters, outputs, context, onShare } = run;
   const { durationMs, limits } = context;
-  await runConfinedFfmpeg({
-    ...context,
-    limits: { ...limits, stallMsMax: limits.stallMsMax + durationMs * SILENT_SHARE },
-    args: [
-      ...generalArguments(),
-      "-nostdin",
-      "-y",
-      // Without it the time of the first packet would count as zero, whatever it is.
-      "-copyts",
-      ...inputs.flatMap((path) => INPUT_ARGUMENTS.concat(inputArguments("mp4", { path }))),
-      "-filter_complex",
-      filters.join(";"),
-      ...outputs.flatMap((output) => OUTPUT_ARGUMENTS.concat(output)),
-    ],
-    input: undefined,
-    isNice: true,
-    fileBytesMax: OUTPUT_BYTES_BASE + (durationMs / 1_000) * OUTPUT_BYTES_PER_SECOND_MAX,
-    timeLimitMs: limits.runMsBase + durationMs * REAL_TIMES_MAX * inputs.length,
-    onMediaMs: (mediaMs) => onShare(Math.min(1, mediaMs / durationMs)),
-  });
+  const stallMsMax = limits.stallMsMax + durationMs * SILENT_SHARE;
+  await runPass(
+    {
+      args: [
+        "-y",
+        // Without it the time of the first packet would count as zero, whatever it is.
+        "-copyts",
+        ...inputs.flatMap((path) => INPUT_ARGUMENTS.concat(inputArguments("mp4", { path }))),
+        "-filter_complex",
+        filters.join(";"),
+        ...outputs.flatMap((output) => OUTPUT_ARGUMENTS.concat(output)),
+      ],
+      mediaMs: durationMs * inputs.length,
+      outputBytesMax: OUTPUT_BYTES_BASE + (durationMs / 1_000) * OUTPUT_BYTES_PER_SECOND_MAX,
+      onMediaMs: (mediaMs) => onShare(Math.min(1, mediaMs / durationMs)),
+    },
+    { ...context, limits: { ...limits, stallMsMax } },
+  );
 }

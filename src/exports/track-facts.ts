@@ -1,7 +1,7 @@
 import { FilePathSource, Input, MP4 } from "mediabunny";
 import { MediaUnreadableError } from "../finalize/finalize-errors.ts";
-import { generalArguments, inputArguments } from "../finalize/ffmpeg-arguments.ts";
-import { runConfinedFfmpeg } from "../finalize/ffmpeg-run.ts";
+import { inputArguments } from "../finalize/ffmpeg-arguments.ts";
+import { runPass } from "../finalize/ffmpeg-run.ts";
 import type { ExportContext, ExportTrack } from "./export-maker.ts";
 
 /** What must be known of a track's sound before it is encoded. */
@@ -47,37 +47,28 @@ const PROBE_OUTPUT_BYTES_MAX = 1024 * 1024;
  */
 export async function largestPicture(
   { path, media }: ExportTrack,
-  { ffmpeg, confinement, limits, signal }: ExportContext,
+  context: ExportContext,
 ): Promise<PictureSize> {
-  const stderr = await runConfinedFfmpeg({
-    ffmpeg,
-    confinement,
-    limits,
-    args: [
-      ...generalArguments(),
-      // The filter tells of pictures at this level.
-      "-loglevel",
-      "info",
-      "-nostdin",
-      "-skip_frame",
-      "nokey",
-      ...inputArguments("mp4", { path }),
-      "-map",
-      "0:v:0",
-      // A change of size makes the filters anew, so that each size is told of once.
-      "-vf",
-      "select=eq(n\\,0),showinfo",
-      "-f",
-      "null",
-      "-",
-    ],
-    input: undefined,
-    isNice: true,
-    fileBytesMax: PROBE_OUTPUT_BYTES_MAX,
-    timeLimitMs: limits.runMsBase + media.durationMs,
-    onMediaMs: () => {},
-    signal,
-  });
+  const args = [
+    // The filter tells of pictures at this level.
+    "-loglevel",
+    "info",
+    "-skip_frame",
+    "nokey",
+    ...inputArguments("mp4", { path }),
+    "-map",
+    "0:v:0",
+    // A change of size makes the filters anew, so that each size is told of once.
+    "-vf",
+    "select=eq(n\\,0),showinfo",
+    "-f",
+    "null",
+    "-",
+  ];
+  const stderr = await runPass(
+    { args, mediaMs: media.durationMs, outputBytesMax: PROBE_OUTPUT_BYTES_MAX },
+    context,
+  );
   let [width, height] = [media.width ?? 0, media.height ?? 0];
   for (const [, w, h] of stderr.matchAll(/ s:(\d{1,5})x(\d{1,5}) /g)) {
     width = Math.max(width, Number(w));

@@ -34,18 +34,24 @@ const WAITING_PACKETS_MAX = 65_536;
 /** Bits per second of transcoded sound: transparent for speech and good for music in stereo. */
 const AAC_BITS_PER_SECOND = 160_000;
 
-/** What every run begins with: errors alone on stderr, progress on stdout, no giant allocations. */
+/** Has how much is made told on stdout. */
+export const PROGRESS_ARGUMENTS: readonly string[] = ["-progress", "pipe:1"];
+
+/** What every run begins with: errors alone on stderr, no giant allocations. */
 export function generalArguments(): string[] {
   return [
     "-hide_banner",
     "-nostats",
     "-loglevel",
     "error",
-    "-progress",
-    "pipe:1",
     "-max_alloc",
     String(ALLOCATION_BYTES_MAX),
   ];
+}
+
+/** A time as an option: ffmpeg counts in microseconds. */
+export function secondsOf(ms: number): string {
+  return (ms / 1_000).toFixed(6);
 }
 
 /** Opens an input with the one demuxer, and nothing else on its behalf. */
@@ -74,6 +80,7 @@ export function ffmpegArguments(task: FfmpegTask): string[] {
   const { input, plan, outputPath } = task;
   return [
     ...generalArguments(),
+    ...PROGRESS_ARGUMENTS,
     ...(input === "pipe:0" ? [] : ["-nostdin"]),
     ...inputArguments(task.container, input),
     ...(plan.video === undefined ? [] : ["-map", "0:v:0", ...videoArguments(plan.video, task)]),

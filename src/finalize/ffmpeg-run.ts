@@ -1,6 +1,11 @@
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
-import { runSubprocess } from "../process/subprocess.ts";
-import { type FfmpegTask, ffmpegArguments } from "./ffmpeg-arguments.ts";
+import { type SubprocessRequest, runSubprocess } from "../process/subprocess.ts";
+import {
+  type FfmpegTask,
+  PROGRESS_ARGUMENTS,
+  ffmpegArguments,
+  generalArguments,
+} from "./ffmpeg-arguments.ts";
 import { type Argv, type FfmpegConfinement, confined } from "./ffmpeg-confinement.ts";
 import { FfmpegFailedError } from "./finalize-errors.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
@@ -37,21 +42,60 @@ export async function runFfmpeg(run: FfmpegRun): Promise<void> {
   const outputBytesMax = OUTPUT_BYTES_BASE + inputBytes * OUTPUT_PER_INPUT_MAX[task.plan.action];
   await runConfinedFfmpeg({
     ...run,
+    isNice: false,
+    onStdout: progressTo(run.onMediaMs),
     args: ffmpegArguments({ ...task, abilities: ffmpeg.abilities }),
     fileBytesMax: outputBytesMax + task.moovBytes,
     timeLimitMs: limits.runMsBase + (inputBytes / MEBIBYTE) * limits.runMsPerMib,
   });
 }
 
+/** What a run of ffmpeg on files of the server's own needs beside its arguments. */
+export type FfmpegContext = Pick<FfmpegRun, "ffmpeg" | "confinement" | "limits" | "signal">;
+
+/** One run of ffmpeg on files of the server's own. */
+export interface FfmpegPass {
+  /** Inputs, filters and outputs; see `inputArguments`. */
+  readonly args: readonly string[];
+  /** Length of the media: the time that it may take is bounded by it. */
+  readonly mediaMs: number;
+  /** A larger output is cut off by the system, and fails. */
+  readonly outputBytesMax: number;
+  /** Told how much is made, in milliseconds of media. */
+  readonly onMediaMs?: (mediaMs: number) => void;
+  /** Given what ffmpeg writes to its stdout; then nothing is told of how much is made. */
+  readonly onOutput?: (bytes: Uint8Array) => void;
+}
+
+/** So much slower than real time a busy machine may be. */
+const SLOWDOWN_MAX = 20;
+
+/**
+ * Runs ffmpeg on published files to a good end, behind all else that wants the processor, and gives
+ * the end of its stderr. What it wrote still has to be verified.
+ *
+ * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
+ */
+export async function runPass(pass: FfmpegPass, context: FfmpegContext): Promise<string> {
+  const { onOutput, onMediaMs = () => {} } = pass;
+  return await runConfinedFfmpeg({
+    ...context,
+    args: [...generalArguments(), ...(onOutput ? [] : PROGRESS_ARGUMENTS), "-nostdin"].concat(
+      pass.args,
+    ),
+    input: undefined,
+    isNice: true,
+    fileBytesMax: pass.outputBytesMax,
+    timeLimitMs: context.limits.runMsBase + pass.mediaMs * SLOWDOWN_MAX,
+    onStdout: onOutput ? { onStdout: onOutput } : progressTo(onMediaMs),
+  });
+}
+
 /** Half of what nice(1) has to give: slow beside other work, but never at a standstill. */
 const NICENESS = "10";
 
-/** A run of ffmpeg with arguments of any kind, and its bounds. */
-export interface ConfinedFfmpegRun extends Pick<
-  FfmpegRun,
-  "ffmpeg" | "confinement" | "limits" | "onMediaMs" | "signal"
-> {
-  /** All but the program; they ask for progress on stdout (`generalArguments`). */
+interface ConfinedRun extends FfmpegContext {
+  /** All but the program. */
   readonly args: readonly string[];
   /** Fed to ffmpeg's stdin; undefined for none. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
@@ -60,28 +104,21 @@ export interface ConfinedFfmpegRun extends Pick<
   /** It is ended when it has run this long. */
   readonly timeLimitMs: number;
   /** Leaves the processor to all else that wants it, where the system has `nice`. */
-  readonly isNice?: boolean;
+  readonly isNice: boolean;
+  readonly onStdout: Pick<SubprocessRequest, "onStdout" | "onStdoutLine">;
 }
 
-/**
- * Runs ffmpeg within its bounds to a good end and gives the end of its stderr.
- *
- * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
- */
-export async function runConfinedFfmpeg(run: ConfinedFfmpegRun): Promise<string> {
+async function runConfinedFfmpeg(run: ConfinedRun): Promise<string> {
   const { ffmpeg, confinement, limits, args } = run;
   const command: Argv = [ffmpeg.path, ...args];
-  const nice = run.isNice === true ? Bun.which("nice") : null;
+  const nice = run.isNice ? Bun.which("nice") : null;
   const outcome = await runSubprocess({
     argv: confined(nice === null ? command : [nice, "-n", NICENESS, ...command], confinement, {
       memoryBytesMax: limits.ffmpegMemoryBytesMax,
       fileBytesMax: run.fileBytesMax,
     }),
     ...(run.input === undefined ? {} : { input: run.input }),
-    onStdoutLine: (line) => {
-      const mediaMs = mediaMsOf(line);
-      if (mediaMs !== undefined) run.onMediaMs(mediaMs);
-    },
+    ...run.onStdout,
     signal: run.signal,
     timeLimitMs: run.timeLimitMs,
     stallLimitMs: limits.stallMsMax,
@@ -96,7 +133,11 @@ export async function runConfinedFfmpeg(run: ConfinedFfmpegRun): Promise<string>
 }
 
 /** `out_time_us` is new; the older `out_time_ms` is in microseconds too, in spite of its name. */
-function mediaMsOf(line: string): number | undefined {
-  const [, microseconds] = /^out_time_ms=(\d+)$/.exec(line) ?? [];
-  return microseconds === undefined ? undefined : Number(microseconds) / 1_000;
+function progressTo(onMediaMs: (mediaMs: number) => void): ConfinedRun["onStdout"] {
+  return {
+    onStdoutLine: (line) => {
+      const [, microseconds] = /^out_time_ms=(\d+)$/.exec(line) ?? [];
+      if (microseconds !== undefined) onMediaMs(Number(microseconds) / 1_000);
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import { rename, rm } from "node:fs/promises";
-import { type FfmpegContext, mediaInput, runPass, secondsOf } from "./ffmpeg-pass.ts";
+import { inputArguments, secondsOf } from "./ffmpeg-arguments.ts";
+import { type FfmpegContext, runPass } from "./ffmpeg-run.ts";
 
 /** Widest poster, in pixels; a smaller picture stays as it is. */
 export const POSTER_WIDTH_MAX = 640;
@@ -71,7 +72,7 @@ async function takePicture(
     "1",
     "-ss",
     secondsOf(momentMs),
-    ...mediaInput(mediaPath),
+    ...inputArguments("mp4", { path: mediaPath }),
     "-filter_complex",
     `[0:v:0]split[one][other];[one]${scale},format=yuvj420p[picture];` +
       `[other]scale=${PROBE_WIDTH}:${PROBE_HEIGHT}:flags=area,format=gray[probe]`,

@@ -5,7 +5,8 @@ import {
   decodedMs,
   presentedMs,
 } from "./mp4-sample-tables.ts";
-import { type Silence, type SilentPacket, channelsOf, silenceOf } from "./silence.ts";
+import { type Silence, channelsOf, silenceOf } from "./silence.ts";
+import type { SilentPacket } from "./silent-packets.ts";
 import { GAP_MS_MAX } from "./timeline-places.ts";
 import { type Insertion, type MediaPlace, TimelineTrack } from "./timeline-track.ts";
 
@@ -251,15 +252,15 @@ class SoundBuilder {
     this.#silenceLeftTicks -= Math.max(0, gapTicks);
     const wantedTicks = gapTicks + this.#owedTicks;
     // To the nearest: what is too short or too long is made good at the next gap.
-    let leftTicks = Math.max(0, Math.round(wantedTicks / shortest.ticks)) * shortest.ticks;
+    let leftTicks = Math.max(0, Math.round(wantedTicks / shortest.samples)) * shortest.samples;
     this.#owedTicks = wantedTicks - leftTicks;
     let hasFilled = false;
     for (const packet of packets) {
-      const pieceMax = Math.ceil((SILENCE_PIECE_S * track.ticksPerSecond) / packet.ticks);
-      while (leftTicks >= packet.ticks) {
-        const count = Math.min(pieceMax, Math.floor(leftTicks / packet.ticks));
+      const pieceMax = Math.ceil((SILENCE_PIECE_S * track.ticksPerSecond) / packet.samples);
+      while (leftTicks >= packet.samples) {
+        const count = Math.min(pieceMax, Math.floor(leftTicks / packet.samples));
         this.#addSilence(track, packet, count, before);
-        leftTicks -= count * packet.ticks;
+        leftTicks -= count * packet.samples;
         hasFilled = true;
       }
     }
@@ -275,7 +276,7 @@ class SoundBuilder {
     track.beginChunk(insertion, 0, this.#endTicks);
     for (let i = 0; i < count; i += 1) {
       track.add(this.#endTicks, 0, packet.bytes.length, true);
-      this.#endTicks += packet.ticks;
+      this.#endTicks += packet.samples;
     }
     this.silentPackets += count;
   }

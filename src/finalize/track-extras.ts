@@ -4,10 +4,10 @@ import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
-import { publishFile, writeFileDurably } from "../storage/durable-files.ts";
+import { publishFile } from "../storage/durable-files.ts";
 import { type RecordingsLayout, TEMPORARY_SUFFIX } from "../storage/layout.ts";
 import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
-import type { FfmpegContext } from "./ffmpeg-pass.ts";
+import type { FfmpegContext } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
 import { makePoster } from "./poster.ts";
 import { measureWaveform } from "./waveform.ts";
@@ -173,5 +173,13 @@ async function publishWaveform(
 ): Promise<void> {
   const waveform = await measureWaveform(layout.mediaPath(key), durationMs, context);
   context.signal.throwIfAborted();
-  await writeFileDurably(layout.waveformPath(key), JSON.stringify(waveform));
+  const path = layout.waveformPath(key);
+  // Always the same: what a crash leaves there is gone with the next waveform.
+  const temporaryPath = `${path}${TEMPORARY_SUFFIX}`;
+  try {
+    await Bun.write(temporaryPath, JSON.stringify(waveform));
+    await publishFile(temporaryPath, path);
+  } finally {
+    await rm(temporaryPath, { force: true });
+  }
 }

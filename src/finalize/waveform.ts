@@ -1,5 +1,6 @@
 import { WAVEFORM_POINTS_MAX, type Waveform } from "../contract/waveform.ts";
-import { type FfmpegContext, mediaInput, runPass } from "./ffmpeg-pass.ts";
+import { inputArguments } from "./ffmpeg-arguments.ts";
+import { type FfmpegContext, runPass } from "./ffmpeg-run.ts";
 
 /** Lengths of a step that divide a second or are whole ones, in milliseconds. */
 const STEPS_MS = [20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 300_000];
@@ -100,7 +101,7 @@ export async function measureWaveform(
     "1",
     "-ss",
     "0",
-    ...mediaInput(mediaPath),
+    ...inputArguments("mp4", { path: mediaPath }),
     "-map",
     "0:a:0",
     // Sound that begins later than the MP4 does, and holes in it, take their time.

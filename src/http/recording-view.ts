@@ -55,12 +55,15 @@ export function segmentsOf(
     .toSorted((a, b) => (a.openedAt < b.openedAt ? -1 : Number(a.openedAt > b.openedAt)));
 }
 
-/** Where a track's MP4 is downloaded, from the server's root. */
-export function mediaUrl({ recordingId, participantId, trackId }: TrackKey): string {
+/** A file of a track that is downloaded from beside the others. */
+type TrackFile = "media.mp4" | "poster.jpg" | "waveform.json";
+
+/** Where a file of a track is downloaded, from the server's root. */
+function trackFileUrl({ recordingId, participantId, trackId }: TrackKey, file: TrackFile): string {
   const [recording, participant, track] = [recordingId, participantId, trackId].map((id) =>
     encodeURIComponent(id),
   );
-  return `/api/recordings/${recording}/participants/${participant}/tracks/${track}/media.mp4`;
+  return `/api/recordings/${recording}/participants/${participant}/tracks/${track}/${file}`;
 }
 
 /** State of a track's MP4, and what holds it up. */
@@ -90,18 +93,21 @@ function trackView(
   segments: readonly SegmentSummary[],
 ): Track {
   const { job, result } = track;
+  const media = result?.media ?? null;
   const isUnderWay = job?.state === "queued" || job?.state === "running";
   return {
     trackId: track.trackId,
     ...trackState(record, track),
     progress: isUnderWay ? job.progress : null,
     verdict: result?.verdict ?? null,
-    media: result?.media ? trackMedia(track, result.media) : null,
+    media: media && trackMedia(track, media),
+    posterUrl: media?.videoCodec ? trackFileUrl(track, "poster.jpg") : null,
+    waveformUrl: media?.audioCodec ? trackFileUrl(track, "waveform.json") : null,
     segments: [...segments],
     timeline: result?.timeline ?? null,
   };
 }
 
 function trackMedia(key: TrackKey, { publishedAtMs, ...media }: MediaRecord): TrackMedia {
-  return { url: mediaUrl(key), ...media, publishedAt: isoTime(publishedAtMs) };
+  return { url: trackFileUrl(key, "media.mp4"), ...media, publishedAt: isoTime(publishedAtMs) };
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { segmentIdSchema } from "../../src/contract/ids.ts";
 import { ExportFileNames } from "../../src/exports/export-file-names.ts";
-import { silentPackets } from "../../src/exports/silent-packet.ts";
 import { isSteady, placedMs, stretchesOf } from "../../src/exports/track-place.ts";
+import { silentPackets } from "../../src/finalize/silent-packets.ts";
 
 describe("names of files", () => {
   test("keep letters and digits of any script", () => {
@@ -66,16 +66,15 @@ describe("a track's place", () => {
 });
 
 test.each([
-  ["opus", 1, [20, 10, 5, 2.5]],
-  ["opus", 2, [20, 10, 5, 2.5]],
-  ["aac", 1, [64 / 3]],
-  ["aac", 2, [64 / 3]],
+  ["opus", 1, [960, 480, 240, 120]],
+  ["opus", 2, [960, 480, 240, 120]],
   ["opus", 6, []],
-  ["mp3", 2, []],
+  ["aac", 1, [1_024]],
+  ["aac", 2, [1_024]],
+  ["aac", 6, []],
 ] as const)(
-  "silence of %s in %d channels comes in packets of %j ms",
+  "silence of %s in %d channels comes in packets of %j samples",
   (codec, channels, lengths) => {
-    const packets = silentPackets(codec, channels, 48_000);
-    expect(packets.map(({ durationMs }) => durationMs)).toEqual([...lengths]);
+    expect(silentPackets(codec, channels).map(({ samples }) => samples)).toEqual([...lengths]);
   },
 );

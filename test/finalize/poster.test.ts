@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readConfig } from "../../src/config.ts";
 import { finalizeLimits } from "../../src/configured-limits.ts";
 import { findFfmpegConfinement } from "../../src/finalize/ffmpeg-confinement.ts";
-import type { FfmpegContext } from "../../src/finalize/ffmpeg-pass.ts";
+import type { FfmpegContext } from "../../src/finalize/ffmpeg-run.ts";
 import { makePoster } from "../../src/finalize/poster.ts";
 import { decode, judgeFfmpeg } from "../support/judge-ffmpeg.ts";
 import { numberedSource } from "../support/numbered-source.ts";

@@ -65,6 +65,7 @@ const EXPECTED = [
   /^[0-9a-f-]{36}\/tracks(\/[\w-]+){0,2}$/,
   /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/media\.mp4$/,
   /^[0-9a-f-]{36}\/tracks\/[\w-]+\/[\w-]+\/(poster\.jpg|waveform\.json)$/,
+  /^[0-9a-f-]{36}\/exports(\/[0-9a-f-]{36}(\/[^/]+)?)?$/,
 ];
 
 /** Waits until no process but the server's own has a path of the directory among its arguments. */

@@ -1,53 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { CHUNKS_PER_REQUEST_MAX, chunkUploadResultSchema } from "../../src/contract/chunks.ts";
 import { recordingIdSchema, segmentIdSchema } from "../../src/contract/ids.ts";
 import type { Mark } from "../../src/contract/marks.ts";
 import { FileChunkStore } from "../../src/storage/file-chunk-store.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { RecordingsApi } from "../support/recordings-api.ts";
-import {
-  badMedia,
-  joinChunks,
-  recordedSegment,
-  type RecordedSegment,
-} from "../support/recorded-media.ts";
-import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { badMedia, joinChunks } from "../support/recorded-media.ts";
+import { startServer } from "../support/track-capture-server.ts";
 import { begunRecording, expectUnchanged } from "./begun-recording.ts";
-import { chunkFormData, rightFields, type ChunkFormParts } from "./chunk-form-data.ts";
+import { CHUNK_BYTES_MAX, openChunkBed } from "./chunk-bed.ts";
+import { chunkFormData, rightFields } from "./chunk-form-data.ts";
 import { expectProblem } from "./expect-problem.ts";
 
-const REQUEST_BYTES_MAX = 3 * 1024 * 1024;
-const CHUNK_BYTES_MAX = 1024 * 1024;
-
-let server: TrackCaptureServer;
-let api: RecordingsApi;
-let vp9: RecordedSegment;
-
-beforeAll(async () => {
-  [server, vp9] = await Promise.all([
-    startServer({
-      env: {
-        CHUNK_BYTES_MAX: String(CHUNK_BYTES_MAX),
-        REQUEST_BYTES_MAX: String(REQUEST_BYTES_MAX),
-      },
-    }),
-    recordedSegment("vp9-opus"),
-  ]);
-  api = new RecordingsApi(server.url);
-});
+const { server, api, vp9, payloadOf, chunksUrl, post } = await openChunkBed();
 
 afterAll(() => server[Symbol.asyncDispose]());
-
-const payloadOf = (sequence: number) => {
-  const chunk = vp9.chunks[sequence];
-  if (chunk === undefined) throw new RangeError(`There is no chunk ${sequence}`);
-  return chunk.payload;
-};
-
-const chunksUrl = (recordingId: string) => `${server.url}/api/recordings/${recordingId}/chunks`;
-
-const post = (recordingId: string, parts: ChunkFormParts) =>
-  fetch(chunksUrl(recordingId), { method: "POST", body: chunkFormData(parts) });
 
 describe("an upload", () => {
   test("is answered with an outcome for each chunk, and its bytes are there", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { Glob } from "bun";
+import type { Track } from "../../src/contract/recordings.ts";
 import { waveformSchema } from "../../src/contract/waveform.ts";
 import { RecordingsApi, trackOf } from "../support/recordings-api.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
@@ -14,6 +15,8 @@ const MICROPHONE = { participantId: "bob", trackId: "microphone" };
 let server: TrackCaptureServer;
 let cameraUrl: string;
 let microphoneUrl: string;
+let camera: Track;
+let microphone: Track;
 
 beforeAll(async () => {
   server = await startServer();
@@ -31,6 +34,8 @@ beforeAll(async () => {
   }
   await api.stop(recordingId);
   const recording = await api.ready(recordingId);
+  camera = trackOf(recording, CAMERA);
+  microphone = trackOf(recording, MICROPHONE);
   const urlOf = (track: typeof CAMERA) =>
     server.url + (trackOf(recording, track).media?.url ?? "").replace("/media.mp4", "");
   cameraUrl = urlOf(CAMERA);
@@ -51,6 +56,17 @@ function made(url: string): Promise<Response> {
     { what: `${url} is there`, timeoutMs: 60_000 },
   );
 }
+
+test("the recording tells where they are, of a track that has pictures, or sound", () => {
+  const paths = [camera, microphone].map(({ posterUrl, waveformUrl }) => [posterUrl, waveformUrl]);
+  const [cameraPath, microphonePath] = [cameraUrl, microphoneUrl].map((url) =>
+    url.slice(server.url.length),
+  );
+  expect(paths).toEqual([
+    [`${cameraPath}/poster.jpg`, `${cameraPath}/waveform.json`],
+    [null, `${microphonePath}/waveform.json`],
+  ]);
+});
 
 test("a camera has a poster, and a copy of it is not sent twice", async () => {
   const url = `${cameraUrl}/poster.jpg`;

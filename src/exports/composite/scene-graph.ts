@@ -1,4 +1,4 @@
-import { mediaInput, secondsOf } from "../../finalize/ffmpeg-pass.ts";
+import { inputArguments, secondsOf } from "../../finalize/ffmpeg-arguments.ts";
 import { filterValue } from "./filter-value.ts";
 import type { Canvas, Scene, Tile } from "./layout-plan.ts";
 import { even } from "./tile-grid.ts";
@@ -53,7 +53,7 @@ export function sceneArguments(
     inputs.push("-noaccurate_seek");
     // By the MP4's own clock; else times count from the first packet.
     inputs.push("-seek_timestamp", "1", "-ss", secondsOf(mediaFromMs));
-    inputs.push(...mediaInput(path));
+    inputs.push(...inputArguments("mp4", { path }));
   }
   return [
     ...inputs,

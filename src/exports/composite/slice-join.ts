@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { ExportContext } from "../export-maker.ts";
-import { runPass, secondsOf } from "../../finalize/ffmpeg-pass.ts";
+import { secondsOf } from "../../finalize/ffmpeg-arguments.ts";
+import { runPass } from "../../finalize/ffmpeg-run.ts";
 import type { Canvas } from "./layout-plan.ts";
 import { trackTimescale } from "./scene-graph.ts";
 import type { RenderedSlice } from "./slice-render.ts";

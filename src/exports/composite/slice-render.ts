@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ExportContext } from "../export-maker.ts";
-import { runPass } from "../../finalize/ffmpeg-pass.ts";
+import { runPass } from "../../finalize/ffmpeg-run.ts";
 import { type Canvas, type LayoutPlan, type Scene, slicesOf } from "./layout-plan.ts";
 import { type NameTexts, sceneArguments } from "./scene-graph.ts";
 

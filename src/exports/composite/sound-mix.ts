@@ -1,5 +1,5 @@
 import type { ExportTrack } from "../export-maker.ts";
-import { mediaInput, secondsOf } from "../../finalize/ffmpeg-pass.ts";
+import { inputArguments, secondsOf } from "../../finalize/ffmpeg-arguments.ts";
 import { type ClockedStretch, clockedStretches } from "./media-clock.ts";
 
 /** Samples in a second of a composite's sound. */
@@ -58,7 +58,7 @@ export function mixSound(
       secondsOf(mediaFromMs),
       "-t",
       secondsOf((toMs - fromMs) / rate),
-      ...mediaInput(path),
+      ...inputArguments("mp4", { path }),
     );
     // Without frames the filters would keep all silence before a late begin in memory.
     const silence = samplesOf(fromMs);

@@ -45,6 +45,8 @@ function track(state: Track["state"], rest: Partial<Track> = {}): Track {
     media: null,
     segments: [],
     timeline: null,
+    posterUrl: null,
+    waveformUrl: null,
     ...rest,
   };
 }

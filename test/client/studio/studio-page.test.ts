@@ -74,6 +74,8 @@ test(
       .filter({ hasText: "Ann: camera" })
       .filter({ hasText: "Complete" })
       .waitFor();
+    // It is made after the MP4, and asked for until it is there.
+    await result.getByTestId("poster").waitFor();
     const durationS = await page.evaluate<number>(`(async () => {
       const player = document.querySelector("#result video");
       player.muted = true;

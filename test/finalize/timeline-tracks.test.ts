@@ -3,6 +3,9 @@ import { timelineTracks } from "../../src/finalize/timeline-tracks.ts";
 
 const HOUR_MS = 3_600_000;
 
+/** Two pauses of 12 hours between the pictures, with sound between them. */
+const toTrackMs = (mp4Ms: number): number => mp4Ms + (mp4Ms >= 100 ? 24 * HOUR_MS : 0);
+
 test("a picture that stands still for a day keeps the next one in its place", async () => {
   const video = {
     kind: "video" as const,
@@ -18,8 +21,6 @@ test("a picture that stands still for a day keeps the next one in its place", as
     usualTicks: 100,
   };
   const tables = { video, audio: undefined, media: { from: 0, to: 20 } };
-  // Two pauses of 12 hours between the pictures, with sound between them.
-  const toTrackMs = (mp4Ms: number): number => mp4Ms + (mp4Ms >= 100 ? 24 * HOUR_MS : 0);
   const { tracks } = await timelineTracks([{ tables, toTrackMs, parameterSets: new Map() }]);
   const [track] = tracks;
   const secondsToEnd = (track?.durationTicks ?? 0) / (track?.ticksPerSecond ?? 1);

@@ -237,7 +237,9 @@ export class MatroskaFilter {
         id === ID.simpleBlock
           ? this.#takeBlock(all, from, end)
           : this.#take(id, all.subarray(from, end));
-      const isLate = id === ID.timestamp && this.#aheadTicks > 0;
+      // A time that no clock can tell is passed on as it is.
+      const isLate =
+        id === ID.timestamp && this.#aheadTicks > 0 && Number.isSafeInteger(this.#clusterTicks);
       if (!isWanted || isLate) {
         copyUpTo(offset);
         copyFrom = end;
@@ -431,6 +433,8 @@ export class MatroskaFilter {
   #hasLateSound(): boolean {
     return (
       this.#muxingApp === CHROMIUM_MUXING_APP &&
+      // What only says that it is Chromium's can count in ticks of any length.
+      this.#tickMs === DEFAULT_TIMESTAMP_SCALE_NS / 1e6 &&
       this.tracks.some(({ track }) => track.kind === "video") &&
       this.tracks.some(({ isOpus }) => isOpus)
     );

@@ -59,8 +59,8 @@ class Chunks {
 /** No chunk is longer, so that a player finds picture and sound of a time near each other. */
 const CHUNK_TICKS_PER_SECOND_MAX = 1;
 
-/** `stts` has 32 bits for it. */
-const STEP_TICKS_MAX = 0xffffffff;
+/** From one sample to the next; `stts` has 32 bits for it. */
+export const STEP_TICKS_MAX = 0xffffffff;
 
 /** Where the samples of a part stand in a track; what is put in between them too. */
 export interface PartSamples {

@@ -8,7 +8,12 @@ import {
 import { type Silence, channelsOf, silenceOf } from "./silence.ts";
 import type { SilentPacket } from "./silent-packets.ts";
 import { GAP_MS_MAX } from "./timeline-places.ts";
-import { type Insertion, type MediaPlace, TimelineTrack } from "./timeline-track.ts";
+import {
+  type Insertion,
+  type MediaPlace,
+  STEP_TICKS_MAX,
+  TimelineTrack,
+} from "./timeline-track.ts";
 
 /** A segment's MP4 with its place in the track. */
 export interface TimelinePart {
@@ -31,6 +36,9 @@ export interface TimelineTracks {
 
 /** Of pictures: milliseconds and the usual rates of frames, 29.97 too, are whole numbers of them. */
 const VIDEO_TICKS_PER_SECOND = 90_000;
+
+/** Where a picture may stand still for longer than 32 bits of those: 49 days have as many. */
+const LONG_VIDEO_TICKS_PER_SECOND = 1_000;
 
 /** In sound, a gap within a segment that is longer is a hole; shorter ones are noise of its clock. */
 export const SOUND_HOLE_MS = 100;
@@ -83,13 +91,14 @@ async function videoTrack(
   const entries = new EntryList();
   const used = parts.map(({ tables }) => entries.indexOf(tables.video));
   if (entries.list.length === 0) return undefined;
-  const track = new TimelineTrack("video", VIDEO_TICKS_PER_SECOND, entries.list);
+  const ticksPerSecond = videoTicksPerSecond(parts);
+  const track = new TimelineTrack("video", ticksPerSecond, entries.list);
   let lastSampleTicks = 0;
   for (const [part, { tables, toTrackMs, parameterSets }] of parts.entries()) {
     const table = tables.video;
     if (table === undefined || table.count === 0) continue;
     const toTicks = (mp4Ms: number): number =>
-      Math.round((toTrackMs(mp4Ms) * VIDEO_TICKS_PER_SECOND) / 1_000);
+      Math.round((toTrackMs(mp4Ms) * ticksPerSecond) / 1_000);
     const first = track.samples;
     let contiguousAt = -1;
     let anchoredMs = -Infinity;
@@ -120,6 +129,17 @@ async function videoTrack(
   }
   track.end(Math.max(1, lastSampleTicks));
   return track;
+}
+
+/** No picture stands still for longer than all pictures together. */
+function videoTicksPerSecond(parts: readonly TimelinePart[]): number {
+  let endMs = 0;
+  for (const { tables, toTrackMs } of parts) {
+    const { video } = tables;
+    if (video !== undefined) endMs = Math.max(endMs, toTrackMs(decodedMs(video, video.count)));
+  }
+  const fits = (endMs * VIDEO_TICKS_PER_SECOND) / 1_000 < STEP_TICKS_MAX;
+  return fits ? VIDEO_TICKS_PER_SECOND : LONG_VIDEO_TICKS_PER_SECOND;
 }
 
 /** The different descriptions of samples; what only tells the bit rate does not count. */

@@ -61,7 +61,9 @@ async function joinFrom(
       bytes = 0;
     }
     if (video === undefined) {
-      blocks = blocks.filter(({ atMs }) => atMs > block.atMs - JOIN_SOUND_MS);
+      // Only up to the first that is kept: there can be millions in a second.
+      const kept = blocks.findIndex(({ atMs }) => atMs > block.atMs - JOIN_SOUND_MS);
+      if (kept !== 0) blocks.splice(0, kept === -1 ? blocks.length : kept);
     } else if (!isKey && blocks.length === 0) return;
     blocks.push(block);
     bytes += block.data.length;

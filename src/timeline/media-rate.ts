@@ -3,6 +3,9 @@ import type { SliceLag } from "./slice-lags.ts";
 /** Of each minute the chunk that was encoded soonest counts. */
 const BUCKET_MS = 60_000;
 
+/** Each is compared with all others: of more than 10 hours a bucket is longer. */
+const BUCKETS_MAX = 600;
+
 /** Below this a drift cannot be told from noise: 200 ppm make 120 ms of it. */
 const BUCKETS_MIN = 10;
 
@@ -52,8 +55,9 @@ function lowerEdge(lags: readonly SliceLag[]): Point[] {
   const buckets = new Map<number, Point>();
   const [first] = lags;
   if (first === undefined) return [];
+  const bucketMs = Math.max(BUCKET_MS, ((lags.at(-1)?.mediaEndMs ?? 0) + 1) / BUCKETS_MAX);
   for (const { mediaEndMs, beginMs } of lags) {
-    const bucket = Math.floor(mediaEndMs / BUCKET_MS);
+    const bucket = Math.floor(mediaEndMs / bucketMs);
     const y = beginMs - first.beginMs;
     if (y < (buckets.get(bucket)?.y ?? Infinity)) buckets.set(bucket, { x: mediaEndMs, y });
   }

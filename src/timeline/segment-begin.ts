@@ -48,6 +48,24 @@ export function isCredible({ capturedAtMs, receivedAtMs }: ChunkStamp): boolean 
   return ageMs >= -CAPTURE_AHEAD_MS_MAX && ageMs <= CAPTURE_AGE_MS_MAX;
 }
 
+/** A clock may be wrong for a while within a segment; a mark that is further ahead is none. */
+const MARK_AHEAD_MS_MAX = 60_000;
+
+/**
+ * The marks that can be true, as `isCredible` says of stamps: a pause that ends in ten years, or began
+ * decades ago, would move all that is recorded by as much.
+ */
+export function credibleMarks(stamps: readonly ChunkStamp[], marks: readonly Mark[]): Mark[] {
+  let [oldestMs, newestMs] = [Infinity, -Infinity];
+  for (const { receivedAtMs } of stamps) {
+    oldestMs = Math.min(oldestMs, receivedAtMs);
+    newestMs = Math.max(newestMs, receivedAtMs);
+  }
+  return marks.filter(
+    ({ atMs }) => atMs >= oldestMs - CAPTURE_AGE_MS_MAX && atMs <= newestMs + MARK_AHEAD_MS_MAX,
+  );
+}
+
 /**
  * When media time 0 was, in the client's words; undefined when it said nothing, or chunk 0 with the
  * word is missing.

@@ -5,7 +5,7 @@ import type { ChunkStamp } from "../recording/ports.ts";
 import { type ChunkEnd, ChunkTimes } from "./chunk-times.ts";
 import { SegmentMarks } from "./segment-marks.ts";
 import { type SegmentTimeline, wallEndMsOf, wallMsOf } from "./segment-timeline.ts";
-import { type Span, lengthMs, minus, overlap, overlaps, within } from "./spans.ts";
+import { type Span, SpanSearch, lengthMs, minus, overlap, within } from "./spans.ts";
 
 /** What the usable media of a segment holds of one stream, in the media time of its source. */
 export interface StreamExtent {
@@ -75,6 +75,8 @@ export class SegmentGaps {
   readonly #segment: LedgerSegment;
   readonly #marks: SegmentMarks;
   readonly #losses: readonly CausedSpan[];
+  readonly #lossSearch: SpanSearch<CausedSpan>;
+  readonly #soundHoles: SpanSearch<Span>;
   /**
    * From the first packet of its first stream to the end of its last. Of a segment of which nothing
    * could be used: the time in which its chunks were recorded.
@@ -93,12 +95,15 @@ export class SegmentGaps {
       ...caused("missing-chunks", spansOf(missingRanges(segment))),
       ...caused("damaged", spansOf(segment.damagedChunks)),
     ].toSorted((a, b) => a.fromMs - b.fromMs);
-    const { beginMs } = segment.timeline;
+    this.#lossSearch = new SpanSearch(this.#losses);
+    const { timeline, audio } = segment;
+    this.#soundHoles = new SpanSearch(audio === null ? [] : holeSpans(timeline, audio));
+    const { beginMs } = timeline;
     const last = segment.stamps.at(-1)?.sequence;
     const lastChunk = last === undefined ? [] : spansOf([{ from: last, to: last }]);
-    const chunksEndMs = Math.max(
+    const chunksEndMs = [...this.#losses, ...lastChunk].reduce(
+      (endMs, { toMs }) => Math.max(endMs, toMs),
       beginMs,
-      ...[...this.#losses, ...lastChunk].map(({ toMs }) => toMs),
     );
     this.span = mediaSpan(segment) ?? { fromMs: beginMs, toMs: chunksEndMs };
     const isCutShort = this.#losses.some(({ toMs }) => toMs > this.span.toMs);
@@ -165,9 +170,9 @@ export class SegmentGaps {
         edge: { at: "end", toldFromMs: neighbours.after ? 0 : EDGE_MS_MIN },
       },
     ];
-    const pauses = this.pauses();
+    const pauses = new SpanSearch(this.pauses());
     const absent = holes.flatMap(({ edge, ...hole }) =>
-      minus([hole], pauses).map(({ fromMs, toMs }): Hole => ({ fromMs, toMs, edge })),
+      minus([hole], pauses.within(hole)).map(({ fromMs, toMs }): Hole => ({ fromMs, toMs, edge })),
     );
     return [
       ...absent.flatMap((hole) => this.#explain(stream, hole)),
@@ -178,7 +183,7 @@ export class SegmentGaps {
 
   /** Divides a time without packets among its causes. */
   #explain(stream: StreamKind, hole: Hole): CausedSpan[] {
-    const losses = this.#losses.filter((loss) => overlaps(loss, hole));
+    const losses = this.#lossSearch.within(hole);
     const [first] = losses;
     if (first === undefined) return this.#unexplained(stream, hole);
     const lead = { ...hole, toMs: first.fromMs };
@@ -215,9 +220,9 @@ export class SegmentGaps {
   /** How long there may be no picture before that is a stall. */
   #pictureStallMsMin(hole: Span): number {
     const { pictures, frozen, hidden } = this.#marks;
-    const isFrozen = frozen.some((span) => overlaps(span, hole));
+    const isFrozen = frozen.within(hole).length > 0;
     // A window that is shared may rest while the page that shares it is hidden: that proves nothing.
-    const isHidden = pictures !== "on-change" && hidden.some((span) => overlaps(span, hole));
+    const isHidden = pictures !== "on-change" && hidden.within(hole).length > 0;
     if (isFrozen || isHidden) return PROVEN_STALL_MS_MIN;
     switch (pictures) {
       case "continuous":
@@ -233,18 +238,19 @@ export class SegmentGaps {
   #soundGoesOn(hole: Span): boolean {
     const { audio, timeline } = this.#segment;
     if (audio === null) return false;
-    const heard = minus(within([extentSpan(timeline, audio)], hole), holeSpans(timeline, audio));
+    const holes = this.#soundHoles.within(hole);
+    const heard = minus(within([extentSpan(timeline, audio)], hole), holes);
     return heard.reduce((sum, span) => sum + lengthMs(span), 0) > lengthMs(hole) / 2;
   }
 
   /** Losses so short that the media does not show them as holes. */
   #shortLosses(stream: StreamKind, media: Span, holes: readonly Span[]): CausedSpan[] {
-    return this.#losses.filter(
-      (loss) =>
-        lengthMs(loss) <= HOLE_MS_MIN[stream] &&
-        overlaps(loss, media) &&
-        !holes.some((hole) => overlaps(hole, loss)),
-    );
+    const holeSearch = new SpanSearch(holes);
+    return this.#lossSearch
+      .within(media)
+      .filter(
+        (loss) => lengthMs(loss) <= HOLE_MS_MIN[stream] && holeSearch.within(loss).length === 0,
+      );
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Mark, StreamKind } from "../contract/marks.ts";
 import type { SegmentTimeline } from "./segment-timeline.ts";
-import { type Span, lengthMs, overlaps } from "./spans.ts";
+import { type Span, SpanSearch, lengthMs } from "./spans.ts";
 
 /** A device that is exchanged gives nothing for a while around that moment. */
 const DEVICE_CHANGE_REACH_MS = 500;
@@ -14,11 +14,33 @@ const DEVICE_CHANGE_MS_MAX = 5_000;
  */
 export class SegmentMarks {
   readonly #marks: readonly Mark[];
+  /** When the page's main thread stood still. */
+  readonly frozen: SpanSearch<Span>;
+  /** When the page was not shown. */
+  readonly hidden: SpanSearch<Span>;
+  readonly #began: (Mark & { readonly type: "began" }) | undefined;
+  readonly #deviceChanges: Readonly<Record<StreamKind, SpanSearch<Span>>>;
 
   /** @param marks in any order */
   constructor(marks: readonly Mark[], { beginMs, rate }: SegmentTimeline) {
     const inOrder = marks.toSorted((a, b) => a.atMs - b.atMs);
     this.#marks = inOrder.map((mark) => onDeviceClock(mark, beginMs, rate));
+    this.#began = this.#marks.find((mark) => mark.type === "began");
+    this.frozen = new SpanSearch(
+      this.#marks.flatMap((mark) =>
+        mark.type === "frozen" ? [{ fromMs: mark.atMs, toMs: mark.toMs }] : [],
+      ),
+    );
+    this.hidden = new SpanSearch(
+      this.#spansBetween(
+        ({ type }) => type === "hidden",
+        ({ type }) => type === "visible",
+      ),
+    );
+    this.#deviceChanges = {
+      video: new SpanSearch(this.#reachesOfChanges("video")),
+      audio: new SpanSearch(this.#reachesOfChanges("audio")),
+    };
   }
 
   /** Whether the sender tells what happens to the segment: the first thing to tell is its begin. */
@@ -29,21 +51,6 @@ export class SegmentMarks {
   /** Of what kind the source of the pictures is; null when nobody told. */
   get pictures(): "continuous" | "on-change" | null {
     return this.#began?.pictures ?? null;
-  }
-
-  /** When the page's main thread stood still. */
-  get frozen(): Span[] {
-    return this.#marks.flatMap((mark) =>
-      mark.type === "frozen" ? [{ fromMs: mark.atMs, toMs: mark.toMs }] : [],
-    );
-  }
-
-  /** When the page was not shown. */
-  get hidden(): Span[] {
-    return this.#spansBetween(
-      ({ type }) => type === "hidden",
-      ({ type }) => type === "visible",
-    );
   }
 
   /** When a stream was muted. */
@@ -57,19 +64,15 @@ export class SegmentMarks {
   /** Whether a stream gave nothing since its device was being exchanged. */
   isDeviceChange(stream: StreamKind, hole: Span): boolean {
     if (lengthMs(hole) > DEVICE_CHANGE_MS_MAX) return false;
-    return this.#marks.some(
-      (mark) =>
-        mark.type === "device-changed" &&
-        mark.stream === stream &&
-        overlaps(hole, {
-          fromMs: mark.atMs - DEVICE_CHANGE_REACH_MS,
-          toMs: mark.atMs + DEVICE_CHANGE_REACH_MS,
-        }),
-    );
+    return this.#deviceChanges[stream].within(hole).length > 0;
   }
 
-  get #began(): (Mark & { readonly type: "began" }) | undefined {
-    return this.#marks.find((mark) => mark.type === "began");
+  #reachesOfChanges(stream: StreamKind): Span[] {
+    return this.#marks.flatMap((mark) => {
+      if (mark.type !== "device-changed" || mark.stream !== stream) return [];
+      const { atMs } = mark;
+      return [{ fromMs: atMs - DEVICE_CHANGE_REACH_MS, toMs: atMs + DEVICE_CHANGE_REACH_MS }];
+    });
   }
 
   /** From each mark that begins a state to the one that ends it; without that one, for ever. */

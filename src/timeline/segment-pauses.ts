@@ -5,6 +5,9 @@ import { loneMarks, markedPauses, type SliceLag } from "./slice-lags.ts";
 /** Of less, how far chunks lag behind tells nothing. */
 const LOST_PAUSE_MS_MIN = 300;
 
+/** For each, all chunks are looked at; each lost its other mark with a chunk. */
+const LONE_MARKS_MAX = 100;
+
 /** Encoders of a computer that became slow for good do not fall further behind than this. */
 const STANDSTILL_MS_MIN = 2_000;
 
@@ -109,7 +112,8 @@ function withoutPauses(lags: readonly SliceLag[], pauses: readonly StoppedSpan[]
  * was closed while it lasted.
  */
 function halfMarkedPauses(marks: readonly Mark[], lags: readonly SliceLag[]): StoppedSpan[] {
-  return loneMarks(marks).flatMap(({ type, atMs, beforeMs, afterMs }) => {
+  const lone = loneMarks(marks).slice(0, LONE_MARKS_MAX);
+  return lone.flatMap(({ type, atMs, beforeMs, afterMs }) => {
     const lengthMs = lagStepMs(lags, atMs, beforeMs, afterMs);
     if (lengthMs < LOST_PAUSE_MS_MIN) return [];
     return type === "paused"

@@ -1,7 +1,13 @@
 import type { SegmentId } from "../contract/ids.ts";
 import type { Mark } from "../contract/marks.ts";
 import type { ChunkStamp } from "../recording/ports.ts";
-import { beginByArrival, beginByStamps, isCredible, statedBeginMs } from "./segment-begin.ts";
+import {
+  beginByArrival,
+  beginByStamps,
+  credibleMarks,
+  isCredible,
+  statedBeginMs,
+} from "./segment-begin.ts";
 import { measureRate } from "./media-rate.ts";
 import { pausesOf } from "./segment-pauses.ts";
 import type { SegmentTimeline } from "./segment-timeline.ts";
@@ -36,10 +42,12 @@ export function placeSegment(request: PlaceRequest): SegmentTimeline {
   const { segmentId, openedAtMs } = request;
   const stamps = request.stamps.toSorted((a, b) => a.sequence - b.sequence);
   const ends = request.chunkEnds.toSorted((a, b) => a.sequence - b.sequence);
-  const marks = request.marks.toSorted((a, b) => a.atMs - b.atMs);
+  const told = request.marks.toSorted((a, b) => a.atMs - b.atMs);
+  const isClockCredible = stamps.some(isCredible);
+  const marks = isClockCredible ? credibleMarks(stamps, told) : told;
   const statedMs = statedBeginMs(stamps, marks);
 
-  if (!stamps.some(isCredible)) {
+  if (!isClockCredible) {
     const beginMs = beginByArrival(openedAtMs, stamps, ends);
     // Marks are on the same clock as the stamps that are not believed; the time between them is not.
     const shiftMs = statedMs === undefined ? 0 : beginMs - statedMs;

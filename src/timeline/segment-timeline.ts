@@ -26,22 +26,35 @@ export interface SegmentTimeline {
  * pause was comes after it. The rate is left out: it is for exports alone.
  */
 export function wallMsOf({ beginMs, pauses }: SegmentTimeline, mediaMs: number): number {
-  let wallMs = beginMs + mediaMs;
-  for (const pause of pauses) {
-    if (pause.mediaMs > mediaMs) break;
-    wallMs += pause.toMs - pause.fromMs;
-  }
-  return wallMs;
+  return beginMs + mediaMs + pausedMsUntil(pauses, ({ mediaMs: atMs }) => atMs <= mediaMs);
 }
 
 /**
  * The same for what ends at `mediaMs`: what ends exactly where a pause was is over before it.
  */
 export function wallEndMsOf({ beginMs, pauses }: SegmentTimeline, mediaMs: number): number {
-  let wallMs = beginMs + mediaMs;
-  for (const pause of pauses) {
-    if (pause.mediaMs >= mediaMs) break;
-    wallMs += pause.toMs - pause.fromMs;
+  return beginMs + mediaMs + pausedMsUntil(pauses, ({ mediaMs: atMs }) => atMs < mediaMs);
+}
+
+/** How long the pauses up to each are together: it is asked for each packet of hours. */
+const pausedMs = new WeakMap<readonly Pause[], Float64Array>();
+
+function pausedMsUntil(pauses: readonly Pause[], isBefore: (pause: Pause) => boolean): number {
+  if (pauses.length === 0) return 0;
+  const sums = pausedMs.get(pauses) ?? sumsOf(pauses);
+  let [low, high] = [0, pauses.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const pause = pauses[middle];
+    if (pause !== undefined && isBefore(pause)) low = middle + 1;
+    else high = middle;
   }
-  return wallMs;
+  return low === 0 ? 0 : (sums[low - 1] ?? 0);
+}
+
+function sumsOf(pauses: readonly Pause[]): Float64Array {
+  let sumMs = 0;
+  const sums = Float64Array.from(pauses, ({ fromMs, toMs }) => (sumMs += toMs - fromMs));
+  pausedMs.set(pauses, sums);
+  return sums;
 }

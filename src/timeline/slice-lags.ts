@@ -79,10 +79,10 @@ export function sliceLags(
     const atMs = begins.get(sequence + 1);
     if (atMs === undefined || atMs === null) continue;
     // A slice that ends with a pause is followed by one that begins when that is over.
-    for (const { fromMs, toMs } of pauses.slice(over)) {
+    for (; over < pauses.length; over += 1) {
+      const { fromMs, toMs } = pauses[over] ?? { fromMs: 0, toMs: Infinity };
       if (toMs > atMs) break;
       pausedMs += toMs - fromMs;
-      over += 1;
     }
     lags.push({ mediaEndMs, atMs, beginMs: atMs - pausedMs - mediaEndMs });
   }

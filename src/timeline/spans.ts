@@ -53,6 +53,44 @@ export function minus(spans: readonly Span[], others: readonly Span[]): Span[] {
   return left;
 }
 
+/** Finds those of many spans that have time in common with another, without looking at each. */
+export class SpanSearch<T extends Span> {
+  readonly #inOrder: readonly T[];
+  /** The latest end up to each of them. */
+  readonly #endsMs: Float64Array;
+
+  constructor(spans: readonly T[]) {
+    this.#inOrder = spans.toSorted((a, b) => a.fromMs - b.fromMs);
+    this.#endsMs = new Float64Array(spans.length);
+    let endMs = -Infinity;
+    for (const [i, { toMs }] of this.#inOrder.entries()) {
+      endMs = Math.max(endMs, toMs);
+      this.#endsMs[i] = endMs;
+    }
+  }
+
+  /** Those that overlap `window`, in order of their begin. */
+  within(window: Span): T[] {
+    const found: T[] = [];
+    for (let i = this.#firstEndingAfter(window.fromMs); i < this.#inOrder.length; i += 1) {
+      const span = this.#inOrder[i];
+      if (span === undefined || span.fromMs >= window.toMs) break;
+      if (overlaps(span, window)) found.push(span);
+    }
+    return found;
+  }
+
+  #firstEndingAfter(ms: number): number {
+    let [low, high] = [0, this.#endsMs.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#endsMs[middle] ?? Infinity) > ms) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
 /** The parts of `spans` within `window`, as `union` gives them. */
 export function within(spans: readonly Span[], window: Span): Span[] {
   return union(spans.map((span) => overlap(span, window)));

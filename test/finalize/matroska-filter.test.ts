@@ -53,6 +53,24 @@ describe("MatroskaFilter", () => {
     expect(countsOf(filter)).toEqual(VP9);
   });
 
+  test("passes a Cluster on whose time is beyond all clocks, also where sound is put right", async () => {
+    const filter = new MatroskaFilter(undefined, true);
+    filter.push(await bytesOf("vp9-opus"));
+    expect(filter.aheadMs).toBe(45);
+    const beyond = Buffer.from("1f43b67501ffffffffffffffe788ffffffffffffffff", "hex");
+    expect(Buffer.concat(filter.push(beyond)).equals(beyond)).toBeTrue();
+  });
+
+  test("leaves sound as it is whose ticks are not those of Chromium", async () => {
+    const bytes = Buffer.from(await bytesOf("vp9-opus"));
+    const scale = bytes.indexOf(Buffer.from("2ad7b1830f4240", "hex"));
+    expect(scale).toBeGreaterThan(0);
+    bytes.writeUIntBE(1, scale + 4, 3);
+    const filter = new MatroskaFilter(undefined, true);
+    expect(Buffer.concat(filter.push(bytes)).equals(bytes)).toBeTrue();
+    expect(filter.aheadMs).toBe(0);
+  });
+
   test("after a gap it goes on at the next Cluster, and what it lets through is whole", async () => {
     const { chunks } = await recordedSegment("vp9-opus");
     const filter = new MatroskaFilter();

@@ -236,6 +236,20 @@ const someSlice = fc.record({
   isLost: fc.constant(false),
 });
 
+test.each([
+  ["ends in ten years", BEGIN_MS + 2_000, BEGIN_MS + 3_650 * DAY_MS],
+  ["began in 1970", 0, BEGIN_MS + 2_000],
+])("a pause that %s moves nothing", (_, pausedAtMs, resumedAtMs) => {
+  const segment = simulate({ slices: slices(10) });
+  const marks = [
+    ...segment.request.marks,
+    { type: "paused" as const, atMs: pausedAtMs },
+    { type: "resumed" as const, atMs: resumedAtMs },
+  ];
+  const request = { ...segment.request, marks };
+  expect(worstErrorMs({ ...segment, request })).toBeLessThan(1);
+});
+
 test("whatever the network and the encoder do, frames are placed as exactly as the clock is known", () => {
   fc.assert(
     fc.property(

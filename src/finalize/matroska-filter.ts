@@ -292,14 +292,14 @@ export class MatroskaFilter {
   #keep(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     // A copy: whose memory it is may use it again.
-    this.#rest.push(bytes.slice());
+    this.#rest.push(new Uint8Array(bytes));
     this.#restBytes += bytes.length;
   }
 
   #leaveOut(bytes: Uint8Array): void {
     this.droppedBytes += bytes.length;
     if (this.#behindGap === undefined || bytes.length === 0) return;
-    this.#behindGap.pieces.push(bytes.slice());
+    this.#behindGap.pieces.push(new Uint8Array(bytes));
     this.#behindGap.bytes += bytes.length;
     if (this.#behindGap.bytes > BEHIND_GAP_BYTES_MAX) this.#behindGap = undefined;
   }
@@ -472,7 +472,8 @@ export class MatroskaFilter {
     const flags = bytes[at + 2] ?? 0;
     const isLaced = (flags & LACING_MASK) !== 0;
     if (counted.packets.packets === 0 && !isLaced) {
-      counted.head = bytes.slice(dataAt, Math.min(to, dataAt + PACKET_HEAD_BYTES));
+      const head = bytes.subarray(dataAt, Math.min(to, dataAt + PACKET_HEAD_BYTES));
+      counted.head = new Uint8Array(head);
     }
     const packets = isLaced ? (bytes[dataAt] ?? 0) + 1 : 1;
     const opusMs = counted.isOpus && !isLaced ? opusPacketMs(bytes, dataAt, to) : undefined;

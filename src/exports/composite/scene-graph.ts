@@ -77,7 +77,7 @@ function videoEncoding({ frameRate }: Canvas): string[] {
     "-c:v",
     "libx264",
     "-preset",
-    "veryfast",
+    "superfast",
     "-crf",
     "23",
     "-pix_fmt",

@@ -115,7 +115,7 @@ const environmentSchema = z.object({
     0,
     1024 * 1024 * 1024 * MIB,
     1024 * MIB,
-    "Bytes that must be free where RECORDINGS_DIR is for a recording to start; those that run go on with less.",
+    "Bytes that must be free where RECORDINGS_DIR is for a recording or an export to start; recordings that run go on with less.",
   ),
   OPEN_SEGMENTS_MAX: wholeNumber(1, 1_000_000, 512, "Chunk files that are held open at once."),
   LATE_UPLOAD_WINDOW_MS: wholeNumber(

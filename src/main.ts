@@ -107,7 +107,15 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   stops.push(() => finalizer.stop());
 
   const live = new LiveView({ engine, store, catalog, clock, log });
-  const exporter = await startExporter(config, { catalog, layout, ffmpeg, clock, log, finalizer });
+  const exporter = await startExporter(config, {
+    catalog,
+    layout,
+    ffmpeg,
+    clock,
+    log,
+    finalizer,
+    freeSpace,
+  });
   engine.listen(exporter);
   stops.push(() => exporter.stop());
 
@@ -145,7 +153,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
 /** Starts what makes exports, wherever the finalizer leaves room for them. */
 async function startExporter(
   config: Config,
-  parts: Pick<ExporterParts, "layout" | "ffmpeg" | "clock" | "log"> & {
+  parts: Pick<ExporterParts, "layout" | "ffmpeg" | "clock" | "freeSpace" | "log"> & {
     readonly catalog: SqliteCatalog;
     readonly finalizer: Finalizer;
   },
@@ -155,6 +163,7 @@ async function startExporter(
     ...parts,
     queue: catalog.exports,
     limits: finalizeLimits(config),
+    freeSpaceBytesMin: config.FREE_SPACE_BYTES_MIN,
     parallelMax: config.EXPORT_PARALLEL_MAX,
     mayBegin: () => finalizer.leavesRoom(),
     make: makeExport,

@@ -6,8 +6,15 @@ import type { FinalizeLimits } from "../finalize/finalize-limits.ts";
 import { JobLoop, type RunEnd } from "../jobs/job-loop.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import { OverQuotaError, RecordingNotFoundError } from "../recording/errors.ts";
-import type { Catalog, Clock, RecordingRecord, TrackRecord } from "../recording/ports.ts";
+import type {
+  Catalog,
+  Clock,
+  FreeSpace,
+  RecordingRecord,
+  TrackRecord,
+} from "../recording/ports.ts";
 import type { RecordingListener } from "../recording/recording-listener.ts";
+import { requireFreeSpace } from "../recording/require-free-space.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
 import {
   ExportConflictError,
@@ -32,6 +39,9 @@ export interface ExporterParts {
   readonly layout: RecordingsLayout;
   readonly ffmpeg: FfmpegBinary;
   readonly clock: Clock;
+  readonly freeSpace: FreeSpace;
+  /** With less no export is begun: the rest is for recordings that run. */
+  readonly freeSpaceBytesMin: number;
   readonly limits: FinalizeLimits;
   /** Exports that are made at the same time. */
   readonly parallelMax: number;
@@ -136,7 +146,8 @@ export class Exporter implements RecordingListener {
   /**
    * Asks for an export. Gives the one that is queued or running already when it is the same.
    *
-   * @throws RecordingNotFoundError, RecordingNotFinalizedError, NothingToExportError, OverQuotaError
+   * @throws RecordingNotFoundError, RecordingNotFinalizedError, NothingToExportError, OverQuotaError,
+   * StorageFullError
    */
   request(recordingId: RecordingId, request: ExportRequest): Promise<ExportRecord> {
     const asked = this.#requests.then(() => this.#request(recordingId, request));
@@ -158,6 +169,7 @@ export class Exporter implements RecordingListener {
         `Recording ${recordingId} has ${others.length} exports: delete some of them first.`,
       );
     }
+    await this.#requireFreeSpace();
     const exportId = newExportId();
     await queue.add({ exportId, recordingId, request });
     this.#loop.wake();
@@ -241,6 +253,11 @@ export class Exporter implements RecordingListener {
     return record;
   }
 
+  #requireFreeSpace(): Promise<void> {
+    const { freeSpace, freeSpaceBytesMin } = this.#parts;
+    return requireFreeSpace(freeSpace, freeSpaceBytesMin, "an export is made");
+  }
+
   async #run(job: ExportRecord, signal: AbortSignal): Promise<void> {
     const { catalog, layout, clock, queue, log, make } = this.#parts;
     const { recordingId, exportId, request } = job;
@@ -254,6 +271,7 @@ export class Exporter implements RecordingListener {
     const trackRecords = await catalog.tracks(recordingId);
     const tracks = exportTracksOf(record, trackRecords, layout);
     refuseWithoutMedia(record, trackRecords, request);
+    await this.#requireFreeSpace();
     this.#confinement ??= findFfmpegConfinement();
     const confinement = await this.#confinement;
     let toldMs = -Infinity;

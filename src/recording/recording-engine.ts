@@ -11,7 +11,6 @@ import {
   RecordingNotFoundError,
   SegmentNotFoundError,
   ServerStoppingError,
-  StorageFullError,
 } from "./errors.ts";
 import type { RecordingLimits } from "./limits.ts";
 import { OpenFiles } from "./open-files.ts";
@@ -27,6 +26,7 @@ import type {
 } from "./ports.ts";
 import type { RecordingListener } from "./recording-listener.ts";
 import { TrackBells } from "./track-bells.ts";
+import { requireFreeSpace } from "./require-free-space.ts";
 import { type SegmentView, statusOf } from "./segment-view.ts";
 import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
 import { TrackRegistry } from "./track-registry.ts";
@@ -154,7 +154,8 @@ export class RecordingEngine {
     readonly metadata?: RecordingMetadata | undefined;
   }): Promise<RecordingRecord> {
     this.#refuseWhenStopping();
-    await this.#refuseWhenNearlyFull();
+    const { freeSpace, limits } = this.#parts;
+    await requireFreeSpace(freeSpace, limits.freeSpaceBytesMin, "a recording is started");
     const record: RecordingRecord = {
       recordingId: this.#parts.newRecordingId(),
       name: request.name ?? null,
@@ -462,15 +463,6 @@ export class RecordingEngine {
 
   #refuseWhenStopping(): void {
     if (this.#stopping) throw new ServerStoppingError();
-  }
-
-  async #refuseWhenNearlyFull(): Promise<void> {
-    const freeBytes = await this.#parts.freeSpace.freeBytes();
-    const { freeSpaceBytesMin } = this.#parts.limits;
-    if (freeBytes >= freeSpaceBytesMin) return;
-    throw new StorageFullError(
-      `${freeBytes} bytes are free; a recording is started with ${freeSpaceBytesMin} or more.`,
-    );
   }
 
   /** Makes `stop` wait for an operation. */

@@ -8,6 +8,7 @@ import { exportIdSchema } from "../../src/contract/exports.ts";
 import { recordingIdSchema } from "../../src/contract/ids.ts";
 import { Exporter } from "../../src/exports/exporter.ts";
 import { makeExport } from "../../src/exports/make-export.ts";
+import { FileSystemSpace } from "../../src/storage/free-space.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { SystemClock } from "../../src/system-clock.ts";
 import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
@@ -45,6 +46,8 @@ test("an export that was asked for while its recording was being deleted is forg
     layout,
     ffmpeg: await judgeFfmpeg(),
     clock,
+    freeSpace: new FileSystemSpace(layout.rootDirectory),
+    freeSpaceBytesMin: 0,
     limits: finalizeLimits(readConfig({})),
     parallelMax: 1,
     mayBegin: () => true,

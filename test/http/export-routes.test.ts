@@ -6,6 +6,7 @@ import type { Recording } from "../../src/contract/recordings.ts";
 import { ExportsApi, exportOf } from "../support/exports-api.ts";
 import { RecordingsApi, trackOf } from "../support/recordings-api.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
 import { expectProblem } from "./expect-problem.ts";
@@ -251,3 +252,18 @@ test("an export tells when late chunks have made a better MP4", async () => {
   const again = await own.request({ kind: "aligned" });
   expect(await own.done(again.exportId)).toMatchObject({ isOutdated: false });
 }, 120_000);
+
+test("with little space left no export is begun, so that recordings that run have it", async () => {
+  await using directory = await temporaryDirectory();
+  const recordingsDirectory = join(directory.path, "recordings");
+  const begun = await startServer({ recordingsDirectory });
+  const { recordingId } = await finishedRecording(new RecordingsApi(begun.url), "Full", [TRACK]);
+  await begun.stop();
+  await using full = await startServer({
+    recordingsDirectory,
+    env: { FREE_SPACE_BYTES_MIN: String(2 ** 50) },
+  });
+  const answer = await new ExportsApi(full.url, recordingId).ask({ kind: "aligned" });
+  const { detail } = await expectProblem(answer, 507, "storage-full");
+  expect(detail).toContain("an export is made with 1125899906842624 or more");
+});

@@ -14,7 +14,7 @@ import { createApp, IDLE_TIMEOUT_SECONDS } from "./http/app.ts";
 import { buildClientAssets } from "./http/client-assets.ts";
 import { Intake } from "./http/intake.ts";
 import { internalProblemResponse } from "./http/problems.ts";
-import { resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
+import { type FfmpegBinary, resolveFfmpeg, systemFfmpegLookup } from "./process/ffmpeg-binary.ts";
 import { ArrivalNumbering } from "./recording/arrival-numbering.ts";
 import { AppError } from "./recording/errors.ts";
 import { RecordingEngine } from "./recording/recording-engine.ts";
@@ -56,10 +56,7 @@ type Stop = () => Promise<void>;
 /** Starts everything in order and prints the URL; `stops` tells afterwards how to end it all. */
 async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> {
   const clock = new SystemClock();
-  const ffmpeg = await resolveFfmpeg(
-    systemFfmpegLookup({ FFMPEG_PATH: config.FFMPEG_PATH, PATH: process.env["PATH"] }),
-  );
-  log.info({ ffmpeg }, "ffmpeg found");
+  const ffmpeg = await findFfmpeg(config, log);
 
   const layout = new RecordingsLayout(config.RECORDINGS_DIR);
   const lock = await takeDirectory(layout.rootDirectory);
@@ -90,6 +87,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
 
   const limits = finalizeLimits(config);
   const extras = new TrackExtras({ catalog, layout, ffmpeg, limits, log });
+  await extras.start();
   const finalizer = new Finalizer({
     engine,
     store,
@@ -148,6 +146,13 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   listen(app, intake, config, log, stops);
   // Streams that follow a call would keep the server from its end.
   stops.push(async () => live.stop());
+}
+
+async function findFfmpeg({ FFMPEG_PATH }: Config, log: Logger): Promise<FfmpegBinary> {
+  const lookup = systemFfmpegLookup({ FFMPEG_PATH, PATH: process.env["PATH"] });
+  const ffmpeg = await resolveFfmpeg(lookup);
+  log.info({ ffmpeg }, "ffmpeg found");
+  return ffmpeg;
 }
 
 /** Starts what makes exports, wherever the finalizer leaves room for them. */

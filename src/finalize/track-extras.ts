@@ -1,11 +1,11 @@
-import { readdir, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
 import { publishFile } from "../storage/durable-files.ts";
-import { type RecordingsLayout, TEMPORARY_SUFFIX } from "../storage/layout.ts";
+import type { RecordingsLayout } from "../storage/layout.ts";
 import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
 import type { FfmpegContext } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
@@ -45,6 +45,11 @@ export class TrackExtras {
 
   constructor(parts: TrackExtrasParts) {
     this.#parts = parts;
+  }
+
+  /** Removes what a crash left half made. Call it before anything else. */
+  start(): Promise<void> {
+    return this.#tidyUp();
   }
 
   /** Has the files of a published track made, anew when they are there. */
@@ -104,6 +109,16 @@ export class TrackExtras {
     this.#making = { key, cancel, ended };
   }
 
+  /** Never rejects: what stays is removed the next time. */
+  async #tidyUp(): Promise<void> {
+    const { layout, log } = this.#parts;
+    try {
+      await rm(layout.extrasWorkDirectory, { recursive: true, force: true });
+    } catch (error) {
+      log.warn({ err: error }, "half-made posters and waveforms cannot be removed");
+    }
+  }
+
   /** Never rejects. */
   async #make(key: TrackKey, signal: AbortSignal): Promise<void> {
     const { catalog, layout, ffmpeg, limits, log } = this.#parts;
@@ -118,8 +133,8 @@ export class TrackExtras {
       this.#confinement ??= findFfmpegConfinement();
       const context = { ffmpeg, limits, signal, confinement: await this.#confinement };
       signal.throwIfAborted();
-      await removeHalfMadeExtras(layout, key);
       const beganAt = performance.now();
+      await mkdir(layout.extrasWorkDirectory, { recursive: true });
       if (media.videoCodec !== null && !(await publishPoster(layout, key, media, context))) {
         this.#triedInVain.set(nameOf(key), key);
       }
@@ -129,22 +144,14 @@ export class TrackExtras {
       if (signal.aborted) return;
       this.#triedInVain.set(nameOf(key), key);
       log.warn({ err: error, ...key }, "could not make the poster or the waveform of a track");
+    } finally {
+      await this.#tidyUp();
     }
   }
 }
 
 function nameOf({ recordingId, participantId, trackId }: TrackKey): string {
   return JSON.stringify([recordingId, participantId, trackId]);
-}
-
-/** Removes what a crash left of an attempt: posters and waveforms that never got their names. */
-async function removeHalfMadeExtras(layout: RecordingsLayout, key: TrackKey): Promise<void> {
-  const directory = layout.trackDirectory(key);
-  const extras = [layout.posterPath(key), layout.waveformPath(key)].map((path) => basename(path));
-  for (const name of await readdir(directory)) {
-    const isHalfMade = extras.some((extra) => name.startsWith(`${extra}.`));
-    if (isHalfMade) await rm(join(directory, name), { force: true });
-  }
 }
 
 /** Gives whether there was a picture to make it of. */
@@ -155,14 +162,10 @@ async function publishPoster(
   context: FfmpegContext,
 ): Promise<boolean> {
   const path = layout.posterPath(key);
-  const temporaryPath = `${path}${TEMPORARY_SUFFIX}`;
-  try {
-    const isMade = await makePoster(layout.mediaPath(key), durationMs, temporaryPath, context);
-    if (isMade) await publishFile(temporaryPath, path);
-    return isMade;
-  } finally {
-    await rm(temporaryPath, { force: true });
-  }
+  const workPath = join(layout.extrasWorkDirectory, basename(path));
+  const isMade = await makePoster(layout.mediaPath(key), durationMs, workPath, context);
+  if (isMade) await publishFile(workPath, path);
+  return isMade;
 }
 
 async function publishWaveform(
@@ -174,12 +177,7 @@ async function publishWaveform(
   const waveform = await measureWaveform(layout.mediaPath(key), durationMs, context);
   context.signal.throwIfAborted();
   const path = layout.waveformPath(key);
-  // Always the same: what a crash leaves there is gone with the next waveform.
-  const temporaryPath = `${path}${TEMPORARY_SUFFIX}`;
-  try {
-    await Bun.write(temporaryPath, JSON.stringify(waveform));
-    await publishFile(temporaryPath, path);
-  } finally {
-    await rm(temporaryPath, { force: true });
-  }
+  const workPath = join(layout.extrasWorkDirectory, basename(path));
+  await Bun.write(workPath, JSON.stringify(waveform));
+  await publishFile(workPath, path);
 }

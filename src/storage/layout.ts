@@ -52,6 +52,11 @@ export class RecordingsLayout {
     return join(this.rootDirectory, "catalog.sqlite");
   }
 
+  /** Where posters and waveforms are made, of one track at a time. */
+  get extrasWorkDirectory(): string {
+    return join(this.rootDirectory, `extras${TEMPORARY_SUFFIX}`);
+  }
+
   recordingDirectory(recordingId: RecordingId): string {
     return join(this.rootDirectory, recordingId);
   }

@@ -54,7 +54,7 @@ async function unexpectedIn(recordingsDirectory: string): Promise<string[]> {
 
 const EXTRAS_TIMEOUT_MS = 20_000;
 const EXTRAS_POLL_MS = 50;
-const HALF_MADE_EXTRA = /\/(poster\.jpg|waveform\.json)\.[^/]*(tmp|picture|probe)$/;
+const HALF_MADE_EXTRA = /^extras\.tmp(\/|$)/;
 
 const EXPECTED = [
   /^catalog\.sqlite(-wal|-shm)?$/,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { chmod, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import pino from "pino";
@@ -56,10 +57,13 @@ test("what is given up leaves nothing, and is made when it is asked for again", 
   expect(slow.requestMissing(key)).toBe(false);
 
   // As a crash leaves them.
-  for (const name of ["poster.jpg.tmp", "poster.jpg.tmp.probe", "waveform.json.1.tmp"]) {
-    await Bun.write(join(bed.layout.trackDirectory(key), name), "half");
+  const { extrasWorkDirectory } = bed.layout;
+  for (const name of ["poster.jpg", "poster.jpg.probe", "waveform.json"]) {
+    await Bun.write(join(extrasWorkDirectory, name), "half");
   }
   const extras = extrasWith(await testFfmpeg());
+  await extras.start();
+  expect(existsSync(extrasWorkDirectory)).toBe(false);
   expect(extras.requestMissing(key)).toBe(true);
   const all = "media.mp4 poster.jpg waveform.json";
   await until(async () => (await filesOfTrack()).join(" ") === all || undefined, {
@@ -67,6 +71,7 @@ test("what is given up leaves nothing, and is made when it is asked for again", 
     timeoutMs: WAIT_MS,
   });
   await extras.stop();
+  expect(existsSync(extrasWorkDirectory)).toBe(false);
 });
 
 test("what fails is not tried at each question, but at a new MP4", async () => {

@@ -60,7 +60,9 @@ export async function complaintsAbout(path: string): Promise<string[]> {
   const { path: ffmpeg, abilities } = await judgeFfmpeg();
   // What stands nearer together than a frame's usual time is no fault, only too fine for `null`.
   const rate = [abilities.fpsMode ? "-fps_mode" : "-vsync", "vfr"];
-  const output = ["-map", "0", ...rate, "-f", "null", "-"];
+  // Builds of 2018 keep only 128 packets of sound until the first picture is decoded.
+  const queue = ["-max_muxing_queue_size", "65536"];
+  const output = ["-map", "0", ...rate, ...queue, "-f", "null", "-"];
   const argv = [ffmpeg, "-nostdin", "-v", "error", "-i", path, ...output];
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   const stderr = await new Response(child.stderr).text();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { Page } from "playwright-core";
 import type { Mark } from "../../../src/contract/marks.ts";
 import { chromiumOfThisRun } from "../../support/chromium.ts";
-import { testUnless } from "../../faults/support/system-tools.ts";
 import {
   expectAllDelivered,
   RECORDING_ID,
@@ -328,50 +328,62 @@ describe("ClientRecorder in Chromium tells the server", () => {
   });
 });
 
-// The packaged browser is a headless shell, in which each tab counts as visible.
-const { origin } = await chromiumOfThisRun();
-const testWithHiddenTabs = testUnless(
-  origin === "@sparticuz/chromium" ? "the packaged browser cannot hide a tab" : undefined,
-);
+/**
+ * Hides a page and shows it again, by another tab in front of it. The packaged browser is a headless
+ * shell, in which each tab counts as visible: there the page is told so by a script.
+ */
+async function hiding(page: Page): Promise<Record<"hide" | "show", () => Promise<void>>> {
+  const { origin } = await chromiumOfThisRun();
+  if (origin === "@sparticuz/chromium") {
+    const tell = (state: string) =>
+      page.evaluate((told) => {
+        Object.defineProperty(document, "visibilityState", { configurable: true, get: () => told });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, state);
+    return { hide: () => tell("hidden"), show: () => tell("visible") };
+  }
+  const other = await page.context().newPage();
+  const untilPage = (state: string): Promise<unknown> =>
+    page.waitForFunction((wanted) => document.visibilityState === wanted, state, { polling: 50 });
+  await page.bringToFront();
+  await untilPage("visible");
+  return {
+    hide: async () => {
+      await other.bringToFront();
+      await untilPage("hidden");
+    },
+    show: async () => {
+      await page.bringToFront();
+      await untilPage("visible");
+    },
+  };
+}
 
-testWithHiddenTabs(
-  "ClientRecorder tells when its page was hidden, and does not call it frozen",
-  async () => {
-    await using directory = await temporaryDirectory();
-    // Playwright's own browsers keep every tab awake and visible.
-    await using tabs = await startPersistentChromium(`${directory.path}/user`);
-    await using opened = await openPage({ context: tabs.context });
-    const { page, server } = opened;
-    const untilPage = (state: string): Promise<unknown> =>
-      page.waitForFunction((wanted) => document.visibilityState === wanted, state, { polling: 50 });
-    await page.evaluate(async (recordingId) => {
-      await window.recorderPage.record(recordingId);
-    }, RECORDING_ID);
-    const other = await page.context().newPage();
-    await other.bringToFront();
-    await untilPage("hidden");
-    const hiddenAtMs = Date.now();
-    // A browser slows timers down to once a second at once.
-    await page.evaluate(() => window.recorderPage.sleep(3_000));
-    await page.bringToFront();
-    await untilPage("visible");
-    const visibleAtMs = Date.now();
-    await page.evaluate(() => window.recorderPage.recorder.stopRecording());
-    await other.close();
-    await expectAllDelivered(opened);
-    const [marks = []] = marksOf(server);
-    expect(unfrozen(marks).map(({ type }) => type)).toEqual([
-      "began",
-      "hidden",
-      "visible",
-      "ended",
-    ]);
-    const [hidden, visible] = [only(marks, "hidden"), only(marks, "visible")];
-    expectClose(hidden.atMs, hiddenAtMs, LATE_MS_MAX);
-    expectClose(visible.atMs, visibleAtMs, LATE_MS_MAX);
-    const meanwhile = marks.filter(
-      ({ type, atMs }) => type === "frozen" && atMs >= hidden.atMs && atMs < visible.atMs,
-    );
-    expect(meanwhile).toEqual([]);
-  },
-);
+test("ClientRecorder tells when its page was hidden, and does not call it frozen", async () => {
+  await using directory = await temporaryDirectory();
+  // Playwright's own browsers keep every tab awake and visible.
+  await using tabs = await startPersistentChromium(`${directory.path}/user`);
+  await using opened = await openPage({ context: tabs.context });
+  const { page, server } = opened;
+  const { hide, show } = await hiding(page);
+  await page.evaluate(async (recordingId) => {
+    await window.recorderPage.record(recordingId);
+  }, RECORDING_ID);
+  await hide();
+  const hiddenAtMs = Date.now();
+  // A browser slows timers down to once a second at once.
+  await page.evaluate(() => window.recorderPage.sleep(3_000));
+  await show();
+  const visibleAtMs = Date.now();
+  await page.evaluate(() => window.recorderPage.recorder.stopRecording());
+  await expectAllDelivered(opened);
+  const [marks = []] = marksOf(server);
+  expect(unfrozen(marks).map(({ type }) => type)).toEqual(["began", "hidden", "visible", "ended"]);
+  const [hidden, visible] = [only(marks, "hidden"), only(marks, "visible")];
+  expectClose(hidden.atMs, hiddenAtMs, LATE_MS_MAX);
+  expectClose(visible.atMs, visibleAtMs, LATE_MS_MAX);
+  const meanwhile = marks.filter(
+    ({ type, atMs }) => type === "frozen" && atMs >= hidden.atMs && atMs < visible.atMs,
+  );
+  expect(meanwhile).toEqual([]);
+});

@@ -1,9 +1,17 @@
 const FIRST_CAPACITY = 1_024;
 
-/** A list of numbers of 32 bits without sign, 4 bytes each: an index has millions. */
-export class Uint32List {
-  #values = new Uint32Array(FIRST_CAPACITY);
+type Numbers = Uint32Array | Float64Array;
+
+/** A list that grows, of numbers in as few bytes as their kind takes: an index has millions. */
+class NumberList {
+  readonly #allocate: (capacity: number) => Numbers;
+  #values: Numbers;
   #length = 0;
+
+  constructor(allocate: (capacity: number) => Numbers) {
+    this.#allocate = allocate;
+    this.#values = allocate(FIRST_CAPACITY);
+  }
 
   get length(): number {
     return this.#length;
@@ -11,7 +19,7 @@ export class Uint32List {
 
   push(value: number): void {
     if (this.#length === this.#values.length) {
-      const larger = new Uint32Array(this.#length * 2);
+      const larger = this.#allocate(this.#length * 2);
       larger.set(this.#values);
       this.#values = larger;
     }
@@ -31,27 +39,16 @@ export class Uint32List {
   }
 }
 
-/** A list of whole numbers of any size, 8 bytes each. */
-export class WideList {
-  #values = new Float64Array(FIRST_CAPACITY);
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
+/** Numbers of 32 bits without sign, 4 bytes each. */
+export class Uint32List extends NumberList {
+  constructor() {
+    super((capacity) => new Uint32Array(capacity));
   }
+}
 
-  push(value: number): void {
-    if (this.#length === this.#values.length) {
-      const larger = new Float64Array(this.#length * 2);
-      larger.set(this.#values);
-      this.#values = larger;
-    }
-    this.#values[this.#length] = value;
-    this.#length += 1;
-  }
-
-  /** The value at `i`; 0 outside of the list. */
-  at(i: number): number {
-    return i < this.#length ? (this.#values[i] ?? 0) : 0;
+/** Whole numbers of any size, 8 bytes each. */
+export class WideList extends NumberList {
+  constructor() {
+    super((capacity) => new Float64Array(capacity));
   }
 }

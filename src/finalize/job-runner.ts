@@ -112,6 +112,7 @@ export class JobRunner {
     if (record === undefined || record.deletedAtMs !== null) return;
     this.#confinement ??= findFfmpegConfinement();
     const confinement = await this.#confinement;
+    const tracks = await catalog.tracks(key.recordingId);
     const views = await engine.segments(key.recordingId);
     let toldMs = -Infinity;
     const made = await finalizeTrack(
@@ -120,6 +121,7 @@ export class JobRunner {
         startedAtMs: record.startedAtMs,
         stoppedAtMs: record.stoppedAtMs,
         segments: views.filter((view) => isOfTrack(view, key)).map(({ summary }) => summary),
+        published: tracks.find((track) => isOfTrack(track, key))?.result?.media ?? null,
         onProgress: (share) => {
           const nowMs = clock.nowMs();
           if (nowMs - toldMs < PROGRESS_PERIOD_MS) return;

@@ -13,6 +13,7 @@ import type {
 import { summaryOf } from "../recording/segment-view.ts";
 import { publishFile, syncDirectory } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
+import { haveSameBytes } from "../storage/same-bytes.ts";
 import type { LedgerSegment, StreamExtent } from "../timeline/segment-gaps.ts";
 import { buildTrackTimeline } from "../timeline/track-ledger.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
@@ -40,6 +41,8 @@ export interface TrackRun {
   /** Null when nobody knows. */
   readonly stoppedAtMs: number | null;
   readonly segments: readonly SegmentSummary[];
+  /** The MP4 that was published last; null before the first. */
+  readonly published: MediaRecord | null;
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
   readonly confinement: FfmpegConfinement;
@@ -49,15 +52,17 @@ export interface TrackRun {
 /**
  * Makes a track's MP4 of the chunks that are there now, verifies it, and puts it in the place of
  * the one before. When it resolves the file is durable under its final name; when it rejects the
- * one before is untouched.
+ * one before is untouched. One that holds the same bytes stays as it is, with the time at which it was
+ * published: a segment's end that comes late changes the verdict, but no download and no export.
  *
  * @throws FinalizeError, SubprocessTimeoutError, SubprocessNotStartedError, storage and file system
  * errors, the signal's reason
  */
 export async function finalizeTrack(
-  { key, startedAtMs, stoppedAtMs, segments, onProgress, confinement, signal }: TrackRun,
+  run: TrackRun,
   parts: TrackFinalizerParts,
 ): Promise<TrackResult> {
+  const { key, startedAtMs, stoppedAtMs, segments, onProgress, confinement, signal } = run;
   const { layout } = parts;
   const workDirectory = workDirectoryOf(layout, key);
   const readers: SegmentReader[] = [];
@@ -79,7 +84,7 @@ export async function finalizeTrack(
     const { ffmpeg, limits } = parts;
     const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress };
     const joined = await joinSegments(usable, context);
-    const media = await publish(joined, key, signal, parts);
+    const media = await publish(joined, run, parts);
     return resultOf(found, joined, media);
   } finally {
     for (const reader of readers) await reader.close();
@@ -88,16 +93,16 @@ export async function finalizeTrack(
 }
 
 async function publish(
-  joined: JoinedMedia,
-  key: TrackKey,
-  signal: AbortSignal,
+  { path, index, plan }: JoinedMedia,
+  { key, published, signal }: TrackRun,
   { layout, clock }: TrackFinalizerParts,
 ): Promise<MediaRecord> {
-  const { path, index, plan } = joined;
   await syncAncestors(layout.trackDirectory(key), layout.recordingDirectory(key.recordingId));
-  signal.throwIfAborted();
   const { size } = await stat(path);
-  await publishFile(path, layout.mediaPath(key));
+  const mediaPath = layout.mediaPath(key);
+  const isSame = published?.bytes === size && (await haveSameBytes(path, mediaPath));
+  signal.throwIfAborted();
+  if (!isSame) await publishFile(path, mediaPath);
   const video = index.tracks.find(({ kind }) => kind === "video");
   const audio = index.tracks.find(({ kind }) => kind === "audio");
   const startsMs = index.tracks.flatMap(({ firstMs }) => firstMs ?? []);
@@ -113,7 +118,7 @@ async function publish(
     audioPackets: audio?.samples ?? 0,
     action: plan.action,
     actionReason: plan.reason,
-    publishedAtMs: clock.nowMs(),
+    publishedAtMs: isSame ? published.publishedAtMs : clock.nowMs(),
   };
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { manifestSchema } from "../../src/contract/manifest.ts";
 import { workDirectoryOf } from "../../src/finalize/half-made-files.ts";
@@ -77,6 +77,29 @@ describe("Finalizer", () => {
     await bed.engine.endSegment(recordingId, segmentId, vp9.length);
     await bed.untilState(recordingId, "ready");
     expect((await bed.track(recordingId)).result?.verdict).toBe("complete");
+  });
+
+  test("an end that comes late completes the track, and leaves its MP4 as it was published", async () => {
+    const { recordingId } = await bed.engine.startRecording({});
+    const segmentId = await bed.send(recordingId, { chunks: vp9, ends: false });
+    await bed.engine.stopRecording(recordingId);
+    await bed.untilWaiting();
+    bed.clock.advance(10_000);
+    await bed.untilState(recordingId, "ready");
+    const before = (await bed.track(recordingId)).result;
+    const mediaPath = bed.layout.mediaPath(trackKey(recordingId));
+    const { ino } = await stat(mediaPath);
+    bed.clock.advance(60_000);
+    await bed.engine.endSegment(recordingId, segmentId, vp9.length);
+    const { result } = await bed.untilTrack(
+      recordingId,
+      "the track is complete",
+      (track) => track.job?.state === "done" && track.result?.verdict === "complete",
+    );
+    expect(before?.media?.videoPackets).toBe(180);
+    expect(result?.media).toEqual(before?.media ?? null);
+    expect((await stat(mediaPath)).ino).toBe(ino);
+    expect(await readdir(bed.layout.trackDirectory(trackKey(recordingId)))).toEqual(["media.mp4"]);
   });
 
   test(

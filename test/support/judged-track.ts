@@ -104,14 +104,12 @@ export interface SyncFigures {
 
 /**
  * Expects every picture and every beep at its place on the recording's timeline, and every beep with
- * its flash. A segment's first picture is left out: a recorder begins with the one that was drawn
- * last before its start.
+ * its flash. What was before a segment's begin is left out: a recorder begins with the picture that
+ * was drawn last before its start and, on a busy machine, with sound that still waited then.
  */
 export function expectInPlace(judged: JudgedTrack): SyncFigures {
   const pictures = picturesInPlace(judged);
-  const sounds = (["countedMs", "timeMs"] as const).flatMap((by) =>
-    placeBeeps(judged.beeps, judged.zeroMs, by),
-  );
+  const sounds = (["countedMs", "timeMs"] as const).flatMap((by) => beepsInPlace(judged, by));
   const skews = skewsOf(judged);
   const figures = {
     pictureMs: judged.pictures.length === 0 ? 0 : worstErrorMs(pictures),
@@ -129,10 +127,22 @@ export function expectInPlace(judged: JudgedTrack): SyncFigures {
 }
 
 function picturesInPlace({ pictures, zeroMs, timeline }: JudgedTrack): PlacedMoment[] {
-  const begins = timeline.segments.map(({ offsetMs }) => offsetMs - timeline.offsetMs);
+  const begins = segmentBegins(timeline);
   const isFirst = (timeMs: number): boolean =>
     begins.some((beginMs) => Math.abs(timeMs - beginMs) < FIRST_PICTURE_MS);
   return placePictures(pictures, zeroMs).filter(({ timeMs }) => !isFirst(timeMs));
+}
+
+function beepsInPlace({ beeps, zeroMs, timeline }: JudgedTrack, by: keyof Beep): PlacedMoment[] {
+  const begins = segmentBegins(timeline);
+  const isFromBefore = ({ timeMs, trueMs }: PlacedMoment): boolean =>
+    begins.some((beginMs) => trueMs < zeroMs + beginMs && beginMs <= timeMs);
+  return placeBeeps(beeps, zeroMs, by).filter((beep) => !isFromBefore(beep));
+}
+
+/** In milliseconds from the MP4's zero. */
+function segmentBegins(timeline: TrackTimeline): number[] {
+  return timeline.segments.map(({ offsetMs }) => offsetMs - timeline.offsetMs);
 }
 
 /** By counting samples, as players do. */

@@ -5,16 +5,22 @@ import { checkComposite } from "./composite-check.ts";
 import type { CompositeOptions } from "./composite-options.ts";
 import { TILES_MAX, type LayoutPlan, canvasOf, planLayout } from "./layout-plan.ts";
 import { drawsText, writeNames } from "./name-texts.ts";
+import { runPasses } from "./pass-pool.ts";
 import { joinSlices } from "./slice-join.ts";
-import { renderSlices } from "./slice-render.ts";
+import { slicePasses, sliceScenes } from "./slice-render.ts";
+import { soundPass } from "./sound-render.ts";
 
-/** Of the whole progress; the rest is the sound. */
+/** One alone cannot keep two cores busy: each has parts that are one thread. */
+const PASSES_AT_ONCE = 2;
+
+/** Of the whole progress; the rest is the joining. */
 const PICTURES_SHARE = 0.9;
+const SOUND_SHARE = 0.08;
 
 /**
  * One H.264/AAC MP4 of the recording's length: all participants in a grid as they come and go, a
  * shared screen large beside them, their names, and the sound of all. Pictures are made scene by scene,
- * each of the tracks alone that are there; the scenes are joined by copying while the sound is mixed.
+ * each of the tracks alone that are there, beside the mixing of the sound; all is joined by copying.
  *
  * @throws FinalizeError, SubprocessTimeoutError, SubprocessNotStartedError, file system errors, the
  * signal's reason
@@ -27,15 +33,23 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
   const plan = planLayout(tracks, durationMs, canvas);
   const hasNames = await drawsText(context.ffmpeg, signal);
   const names = hasNames ? await writeNames(plan, workDirectory) : undefined;
-  const slices = await renderSlices(plan, canvas, names, {
-    ...context,
-    onProgress: (share) => onProgress(share * PICTURES_SHARE),
-  });
-  const path = await joinSlices(slices, canvas, {
-    ...context,
-    durationMs,
-    onProgress: (share) => onProgress(PICTURES_SHARE + share * (1 - PICTURES_SHARE)),
-  });
+  const slices = sliceScenes(plan, canvas);
+  const shares = { pictures: 0, sound: 0 };
+  const tell = (change: Partial<typeof shares>): void => {
+    Object.assign(shares, change);
+    onProgress(shares.pictures * PICTURES_SHARE + shares.sound * SOUND_SHARE);
+  };
+  const passes = [
+    soundPass(durationMs, context, (sound) => tell({ sound })),
+    ...slicePasses(slices, {
+      canvas,
+      names,
+      context,
+      onProgress: (pictures) => tell({ pictures }),
+    }),
+  ];
+  await runPasses(passes, PASSES_AT_ONCE, signal);
+  const path = await joinSlices(slices, canvas, durationMs, context);
   const findings = checkComposite(await settleMp4Index(path), canvas, durationMs);
   if (findings.length > 0) throw new MediaMismatchError(findings);
   const made: MadeFile = {

@@ -1,48 +1,44 @@
 import { join } from "node:path";
 import type { ExportContext } from "../export-maker.ts";
-import { secondsOf } from "../../finalize/ffmpeg-arguments.ts";
+import { inputArguments, secondsOf } from "../../finalize/ffmpeg-arguments.ts";
 import { runPass } from "../../finalize/ffmpeg-run.ts";
 import type { Canvas } from "./layout-plan.ts";
 import { trackTimescale } from "./scene-graph.ts";
-import type { RenderedSlice } from "./slice-render.ts";
-import { SAMPLES_PER_SECOND, mixSound } from "./sound-mix.ts";
+import type { Slice } from "./slice-render.ts";
+import { SAMPLES_PER_SECOND } from "./sound-mix.ts";
+import { SOUND_FILE_NAME } from "./sound-render.ts";
 
-/** AAC bits in a second: transparent for many voices at once. */
-const SOUND_BITS_PER_SECOND = 160_000;
 const AAC_FRAME_SAMPLES = 1_024;
 
 /** Most that an index needs for a picture or a packet of sound: its size, and a chunk of its own. */
 const INDEX_BYTES_PER_SAMPLE = 24;
 const INDEX_BYTES_BASE = 64 * 1024;
 
-/** Pictures may come this far ahead of the mixing of their sound. */
-const WAITING_PACKETS_MAX = 65_536;
-
 const MEBIBYTE = 1024 * 1024;
 
 /**
- * Copies the slices' pictures behind each other and mixes the sound of all tracks to them. Gives the
- * path of the MP4, whose index stands before the media.
+ * Copies the slices' pictures behind each other, and the sound beside them. Gives the path of the MP4,
+ * whose index stands before the media.
  *
  * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, file system errors, the
  * signal's reason
  */
 export async function joinSlices(
-  slices: readonly RenderedSlice[],
+  slices: readonly Slice[],
   { frameRate }: Canvas,
+  durationMs: number,
   context: ExportContext,
 ): Promise<string> {
-  const { tracks, durationMs, workDirectory } = context;
+  const { workDirectory } = context;
   const listPath = join(workDirectory, "slices.ffconcat");
   await Bun.write(listPath, concatList(slices, frameRate));
+  const soundPath = join(workDirectory, SOUND_FILE_NAME);
   const outputPath = join(workDirectory, "composite.mp4");
-  const sound = mixSound(tracks, durationMs, 1);
-  const frames = slices.reduce((sum, slice) => sum + slice.frames, 0);
+  const frames = slices.reduce((sum, { scene }) => sum + scene.frames, 0);
   const packets = frames + Math.ceil((durationMs / 1_000) * SAMPLES_PER_SECOND) / AAC_FRAME_SAMPLES;
   const indexBytes = Math.ceil(INDEX_BYTES_BASE + packets * INDEX_BYTES_PER_SAMPLE);
-  let slicesBytes = 0;
-  for (const { fileName } of slices) slicesBytes += Bun.file(join(workDirectory, fileName)).size;
-  const soundBytes = (durationMs / 1_000) * (SOUND_BITS_PER_SECOND / 8);
+  let mediaBytes = Bun.file(soundPath).size;
+  for (const { fileName } of slices) mediaBytes += Bun.file(join(workDirectory, fileName)).size;
   const args = [
     "-protocol_whitelist",
     "file",
@@ -52,23 +48,15 @@ export async function joinSlices(
     "concat",
     "-i",
     `file:${listPath}`,
-    ...sound.inputs,
-    "-filter_complex",
-    sound.graph,
+    ...inputArguments("mp4", { path: soundPath }),
     "-map",
     "0:v:0",
     "-map",
-    "[sound]",
-    "-c:v",
+    "1:a:0",
+    "-c",
     "copy",
-    "-c:a",
-    "aac",
-    "-b:a",
-    String(SOUND_BITS_PER_SECOND),
     "-video_track_timescale",
     String(trackTimescale(frameRate)),
-    "-max_muxing_queue_size",
-    String(WAITING_PACKETS_MAX),
     "-map_metadata",
     "-1",
     "-moov_size",
@@ -82,8 +70,7 @@ export async function joinSlices(
     {
       args,
       mediaMs: durationMs,
-      outputBytesMax: MEBIBYTE + indexBytes + 2 * (slicesBytes + soundBytes),
-      onMediaMs: (mediaMs) => context.onProgress(Math.min(1, mediaMs / Math.max(1, durationMs))),
+      outputBytesMax: MEBIBYTE + indexBytes + 2 * mediaBytes,
     },
     context,
   );
@@ -91,10 +78,10 @@ export async function joinSlices(
 }
 
 /** Each slice with its length, so that no rounding of one moves the next (ffmpeg-formats, "concat"). */
-function concatList(slices: readonly RenderedSlice[], frameRate: number): string {
+function concatList(slices: readonly Slice[], frameRate: number): string {
   const entries = slices.map(
-    ({ fileName, frames }) =>
-      `file ${fileName}\nduration ${secondsOf((frames * 1_000) / frameRate)}\n`,
+    ({ fileName, scene }) =>
+      `file ${fileName}\nduration ${secondsOf((scene.frames * 1_000) / frameRate)}\n`,
   );
   return `ffconcat version 1.0\n${entries.join("")}`;
 }

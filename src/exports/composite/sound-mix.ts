@@ -28,14 +28,8 @@ export interface SoundMix {
  * Mixes all tracks' sound, each at its place, into exactly `durationMs` of stereo. Pure. Every voice
  * keeps its own level whoever else speaks: they are added up, and only peaks beyond full scale are
  * taken down.
- *
- * @param firstInput number of ffmpeg's inputs before these
  */
-export function mixSound(
-  tracks: readonly ExportTrack[],
-  durationMs: number,
-  firstInput: number,
-): SoundMix {
+export function mixSound(tracks: readonly ExportTrack[], durationMs: number): SoundMix {
   const samples = samplesOf(durationMs);
   const parts = tracks
     .filter(({ media }) => media.audioCodec !== null)
@@ -62,7 +56,7 @@ export function mixSound(
     );
     // Without frames the filters would keep all silence before a late begin in memory.
     const silence = samplesOf(fromMs);
-    const source = `[${firstInput + i}:a:0]${placing(rate)},${FORMAT}`;
+    const source = `[${i}:a:0]${placing(rate)},${FORMAT}`;
     if (silence > 0) {
       chains.push(
         `anullsrc=r=${SAMPLES_PER_SECOND}:cl=stereo,atrim=end_sample=${silence},${FORMAT}[before${i}]`,

@@ -48,7 +48,7 @@ async function makeCopy(
     sound: media.audioCodec === null ? null : (evened ?? placed),
     outputPath: path,
     durationMs,
-    onMediaMs: (mediaMs) => onShare(Math.min(1, mediaMs / durationMs)),
+    onProgress: onShare,
     signal,
   });
   if (evened !== undefined) await rm(evened.path);

@@ -1,6 +1,6 @@
 import { boxesIn, descend } from "./mp4-boxes.ts";
+import type { Mp4TrackTables, Runs } from "./mp4-track-tables.ts";
 import { Uint32List } from "./number-list.ts";
-import type { Runs, TimelineTrack } from "./timeline-track.ts";
 
 /**
  * Of the movie and its edits: fine enough for any sound, and a multiple of milliseconds. Sound and
@@ -26,7 +26,7 @@ export function mediaHeader(bytes: number): Buffer {
 }
 
 /** The index (`moov`) of an MP4, in which the places of the chunks are still to be set. */
-export function movieIndex(tracks: readonly TimelineTrack[]): Buffer {
+export function movieIndex(tracks: readonly Mp4TrackTables[]): Buffer {
   const movieTicks = Math.max(0, ...tracks.map(presentedMovieTicks));
   const mvhd = fullBox(
     "mvhd",
@@ -48,10 +48,10 @@ export function movieIndex(tracks: readonly TimelineTrack[]): Buffer {
 }
 
 /** Sets in an index where in the file each chunk of each track stands. */
-export function setChunkOffsets(
+export function setChunkOffsets<Track extends Mp4TrackTables>(
   movie: Buffer,
-  tracks: readonly TimelineTrack[],
-  offsetBytesOf: (track: TimelineTrack, chunk: number) => number,
+  tracks: readonly Track[],
+  offsetBytesOf: (track: Track, chunk: number) => number,
 ): void {
   const traks = boxesIn(descend(movie, "moov")).get("trak") ?? [];
   for (const [i, track] of tracks.entries()) {
@@ -64,7 +64,7 @@ export function setChunkOffsets(
   }
 }
 
-function trackIndex(track: TimelineTrack, id: number): Box {
+function trackIndex(track: Mp4TrackTables, id: number): Box {
   const isVideo = track.kind === "video";
   const { width, height } = largestPicture(track);
   const tkhd = fullBox(
@@ -106,7 +106,7 @@ function trackIndex(track: TimelineTrack, id: number): Box {
   return box("trak", tkhd, edits(track), box("mdia", mdhd, hdlr, minf));
 }
 
-function sampleTables(track: TimelineTrack): Box {
+function sampleTables(track: Mp4TrackTables): Box {
   const { steps, compositions, sizes, syncs, entries, chunks } = track;
   const isAllSync = track.kind === "audio" || syncs.length === sizes.length;
   return box(
@@ -143,7 +143,7 @@ function runs({ counts, values }: Runs, version: number): Buffer {
   return table;
 }
 
-function samplesPerChunk({ chunks }: TimelineTrack): Buffer {
+function samplesPerChunk({ chunks }: Mp4TrackTables): Buffer {
   const rows = new Uint32List();
   for (let i = 0; i < chunks.length; i += 1) {
     const [samples, entry] = [chunks.samples.at(i), chunks.entries.at(i)];
@@ -161,7 +161,7 @@ function samplesPerChunk({ chunks }: TimelineTrack): Buffer {
  * A track that begins after the movie's zero is delayed by an empty edit; of one that begins before
  * it, as sound does with an encoder's priming, that much is not played (8.6.6).
  */
-function edits(track: TimelineTrack): Box | Buffer {
+function edits(track: Mp4TrackTables): Box | Buffer {
   const { firstTicks = 0, ticksPerSecond, durationTicks } = track;
   if (firstTicks === 0) return Buffer.alloc(0);
   const playedTicks = durationTicks - Math.max(0, -firstTicks);
@@ -179,7 +179,7 @@ function edits(track: TimelineTrack): Box | Buffer {
   return box("edts", fullBox("elst", 1, 0, u32(rows.length), ...rows));
 }
 
-function presentedMovieTicks(track: TimelineTrack): number {
+function presentedMovieTicks(track: Mp4TrackTables): number {
   const { firstTicks = 0, ticksPerSecond, durationTicks } = track;
   return movieTicksOf(firstTicks + durationTicks, ticksPerSecond);
 }
@@ -189,7 +189,7 @@ function movieTicksOf(ticks: number, ticksPerSecond: number): number {
 }
 
 /** Width and height of a VisualSampleEntry (12.1.3). */
-function largestPicture({ kind, entries }: TimelineTrack): { width: number; height: number } {
+function largestPicture({ kind, entries }: Mp4TrackTables): { width: number; height: number } {
   let largest = { width: 0, height: 0 };
   if (kind === "audio") return largest;
   for (const entry of entries) {

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import type { StreamKind } from "../contract/marks.ts";
 import { boxesIn, descend } from "./mp4-boxes.ts";
 import { type Extent, editList, readMoov, sampleEntries, timescaleOf } from "./mp4-index.ts";
@@ -8,6 +8,8 @@ export interface SampleTable {
   readonly kind: StreamKind;
   /** Each with its header, as they stand in `stsd`. */
   readonly entries: readonly Buffer[];
+  /** Index of the entry that describes each; undefined when the first describes all. */
+  readonly entryIndexes: Uint16Array | undefined;
   readonly ticksPerSecond: number;
   /** What the edit list adds: a sample is presented at its ticks in milliseconds plus this. */
   readonly offsetMs: number;
@@ -40,21 +42,26 @@ export interface SampleTables {
 export async function readSampleTables(path: string): Promise<SampleTables | undefined> {
   const handle = await open(path, "r");
   try {
-    const { size } = await handle.stat();
-    const found = await readMoov(handle, size);
-    if (found === undefined) return undefined;
-    const movieTimescale = timescaleOf(descend(found.bytes, "mvhd"));
-    const tables = (boxesIn(found.bytes).get("trak") ?? []).map((trak) =>
-      tableOf(trak, movieTimescale),
-    );
-    return {
-      video: tables.find((table) => table?.kind === "video"),
-      audio: tables.find((table) => table?.kind === "audio"),
-      media: found.media,
-    };
+    return await sampleTablesOf(handle);
   } finally {
     await handle.close();
   }
+}
+
+/** The same of an open file, so that what is read of it later is of the same file. */
+export async function sampleTablesOf(handle: FileHandle): Promise<SampleTables | undefined> {
+  const { size } = await handle.stat();
+  const found = await readMoov(handle, size);
+  if (found === undefined) return undefined;
+  const movieTimescale = timescaleOf(descend(found.bytes, "mvhd"));
+  const tables = (boxesIn(found.bytes).get("trak") ?? []).map((trak) =>
+    tableOf(trak, movieTimescale),
+  );
+  return {
+    video: tables.find((table) => table?.kind === "video"),
+    audio: tables.find((table) => table?.kind === "audio"),
+    media: found.media,
+  };
 }
 
 /** When sample `i` is presented, in milliseconds of the MP4. */
@@ -78,17 +85,26 @@ function tableOf(trak: Buffer, movieTimescale: number): SampleTable | undefined 
   const sizes = sizesOf(table("stsz"));
   const count = sizes.length;
   const { decodeTicks, usualTicks } = decodeTimes(table("stts"), count);
-  const chunkOffsets = tables.has("co64") ? table("co64") : table("stco");
+  const entries = sampleEntries(table("stsd"));
+  const wideOffsets = tables.get("co64")?.[0];
+  const { offsetsBytes, entryIndexes } = placesOf(
+    table("stsc"),
+    wideOffsets ?? table("stco"),
+    wideOffsets ? 8 : 4,
+    sizes,
+    entries.length,
+  );
   return {
     kind: handler === "vide" ? "video" : "audio",
     // Copies, so that the index itself can be forgotten.
-    entries: sampleEntries(table("stsd")).map((entry) => Buffer.from(entry)),
+    entries: entries.map((entry) => Buffer.from(entry)),
+    entryIndexes,
     ticksPerSecond,
     offsetMs:
       (edit.emptyDuration / movieTimescale) * 1_000 - (edit.mediaTime / ticksPerSecond) * 1_000,
     count,
     sizes,
-    offsetsBytes: offsetsOf(chunkOffsets, tables.has("co64") ? 8 : 4, table("stsc"), sizes),
+    offsetsBytes,
     decodeTicks,
     compositionTicks: compositionOffsets(table("ctts"), count),
     isSync: syncSamples(tables.get("stss")?.[0], count),
@@ -153,31 +169,36 @@ function syncSamples(stss: Buffer | undefined, count: number): Uint8Array | unde
   return isSync;
 }
 
-/** `stsc` (8.7.4) with `stco` or `co64` (8.7.5). */
-function offsetsOf(
-  chunks: Buffer,
-  entryBytes: 4 | 8,
+/** `stsc` (8.7.4) with `stco` or `co64` (8.7.5): where each sample stands, and what describes it. */
+function placesOf(
   stsc: Buffer,
+  chunks: Buffer,
+  offsetBytes: 4 | 8,
   sizes: Uint32Array,
-): Float64Array {
-  const offsets = new Float64Array(sizes.length);
+  entries: number,
+): { offsetsBytes: Float64Array; entryIndexes: Uint16Array | undefined } {
+  const offsetsBytes = new Float64Array(sizes.length);
+  const entryIndexes = entries > 1 ? new Uint16Array(sizes.length) : undefined;
   let sample = 0;
   let run = -12 + 8;
   let perChunk = 0;
-  const chunkCount = Math.max(0, Math.floor((chunks.length - 8) / entryBytes));
+  let entryIndex = 0;
+  const chunkCount = Math.max(0, Math.floor((chunks.length - 8) / offsetBytes));
   for (let chunk = 0; chunk < chunkCount; chunk += 1) {
     const next = run + 12;
     if (next + 12 <= stsc.length && stsc.readUInt32BE(next) === chunk + 1) {
       run = next;
       perChunk = stsc.readUInt32BE(run + 4);
+      entryIndex = stsc.readUInt32BE(run + 8) - 1;
     }
-    const at = 8 + chunk * entryBytes;
-    let offset = entryBytes === 8 ? Number(chunks.readBigUInt64BE(at)) : chunks.readUInt32BE(at);
+    const at = 8 + chunk * offsetBytes;
+    let offset = offsetBytes === 8 ? Number(chunks.readBigUInt64BE(at)) : chunks.readUInt32BE(at);
     for (let left = perChunk; left > 0 && sample < sizes.length; left -= 1) {
-      offsets[sample] = offset;
+      offsetsBytes[sample] = offset;
+      if (entryIndexes !== undefined) entryIndexes[sample] = entryIndex;
       offset += sizes[sample] ?? 0;
       sample += 1;
     }
   }
-  return offsets;
+  return { offsetsBytes, entryIndexes };
 }

@@ -1,8 +1,7 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { writeFully } from "../storage/whole-transfer.ts";
+import { open } from "node:fs/promises";
 import { fileType, mediaHeader, movieIndex, setChunkOffsets } from "./mp4-index-writer.ts";
 import type { Extent } from "./mp4-index.ts";
-import { SyncAhead } from "./sync-ahead.ts";
+import { Mp4Output } from "./mp4-output.ts";
 import type { Insertion, MediaPlace } from "./timeline-track.ts";
 import type { TimelineTracks } from "./timeline-tracks.ts";
 
@@ -16,8 +15,6 @@ export interface TimelineMuxRequest {
   readonly onProgress: (share: number) => void;
   readonly signal: AbortSignal;
 }
-
-const COPY_BYTES = 1024 * 1024;
 
 /**
  * Writes one MP4 of several: a new index, then the media of each as they are, with what is put in.
@@ -37,22 +34,17 @@ export async function muxTimeline(request: TimelineMuxRequest): Promise<void> {
   setChunkOffsets(
     index,
     tracks,
-    ({ chunks }, chunk) => mediaAt + layout.offsetOf(chunks.from(chunk)),
+    (track, chunk) => mediaAt + layout.offsetOf(track.chunkFrom(chunk)),
   );
-  const file = await open(outputPath, "wx");
-  const output = new Output(file, outputPath, request);
-  try {
-    await output.write(head);
-    await output.write(index);
-    await output.write(mediaHead);
-    output.expect(layout.bytes);
-    for (const [part, source] of parts.entries()) {
-      await copyPart(source, layout.insertionsOf(part), output);
-    }
-  } finally {
-    await output.stop();
-    await file.close();
+  await using output = await Mp4Output.create(outputPath, request);
+  await output.write(head);
+  await output.write(index);
+  await output.write(mediaHead);
+  output.expect(layout.bytes);
+  for (const [part, source] of parts.entries()) {
+    await copyPart(source, layout.insertionsOf(part), output);
   }
+  await output.end();
 }
 
 /** Where everything stands in the new file's media. */
@@ -135,7 +127,7 @@ class PartLayout {
 async function copyPart(
   { path, media }: { readonly path: string; readonly media: Extent },
   insertions: readonly Insertion[],
-  output: Output,
+  output: Mp4Output,
 ): Promise<void> {
   const source = await open(path, "r");
   try {
@@ -148,72 +140,5 @@ async function copyPart(
     await output.copy(source, at, media.to);
   } finally {
     await source.close();
-  }
-}
-
-/** Gathers what is written into large writes. */
-class Output {
-  readonly #file: FileHandle;
-  readonly #request: TimelineMuxRequest;
-  readonly #syncAhead: SyncAhead;
-  readonly #block = Buffer.allocUnsafe(COPY_BYTES);
-  #filled = 0;
-  #written = 0;
-  #expected = Infinity;
-
-  constructor(file: FileHandle, path: string, request: TimelineMuxRequest) {
-    this.#file = file;
-    this.#request = request;
-    this.#syncAhead = new SyncAhead(path);
-  }
-
-  /** From now on so many bytes are to come. */
-  expect(bytes: number): void {
-    this.#expected = this.#written + this.#filled + bytes;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    if (bytes.length > COPY_BYTES - this.#filled) await this.#flush();
-    if (bytes.length > COPY_BYTES) {
-      await this.#give(bytes);
-      return;
-    }
-    this.#block.set(bytes, this.#filled);
-    this.#filled += bytes.length;
-  }
-
-  /** @param to exclusive */
-  async copy(source: FileHandle, from: number, to: number): Promise<void> {
-    for (let at = from; at < to;) {
-      if (this.#filled === COPY_BYTES) await this.#flush();
-      const wanted = Math.min(to - at, COPY_BYTES - this.#filled);
-      const { bytesRead } = await source.read(this.#block, this.#filled, wanted, at);
-      if (bytesRead === 0)
-        throw new RangeError(`A file that is joined ends at ${at}, not at ${to}`);
-      this.#filled += bytesRead;
-      at += bytesRead;
-    }
-  }
-
-  async stop(): Promise<void> {
-    try {
-      await this.#flush();
-    } finally {
-      await this.#syncAhead.stop();
-    }
-  }
-
-  async #flush(): Promise<void> {
-    const bytes = this.#block.subarray(0, this.#filled);
-    this.#filled = 0;
-    await this.#give(bytes);
-  }
-
-  async #give(bytes: Uint8Array): Promise<void> {
-    this.#request.signal.throwIfAborted();
-    await writeFully(this.#file, [bytes], this.#written);
-    this.#written += bytes.length;
-    this.#syncAhead.wrote(bytes.length);
-    this.#request.onProgress(Math.min(1, this.#written / this.#expected));
   }
 }

@@ -1,19 +1,5 @@
+import { Mp4TrackTables } from "./mp4-track-tables.ts";
 import { Uint32List, WideList } from "./number-list.ts";
-
-/** Runs of equal values, as the tables of an MP4 have them; values of 32 bits, signed or not. */
-export class Runs {
-  readonly counts = new Uint32List();
-  readonly values = new Uint32List();
-
-  add(value: number): void {
-    if (this.values.length > 0 && this.values.at(this.values.length - 1) === value >>> 0) {
-      this.counts.increment();
-    } else {
-      this.values.push(value >>> 0);
-      this.counts.push(1);
-    }
-  }
-}
 
 /** A place in the media of one of the files that are joined. */
 export interface MediaPlace {
@@ -28,39 +14,6 @@ export interface Insertion extends MediaPlace {
   /** Belongs to the sample at this place, rather than to a chunk of its own before it. */
   readonly isOfSample: boolean;
 }
-
-/** Samples of one track that stand together in the file (ISO/IEC 14496-12, 8.7.1), by their index. */
-class Chunks {
-  readonly #parts = new Uint32List();
-  readonly #atBytes = new WideList();
-  readonly #insertions = new Map<number, Insertion>();
-  readonly samples = new Uint32List();
-  /** Index of the entry in `stsd` that describes each. */
-  readonly entries = new Uint32List();
-
-  get length(): number {
-    return this.samples.length;
-  }
-
-  begin(from: MediaPlace | Insertion, entry: number): void {
-    if ("bytes" in from) this.#insertions.set(this.length, from);
-    this.#parts.push(from.part);
-    this.#atBytes.push(from.atBytes);
-    this.samples.push(0);
-    this.entries.push(entry);
-  }
-
-  /** Where its first sample is copied from, or what is put in. */
-  from(i: number): MediaPlace | Insertion {
-    return this.#insertions.get(i) ?? { part: this.#parts.at(i), atBytes: this.#atBytes.at(i) };
-  }
-}
-
-/** No chunk is longer, so that a player finds picture and sound of a time near each other. */
-const CHUNK_TICKS_PER_SECOND_MAX = 1;
-
-/** From one sample to the next; `stts` has 32 bits for it. */
-export const STEP_TICKS_MAX = 0xffffffff;
 
 /** Where the samples of a part stand in a track; what is put in between them too. */
 export interface PartSamples {
@@ -78,74 +31,30 @@ export interface SilentSamples {
   readonly bytes: number;
 }
 
-/** One track of an MP4 in the making: the tables of its index. */
-export class TimelineTrack {
-  readonly kind: "video" | "audio";
-  readonly ticksPerSecond: number;
-  readonly entries: readonly Buffer[];
-  readonly steps = new Runs();
-  readonly compositions = new Runs();
-  readonly sizes = new Uint32List();
-  readonly chunks = new Chunks();
-  /** Numbers of the pictures that can be decoded by themselves, from 1. */
-  readonly syncs = new Uint32List();
+/** The track of a timeline, which is copied from the media of several files. */
+export class TimelineTrack extends Mp4TrackTables {
   readonly parts: PartSamples[] = [];
   readonly silences: SilentSamples[] = [];
-  /** When the first sample is decoded; undefined while there is none. */
-  firstTicks: number | undefined;
-  /** Of the last sample. */
-  lastTicks = 0;
-  #chunkTicks = 0;
+  /** Of each chunk, where its first sample is copied from; insertions apart, since they are few. */
+  readonly #chunkParts = new Uint32List();
+  readonly #chunkBytes = new WideList();
+  readonly #insertedChunks = new Map<number, Insertion>();
 
-  constructor(kind: "video" | "audio", ticksPerSecond: number, entries: readonly Buffer[]) {
-    this.kind = kind;
-    this.ticksPerSecond = ticksPerSecond;
-    this.entries = entries;
+  /** Begins a chunk whose first sample is copied from a place, or is what is put in there. */
+  beginChunkFrom(from: MediaPlace | Insertion, entry: number, decodeTicks: number): void {
+    if ("bytes" in from) this.#insertedChunks.set(this.chunks.length, from);
+    this.#chunkParts.push(from.part);
+    this.#chunkBytes.push(from.atBytes);
+    this.beginChunk(entry, decodeTicks);
   }
 
-  get samples(): number {
-    return this.sizes.length;
-  }
-
-  /** Whether a sample at this time belongs into a new chunk. */
-  isChunkFull(decodeTicks: number): boolean {
-    return decodeTicks - this.#chunkTicks >= this.ticksPerSecond * CHUNK_TICKS_PER_SECOND_MAX;
-  }
-
-  beginChunk(from: MediaPlace | Insertion, entry: number, decodeTicks: number): void {
-    this.chunks.begin(from, entry);
-    this.#chunkTicks = decodeTicks;
-  }
-
-  /**
-   * Adds a sample to the last chunk. One that would be decoded before the last one comes with it.
-   *
-   * @param decodeTicks of the track, from its zero
-   * @param compositionTicks what presentation adds to that
-   */
-  add(decodeTicks: number, compositionTicks: number, sizeBytes: number, isSync: boolean): void {
-    if (this.chunks.length === 0) throw new RangeError("A sample was added without a chunk");
-    this.chunks.samples.increment();
-    const ticks =
-      this.firstTicks === undefined ? decodeTicks : Math.max(decodeTicks, this.lastTicks);
-    if (this.firstTicks === undefined) this.firstTicks = ticks;
-    else this.steps.add(Math.min(ticks - this.lastTicks, STEP_TICKS_MAX));
-    this.lastTicks = ticks;
-    this.compositions.add(compositionTicks);
-    this.sizes.push(sizeBytes);
-    if (isSync && this.kind === "video") this.syncs.push(this.sizes.length);
-  }
-
-  /** Says how long the last sample lasts. Nothing is added afterwards. */
-  end(lastSampleTicks: number): void {
-    if (this.samples > 0) this.steps.add(lastSampleTicks);
-  }
-
-  /** From the first sample's begin to the last one's end, once that was said. */
-  get durationTicks(): number {
-    let ticks = 0;
-    const { counts, values } = this.steps;
-    for (let i = 0; i < values.length; i += 1) ticks += values.at(i) * counts.at(i);
-    return ticks;
+  /** Where the first sample of chunk `i` is copied from, or what is put in. */
+  chunkFrom(i: number): MediaPlace | Insertion {
+    return (
+      this.#insertedChunks.get(i) ?? {
+        part: this.#chunkParts.at(i),
+        atBytes: this.#chunkBytes.at(i),
+      }
+    );
   }
 }

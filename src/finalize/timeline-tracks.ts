@@ -8,12 +8,8 @@ import {
 import { type Silence, channelsOf, silenceOf } from "./silence.ts";
 import type { SilentPacket } from "./silent-packets.ts";
 import { GAP_MS_MAX } from "./timeline-places.ts";
-import {
-  type Insertion,
-  type MediaPlace,
-  STEP_TICKS_MAX,
-  TimelineTrack,
-} from "./timeline-track.ts";
+import { videoTicksPerSecond } from "./mp4-track-tables.ts";
+import { type Insertion, type MediaPlace, TimelineTrack } from "./timeline-track.ts";
 
 /** A segment's MP4 with its place in the track. */
 export interface TimelinePart {
@@ -33,12 +29,6 @@ export interface TimelineTracks {
   /** Holes are left in the times of the sound: no silent packets are known for it. */
   readonly leavesHoles: boolean;
 }
-
-/** Of pictures: milliseconds and the usual rates of frames, 29.97 too, are whole numbers of them. */
-const VIDEO_TICKS_PER_SECOND = 90_000;
-
-/** Where a picture may stand still for longer than 32 bits of those: 49 days have as many. */
-const LONG_VIDEO_TICKS_PER_SECOND = 1_000;
 
 /** In sound, a gap within a segment that is longer is a hole; shorter ones are noise of its clock. */
 export const SOUND_HOLE_MS = 100;
@@ -91,7 +81,7 @@ async function videoTrack(
   const entries = new EntryList();
   const used = parts.map(({ tables }) => entries.indexOf(tables.video));
   if (entries.list.length === 0) return undefined;
-  const ticksPerSecond = videoTicksPerSecond(parts);
+  const ticksPerSecond = videoTicksPerSecond(picturesEndMs(parts));
   const track = new TimelineTrack("video", ticksPerSecond, entries.list);
   let lastSampleTicks = 0;
   for (const [part, { tables, toTrackMs, parameterSets }] of parts.entries()) {
@@ -108,7 +98,7 @@ async function videoTrack(
       const atBytes = table.offsetsBytes[i] ?? 0;
       const isAnchor = atMs - anchoredMs >= ANCHOR_MS;
       if (isAnchor || atBytes !== contiguousAt || track.isChunkFull(decodeTicks)) {
-        track.beginChunk({ part, atBytes }, used[part] ?? 0, decodeTicks);
+        track.beginChunkFrom({ part, atBytes }, used[part] ?? 0, decodeTicks);
       }
       if (isAnchor) {
         anchors.push({ part, atBytes, atMs: toTrackMs(atMs) });
@@ -131,15 +121,14 @@ async function videoTrack(
   return track;
 }
 
-/** No picture stands still for longer than all pictures together. */
-function videoTicksPerSecond(parts: readonly TimelinePart[]): number {
+/** Where the last picture ends. */
+function picturesEndMs(parts: readonly TimelinePart[]): number {
   let endMs = 0;
   for (const { tables, toTrackMs } of parts) {
     const { video } = tables;
     if (video !== undefined) endMs = Math.max(endMs, toTrackMs(decodedMs(video, video.count)));
   }
-  const fits = (endMs * VIDEO_TICKS_PER_SECOND) / 1_000 < STEP_TICKS_MAX;
-  return fits ? VIDEO_TICKS_PER_SECOND : LONG_VIDEO_TICKS_PER_SECOND;
+  return endMs;
 }
 
 /** The different descriptions of samples; what only tells the bit rate does not count. */
@@ -240,7 +229,7 @@ class SoundBuilder {
       }
       if (i === 0) first = track.samples;
       if (atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
-        track.beginChunk({ part, atBytes }, 0, atTicks);
+        track.beginChunkFrom({ part, atBytes }, 0, atTicks);
       }
       const sizeBytes = table.sizes[i] ?? 0;
       contiguousAt = atBytes + sizeBytes;
@@ -293,7 +282,7 @@ class SoundBuilder {
     const insertion = { ...place, bytes: repeated(packet.bytes, count), isOfSample: false };
     this.#insertions.push(insertion);
     track.silences.push({ first: track.samples, samples: count, bytes: insertion.bytes.length });
-    track.beginChunk(insertion, 0, this.#endTicks);
+    track.beginChunkFrom(insertion, 0, this.#endTicks);
     for (let i = 0; i < count; i += 1) {
       track.add(this.#endTicks, 0, packet.bytes.length, true);
       this.#endTicks += packet.samples;

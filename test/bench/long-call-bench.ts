@@ -2,6 +2,7 @@ import { open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
+import { ExportsApi } from "../support/exports-api.ts";
 import { writeLongRecording, writeSourceFile } from "../support/looped-recording.ts";
 import { expectLongMp4 } from "../support/long-mp4.ts";
 import { loopedMedia, type LoopedMedia } from "../support/looped-media.ts";
@@ -29,6 +30,8 @@ interface Figures {
   readonly finalizeMs: number;
   readonly idleBytes: number;
   readonly peakBytes: number;
+  readonly alignedMs: number;
+  readonly alignedPeakBytes: number;
 }
 
 /**
@@ -54,6 +57,8 @@ export async function benchLongCall(options: { readonly hours: readonly number[]
         (figures.finalizeMs / ms).toFixed(2),
       ),
       ...[figures.idleBytes, figures.peakBytes].map((bytes) => (bytes / 1e6).toFixed(0)),
+      (figures.alignedMs / 1000).toFixed(1),
+      (figures.alignedPeakBytes / 1e6).toFixed(0),
     ]);
   }
   printTable(
@@ -70,6 +75,8 @@ export async function benchLongCall(options: { readonly hours: readonly number[]
       "of faststart",
       "idle RSS MB",
       "peak RSS MB, server + ffmpeg",
+      "aligned s",
+      "aligned peak RSS MB",
     ],
     rows,
   );
@@ -90,12 +97,14 @@ async function measure(media: LoopedMedia): Promise<Figures> {
   await using server = await startServer({ recordingsDirectory, env: { LOG_LEVEL: "warn" } });
   const finalized = await finalize(server, name);
   await expectLongMp4(new RecordingsLayout(recordingsDirectory).mediaPath(name), media);
+  const aligned = await exportAligned(server, name);
   return {
     sourceBytes,
     plainMs: plain.copyMs,
     plainAndSyncMs: plain.copyAndSyncMs,
     faststartMs: faststart.copyMs,
     ...finalized,
+    ...aligned,
   };
 }
 
@@ -146,5 +155,20 @@ async function finalize(
     finalizeMs: Date.parse(recording.finalizedAt ?? "") - Date.parse(recording.stoppedAt ?? ""),
     idleBytes,
     peakBytes: await memory.stop(),
+  };
+}
+
+/** What the export takes that copies the whole call, from the request for it to its file. */
+async function exportAligned(
+  server: TrackCaptureServer,
+  { recordingId }: TrackName,
+): Promise<Pick<Figures, "alignedMs" | "alignedPeakBytes">> {
+  const exports = new ExportsApi(server.url, recordingId, FINALIZE_TIMEOUT_MS);
+  const memory = new MemoryWatch(server.pid);
+  const { exportId } = await exports.request({ kind: "aligned" });
+  const { createdAt, endedAt } = await exports.done(exportId);
+  return {
+    alignedMs: Date.parse(endedAt ?? "") - Date.parse(createdAt),
+    alignedPeakBytes: await memory.stop(),
   };
 }

@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
 import { RecordingsLayout } from "../../src/storage/layout.ts";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "../faults/campaign.ts";
+import { ExportsApi } from "../support/exports-api.ts";
 import { expectLongMp4 } from "../support/long-mp4.ts";
 import { writeLongRecording } from "../support/looped-recording.ts";
 import { loopedMedia } from "../support/looped-media.ts";
+import { onlyStream, streamsOf } from "../support/media-streams.ts";
 import { MemoryWatch } from "../support/memory-watch.ts";
 import { RecordingsApi, trackOf } from "../support/recordings-api.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -20,7 +22,7 @@ const CALL = campaign({
 });
 
 test(
-  "a call of hours is finalized whole, after a crash, with little memory",
+  "a call of hours is finalized whole, after a crash, and aligned, with little memory",
   async () => {
     await using directory = await temporaryDirectory();
     const media = await loopedMedia(CALL);
@@ -52,6 +54,23 @@ test(
     const hours = (media.durationMs / 3_600_000).toFixed(1);
     const figures = `${Bun.file(mp4Path).size} bytes, at most ${Math.round(peakBytes / 1e6)} MB resident`;
     process.stderr.write(`A call of ${hours} hours: ${figures}\n`);
+
+    const exports = new ExportsApi(server.url, name.recordingId, CAMPAIGN_TIMEOUT_MS);
+    const exporting = new MemoryWatch(server.pid);
+    const { exportId } = await exports.request({ kind: "aligned" });
+    const { files } = await exports.done(exportId);
+    const exportPeakBytes = await exporting.stop();
+    const [file] = files;
+    if (file === undefined) throw new Error("The export has no file");
+    const alignedPath = `${directory.path}/aligned.mp4`;
+    await api.download(`${server.url}${file.url}`, alignedPath);
+    const streams = await streamsOf(alignedPath, { metadataOnly: true });
+    expect(onlyStream(streams, "video").packets).toBe(media.videoPackets);
+    for (const { firstTimeMs, durationMs: ownMs } of streams) {
+      expect(Math.abs(firstTimeMs + ownMs - file.durationMs)).toBeLessThanOrEqual(40);
+    }
+    expect(exportPeakBytes).toBeLessThan(RESIDENT_BYTES_MAX);
+    process.stderr.write(`Aligned: at most ${Math.round(exportPeakBytes / 1e6)} MB resident\n`);
   },
   CAMPAIGN_TIMEOUT_MS,
 );

@@ -26,7 +26,10 @@ const LOST_MS_MAX = 3_800;
 /** Picture and sound of a recorder do not begin and end in the same moment. */
 const SHORT_GAP_MS = 80;
 
-/** The product's promise for the time of chunks that never arrive. */
+/**
+ * The product's promise for the time of chunks that never arrive. What was between two pictures nobody
+ * knows: where a busy machine gave them further apart, that is the tolerance.
+ */
 const LOSS_TOLERANCE_MS = 100;
 
 /** Times of one packet in two MP4s differ by their rounding. */
@@ -101,8 +104,13 @@ test(
       pictureGaps.map(({ toMs }) => toMs),
       lostToMs,
     );
-    expect(Math.abs(begin - lostFromMs)).toBeLessThanOrEqual(LOSS_TOLERANCE_MS);
-    expect(Math.abs(end - lostToMs)).toBeLessThanOrEqual(LOSS_TOLERANCE_MS);
+    const stepTo = (i: number): number => (all[i] ?? 0) - (all[i - 1] ?? 0);
+    for (const [errorMs, stepMs] of [
+      [begin - lostFromMs, stepTo(from)],
+      [end - lostToMs, stepTo(to)],
+    ] as const) {
+      expect(Math.abs(errorMs)).toBeLessThanOrEqual(Math.max(LOSS_TOLERANCE_MS, stepMs));
+    }
     const errors = `${(begin - lostFromMs).toFixed(0)} and ${(end - lostToMs).toFixed(0)} ms`;
     process.stderr.write(
       `Chunks 3 to 5 never arrived: the gap's ends are off by ${errors}; ${figuresInWords(figures)}\n`,

@@ -1,20 +1,11 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { readdir, readlink, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { MediaUnreadableError } from "../../src/finalize/finalize-errors.ts";
 import { muxByMediabunny } from "../../src/finalize/mediabunny-mux.ts";
+import { openFilesUnder } from "../support/open-files.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
-
-/** Paths of all files under `directory` that this process has open (proc(5)). */
-async function openFilesUnder(directory: string): Promise<string[]> {
-  const links = await readdir("/proc/self/fd");
-  const paths = await Promise.all(
-    // The listing's own is gone by then.
-    links.map((link) => readlink(`/proc/self/fd/${link}`).catch(() => "")),
-  );
-  return paths.filter((path) => path.startsWith(directory));
-}
 
 test("whatever becomes of the muxing, no file stays open", async () => {
   await using directory = await temporaryDirectory();

@@ -1,16 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { missingParameterSets } from "../../src/finalize/h264-parameter-sets.ts";
 import { settleMp4Index } from "../../src/finalize/mp4-index.ts";
 import { presentedMs, readSampleTables } from "../../src/finalize/mp4-sample-tables.ts";
 import type { RemuxPlan } from "../../src/finalize/remux-plan.ts";
 import type { StreamCount } from "../../src/finalize/source-stream.ts";
 import { checkTimeline } from "../../src/finalize/timeline-check.ts";
-import { muxTimeline } from "../../src/finalize/timeline-mux.ts";
-import { type TimelineTracks, timelineTracks } from "../../src/finalize/timeline-tracks.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
+import { type JoinedFile, joinFiles, type PlacedFile } from "../support/joined-file.ts";
 import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
 import { streamsOf } from "../support/media-streams.ts";
+import { openFilesUnder } from "../support/open-files.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 
 const SAMPLES_PER_SECOND = 48_000;
@@ -45,24 +44,8 @@ async function make(
 }
 
 /** Joins files, each to begin at its milliseconds. */
-async function joined(
-  files: readonly { readonly path: string; readonly atMs: number }[],
-): Promise<{ path: string; timeline: TimelineTracks }> {
-  const parts = await Promise.all(
-    files.map(async ({ path, atMs }, i) => {
-      const tables = await readSampleTables(path);
-      if (tables === undefined) throw new Error(`${path} has no index`);
-      const { video, media } = tables;
-      const isH264 = video?.entries[0]?.toString("latin1", 4, 8) === "avc1";
-      const parameterSets = isH264 ? await missingParameterSets(i, path, video) : new Map();
-      return { path, media, tables, parameterSets, toTrackMs: (mp4Ms: number) => mp4Ms + atMs };
-    }),
-  );
-  const timeline = await timelineTracks(parts);
-  const outputPath = join(directory.path, `${crypto.randomUUID()}.mp4`);
-  const { signal } = new AbortController();
-  await muxTimeline({ timeline, parts, outputPath, onProgress: () => undefined, signal });
-  return { path: outputPath, timeline };
+function joined(files: readonly PlacedFile[]): Promise<JoinedFile> {
+  return joinFiles(directory.path, files);
 }
 
 /** Decodes with both builds, which must not say a word; gives the sound as the first one has it. */
@@ -189,6 +172,15 @@ describe("joined files", () => {
     expect(Math.abs(firstOfLast - lastBeginMs)).toBeLessThan(20);
     expect(sound?.timesMs.at(-1)).toBeWithin(lastBeginMs + 59_960, lastBeginMs + 60_030);
   });
+});
+
+test("a joining that is given up leaves no file open", async () => {
+  const path = await make("one.mp4", { audio: OPUS });
+  const reason = new Error("given up");
+  const files = [0, 3_000].map((atMs) => ({ path, atMs }));
+  const joining = joinFiles(directory.path, files, AbortSignal.abort(reason));
+  await expect(joining).rejects.toBe(reason);
+  expect(await openFilesUnder(directory.path)).toEqual([]);
 });
 
 test("a joined file is checked against what its parts hold, and where they belong", async () => {

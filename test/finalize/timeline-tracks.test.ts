@@ -10,6 +10,7 @@ test("a picture that stands still for a day keeps the next one in its place", as
   const video = {
     kind: "video" as const,
     entries: [Buffer.alloc(86)],
+    entryIndexes: undefined,
     ticksPerSecond: 1_000,
     offsetMs: 0,
     count: 2,

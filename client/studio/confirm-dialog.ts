@@ -18,8 +18,20 @@ export class ConfirmDialog {
   readonly #consequence = requireElement("confirm-consequence", HTMLElement);
   readonly #accept = requireElement("confirm-accept", HTMLButtonElement);
 
+  /** Resolves the question that was asked last, while it has no answer. */
+  #answer: (isAgreed: boolean) => void = () => undefined;
+
+  constructor() {
+    // The event of a dialog that was closed comes in a task of its own (HTML, "close the dialog"): by
+    // then the next question may stand there, which it does not answer.
+    this.#dialog.addEventListener("close", () => {
+      if (!this.#dialog.open) this.#settle();
+    });
+  }
+
   /** Resolves to whether the person agreed. */
   ask(question: Question): Promise<boolean> {
+    this.#settle();
     this.#question.textContent = question.question;
     this.#consequence.textContent = question.consequence;
     this.#accept.textContent = question.accept;
@@ -27,8 +39,12 @@ export class ConfirmDialog {
     this.#dialog.returnValue = "cancel";
     this.#dialog.showModal();
     return new Promise((resolve) => {
-      const answer = () => resolve(this.#dialog.returnValue === "confirm");
-      this.#dialog.addEventListener("close", answer, { once: true });
+      this.#answer = resolve;
     });
+  }
+
+  /** With what the dialog was closed by. */
+  #settle(): void {
+    this.#answer(this.#dialog.returnValue === "confirm");
   }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Page } from "playwright-core";
+import { finishedRecording } from "../../http/finished-recording.ts";
 import { openTestBed } from "../../support/test-bed.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
@@ -174,6 +175,35 @@ test(
     await more.waitFor({ state: "hidden" });
     const names = await rows.locator(".recording-name > span:first-child").allTextContents();
     expect(names).toEqual(Array.from({ length: 23 }, (_, index) => `Call ${23 - index}`));
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "a question that is asked again in the moment of its answer waits for an answer of its own",
+  async () => {
+    await using bed = await openTestBed();
+    await finishedRecording(bed.api, "Kept", []);
+    const { recordingId } = await finishedRecording(bed.api, "Gone", []);
+    const page = await bed.browser.newPage();
+    const faults: string[] = [];
+    page.on("pageerror", (error) => faults.push(error.message));
+    await page.goto(bed.server.url);
+    const row = (name: string) => page.getByTestId("recording").filter({ hasText: name });
+    await row("Kept").getByRole("button", { name: "Delete" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.filter({ hasText: "Kept" }).waitFor();
+    // In one task: what tells of the first one's end comes when the second stands there.
+    await page.evaluate(`{
+      const row = document.querySelector("[data-recording-id='${recordingId}']");
+      document.querySelector("#confirm-cancel").click();
+      [...row.querySelectorAll("button")].find(({ textContent }) => textContent === "Delete").click();
+    }`);
+    await dialog.filter({ hasText: "Gone" }).getByRole("button", { name: "Delete" }).click();
+    await row("Gone").waitFor({ state: "detached" });
+    expect((await bed.api.list()).map(({ name }) => name)).toEqual(["Kept"]);
+    await row("Kept").waitFor();
+    expect(faults).toEqual([]);
   },
   TEST_TIMEOUT_MS,
 );

@@ -121,6 +121,17 @@ export class SqliteExportQueue implements ExportQueue {
     return this.#move(exportId, ["running"], { state: "queued", reason });
   }
 
+  async release(exportId: ExportId): Promise<void> {
+    await this.#db
+      .updateTable("export_jobs")
+      .set(({ eb }) => ({ state: "queued", attempts: eb("attempts", "-", 1) }))
+      .where("export_id", "=", exportId)
+      .where("state", "=", "running")
+      .where("removed", "=", 0)
+      .execute();
+    this.#progress.delete(exportId);
+  }
+
   cancel(exportId: ExportId): Promise<boolean> {
     return this.#move(exportId, ["queued", "running"], {
       state: "cancelled",

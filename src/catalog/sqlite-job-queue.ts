@@ -93,6 +93,13 @@ export class SqliteJobQueue implements JobQueue {
     await this.#update(key).set({ state: "queued", again: 0, error }).execute();
   }
 
+  async release(key: TrackKey): Promise<void> {
+    this.#progress.delete(nameOf(key));
+    await this.#update(key)
+      .set(({ eb }) => ({ state: "queued", again: 0, attempts: eb("attempts", "-", 1) }))
+      .execute();
+  }
+
   async requeueInterrupted(): Promise<TrackKey[]> {
     const rows = await this.#db
       .updateTable("finalize_jobs")

@@ -33,7 +33,9 @@ export async function checkExportedMp4(expected: ExpectedMp4): Promise<void> {
     ...checkPackets("picture", expected.videoPackets, video),
     ...checkPackets("sound", expected.audioPackets, audio),
   );
-  const endsMs = index.tracks.flatMap(({ endMs }) => endMs ?? []);
+  const endsMs = index.tracks.flatMap(({ endMs, playedEndMs }) =>
+    endMs === undefined ? [] : Math.min(endMs, playedEndMs ?? endMs),
+  );
   const endMs = Math.max(0, ...endsMs);
   const isPadded = expected.padded === "all";
   for (const at of isPadded ? endsMs : [endMs]) {

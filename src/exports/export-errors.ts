@@ -1,5 +1,5 @@
 import type { ExportId, ExportState } from "../contract/exports.ts";
-import type { RecordingId } from "../contract/ids.ts";
+import type { RecordingId, TrackId } from "../contract/ids.ts";
 import type { RecordingRecord } from "../recording/ports.ts";
 import { FinalizeError } from "../finalize/finalize-errors.ts";
 import { AppError } from "../recording/errors.ts";
@@ -57,5 +57,13 @@ export class RecordingNotFinalizedError extends AppError {
         ? `Recording ${recordingId} is being finalized: its MP4s are made first.`
         : `Recording ${recordingId} is in progress: stop it first.`,
     );
+  }
+}
+
+/** Late chunks made a better MP4 of a track while an export of it began: it is made of that then. */
+export class ExportSourceReplacedError extends FinalizeError {
+  readonly isPermanent = false;
+  constructor(trackId: TrackId) {
+    super(`Track ${JSON.stringify(trackId)} was given a better MP4 at this moment.`);
   }
 }

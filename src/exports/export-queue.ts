@@ -65,6 +65,8 @@ export interface ExportQueue {
   fail(exportId: ExportId, reason: string): Promise<boolean>;
   /** Puts a running one back, to be taken again. */
   requeue(exportId: ExportId, reason: string): Promise<boolean>;
+  /** Puts a running one back that was given up for no fault of its own: that is no attempt. */
+  release(exportId: ExportId): Promise<void>;
   /** Cancels one that is queued or running. */
   cancel(exportId: ExportId): Promise<boolean>;
   /** Queues one that failed or was cancelled anew, with no attempts. */

@@ -29,6 +29,7 @@ import {
   removeWorkDirectory,
 } from "./export-files.ts";
 import type { ExportContext, MadeFile } from "./export-maker.ts";
+import { holdSources } from "./export-sources.ts";
 import type { ExportQueue, ExportRecord, ExportResult, LeftExport } from "./export-queue.ts";
 import { exportDurationMs, exportTracksOf, sourcesOf } from "./export-tracks.ts";
 
@@ -276,10 +277,11 @@ export class Exporter implements RecordingListener {
     const confinement = await this.#confinement;
     let toldMs = -Infinity;
     try {
+      const workDirectory = await makeWorkDirectory(layout, job);
       const made = await make(request, {
         durationMs: exportDurationMs(record, tracks),
-        tracks,
-        workDirectory: await makeWorkDirectory(layout, job),
+        tracks: await holdSources(tracks, workDirectory),
+        workDirectory,
         ffmpeg: this.#parts.ffmpeg,
         confinement,
         limits: this.#parts.limits,
@@ -316,6 +318,9 @@ export class Exporter implements RecordingListener {
       }
       case "again":
         await queue.requeue(exportId, end.reason);
+        return;
+      case "interrupted":
+        await queue.release(exportId);
         return;
       case "failed":
         await queue.fail(exportId, end.reason);

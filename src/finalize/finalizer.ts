@@ -32,6 +32,9 @@ interface Watch {
   manifest: Promise<void>;
 }
 
+/** Of no segments: what a track has now is something else. */
+const NOTHING_TAKEN = fingerprintOf([]);
+
 /**
  * Makes the MP4s of stopped recordings: decides when a track is ready for it, has its job run, writes
  * the manifest and moves the recording on. What it decides follows from the catalogue and the chunk
@@ -46,6 +49,10 @@ export class Finalizer implements RecordingListener {
   readonly #foundSegments = new Map<RecordingId, readonly SegmentView[]>();
   #onRoom: () => void = () => {};
   #lookingBack: Promise<void> = Promise.resolve();
+  /** Chunks that came since then were in no run of an earlier process. */
+  #startedAtMs = Infinity;
+  /** Whose files are being read for that; undefined once the engine knows more of it. */
+  #lookedAt: RecordingId | undefined;
 
   constructor(parts: FinalizerParts) {
     this.#parts = {
@@ -79,6 +86,7 @@ export class Finalizer implements RecordingListener {
   /** Takes up what an earlier process left. Call it after the engine's start. */
   async start(): Promise<void> {
     const { clock, limits, log } = this.#parts;
+    this.#startedAtMs = clock.nowMs();
     const { interrupted, halfMadeFiles, unfinished, finished } = await recoverFinalizations(
       this.#parts,
     );
@@ -106,6 +114,7 @@ export class Finalizer implements RecordingListener {
   recordingChanged(recordingId: RecordingId): void {
     // The engine has the recording in memory now, and knows all that is there.
     this.#foundSegments.delete(recordingId);
+    if (this.#lookedAt === recordingId) this.#lookedAt = undefined;
     this.#consider(recordingId);
   }
 
@@ -118,6 +127,7 @@ export class Finalizer implements RecordingListener {
     await watch?.manifest;
     this.#watches.delete(recordingId);
     this.#foundSegments.delete(recordingId);
+    if (this.#lookedAt === recordingId) this.#lookedAt = undefined;
   }
 
   /**
@@ -146,9 +156,12 @@ export class Finalizer implements RecordingListener {
     const { catalog, log } = this.#parts;
     for (const { recordingId } of records) {
       if (this.#stopping.signal.aborted) return;
+      this.#lookedAt = recordingId;
       try {
         const tracks = await catalog.tracks(recordingId);
         const views = await this.#segmentsOnDisk(recordingId);
+        // What changed meanwhile is being considered, with more than was found here.
+        if (this.#lookedAt !== recordingId) continue;
         const isNewer = tracks.some(
           (track) =>
             track.result !== null &&
@@ -267,17 +280,23 @@ export class Finalizer implements RecordingListener {
     const { clock, limits } = this.#parts;
     const name = nameOf(track);
     const nowMs = clock.nowMs();
+    const segments = segmentsOf(track, views);
+    // A run takes what is there when it begins, which can be more than it was asked for with.
+    const taken = [
+      watch.askedWith.get(name) ?? [],
+      track.job?.state === "done" && track.result !== null
+        ? fingerprintOf(track.result.segments)
+        : [],
+    ].flat();
+    // Nobody knows what a run took that failed in an earlier process, but not what came in this one.
+    const isNewer = segments.some(
+      ({ lastChunkAt }) => lastChunkAt !== null && Date.parse(lastChunkAt) > this.#startedAtMs,
+    );
     const decision = decideTrack(
       {
         job: track.job?.state,
-        segments: segmentsOf(track, views),
-        // A run takes what is there when it begins, which can be more than it was asked for with.
-        takenFingerprints: [
-          watch.askedWith.get(name) ?? [],
-          track.job?.state === "done" && track.result !== null
-            ? fingerprintOf(track.result.segments)
-            : [],
-        ].flat(),
+        segments,
+        takenFingerprints: taken.length === 0 && isNewer ? [NOTHING_TAKEN] : taken,
         stoppedAtMs: record.stoppedAtMs ?? record.startedAtMs,
         lateSinceMs: watch.lateSinceMs.get(name),
       },

@@ -100,6 +100,9 @@ export class JobRunner {
       case "again":
         await queue.retry(key, end.reason);
         return;
+      case "interrupted":
+        await queue.release(key);
+        return;
       case "failed":
         await queue.finish(key, { state: "failed", error: end.reason });
     }

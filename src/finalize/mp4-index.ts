@@ -24,6 +24,11 @@ export interface Mp4Track {
   readonly lastMs: number | undefined;
   /** When its last sample ends. */
   readonly endMs: number | undefined;
+  /**
+   * Where players end: as the edit list says or, without one, by the times of decoding. Of pictures that
+   * are not decoded in their order the last one can seem to last longer.
+   */
+  readonly playedEndMs: number | undefined;
 }
 
 /** The index of a finished MP4. */
@@ -144,6 +149,10 @@ function parseTrak(
   const edit = editList(descend(trak, "edts", "elst"));
   const emptyMs = (edit.emptyDuration / movieTimescale) * 1_000;
   const toMs = (ticks: number): number => ((ticks - edit.mediaTime) / timescale) * 1_000 + emptyMs;
+  const playedMs =
+    edit.playedDuration > 0
+      ? (edit.playedDuration / movieTimescale) * 1_000
+      : ((times?.decodeEnd ?? 0) / timescale) * 1_000;
   const isTimed = times !== undefined && timescale > 0 && movieTimescale > 0;
   return {
     track: {
@@ -157,6 +166,7 @@ function parseTrak(
       ticksPerSecond: timescale,
       lastMs: isTimed ? toMs(times.last) : undefined,
       endMs: isTimed ? toMs(times.end) : undefined,
+      playedEndMs: isTimed ? emptyMs + playedMs : undefined,
     },
     chunkOffsets: tables.has("co64") ? ends(table("co64"), 8) : ends(table("stco"), 4),
   };
@@ -207,7 +217,7 @@ function sampleSizes(stsz: Buffer): { samples: number; bytes: number } {
 function sampleTimes(
   stts: Buffer,
   ctts: Buffer,
-): { first: number; last: number; end: number } | undefined {
+): { first: number; last: number; end: number; decodeEnd: number } | undefined {
   let first = Infinity;
   let last = -Infinity;
   let end = -Infinity;
@@ -232,22 +242,28 @@ function sampleTimes(
       time += delta;
     }
   }
-  return first === Infinity ? undefined : { first, last, end };
+  return first === Infinity ? undefined : { first, last, end, decodeEnd: time };
 }
 
-/** Empty edits come first and delay the track; then one edit says where in the media it begins. */
-export function editList(elst: Buffer): { emptyDuration: number; mediaTime: number } {
+/**
+ * Empty edits come first and delay the track; then one edit says where in the media it begins, and for
+ * how long it is played, 0 where that is not said.
+ */
+export function editList(elst: Buffer): {
+  emptyDuration: number;
+  mediaTime: number;
+  playedDuration: number;
+} {
   let emptyDuration = 0;
-  if (elst.length < 8) return { emptyDuration, mediaTime: 0 };
-  const isWide = elst.readUInt8(0) === 1;
+  const isWide = elst.length > 0 && elst.readUInt8(0) === 1;
   const entryBytes = isWide ? 20 : 12;
   for (let at = 8; at + entryBytes <= elst.length; at += entryBytes) {
     const duration = isWide ? Number(elst.readBigUInt64BE(at)) : elst.readUInt32BE(at);
     const mediaTime = isWide ? Number(elst.readBigInt64BE(at + 8)) : elst.readInt32BE(at + 4);
-    if (mediaTime >= 0) return { emptyDuration, mediaTime };
+    if (mediaTime >= 0) return { emptyDuration, mediaTime, playedDuration: duration };
     emptyDuration += duration;
   }
-  return { emptyDuration, mediaTime: 0 };
+  return { emptyDuration, mediaTime: 0, playedDuration: 0 };
 }
 
 /** First and last offset of a table of them, which muxers write in order; without entries none fits. */

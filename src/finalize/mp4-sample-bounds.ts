@@ -1,9 +1,11 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { MediaUnreadableError } from "./finalize-errors.ts";
-import { boxAt, boxesIn, descend } from "./mp4-boxes.ts";
+import { boxAt, boxesIn } from "./mp4-boxes.ts";
 
 /** 50 hours of 60 pictures and 50 packets of sound a second. */
 const SAMPLES_MAX = 20_000_000;
+/** The same for 12 hours: recorders put their samples into fragments, and none into the index before. */
+const INDEX_SAMPLES_MAX = 5_000_000;
 /** A fragment of a recorder is seconds long; this is two hours of one. */
 const FRAGMENT_SAMPLES_MAX = 1_000_000;
 /** A day of fragments of a second, many times over. */
@@ -60,24 +62,39 @@ async function samplesOf(
   const bytesMax = type === "moov" ? INDEX_BYTES_MAX : FRAGMENT_INDEX_BYTES_MAX;
   if (byteLength > bytesMax) throw impossible(`an index of ${byteLength} bytes`);
   const bytes = await readBytes(handle, from, byteLength);
-  if (type === "moov") return samplesOfIndex(bytes);
+  if (type === "moov") {
+    const samples = samplesOfIndex(bytes);
+    if (samples > INDEX_SAMPLES_MAX) throw impossible(`${samples} samples in the index`);
+    return samples;
+  }
   const samples = samplesOfFragment(bytes);
   if (samples > FRAGMENT_SAMPLES_MAX) throw impossible(`${samples} samples in a fragment`);
   return samples;
 }
 
-/** The most that a table of the index claims, for all tracks (ISO/IEC 14496-12, 8.6.1 and 8.7.3). */
+/**
+ * The most that a table of the index claims, for all tracks (ISO/IEC 14496-12, 8.6.1 and 8.7.3). A box
+ * that should be there once can stand twice, and which of them a reader takes is its own affair.
+ */
 function samplesOfIndex(moov: Buffer): number {
   let samples = 0;
-  for (const trak of boxesIn(moov).get("trak") ?? []) {
-    const tables = boxesIn(descend(trak, "mdia", "minf", "stbl"));
+  for (const stbl of allOf(moov, "trak", "mdia", "minf", "stbl")) {
+    const tables = boxesIn(stbl);
     const sizes = [...(tables.get("stsz") ?? []), ...(tables.get("stz2") ?? [])].map((table) =>
       numberAt(table, FULL_BOX_BYTES + 4),
     );
     const times = (tables.get("stts") ?? []).map(sumOfRuns);
-    samples += Math.max(0, ...sizes, ...times);
+    samples += [...sizes, ...times].reduce((most, claim) => Math.max(most, claim), 0);
   }
   return samples;
+}
+
+/** All boxes at a path of types. */
+function allOf(bytes: Buffer, ...types: readonly string[]): Buffer[] {
+  return types.reduce<Buffer[]>(
+    (found, type) => found.flatMap((box) => boxesIn(box).get(type) ?? []),
+    [bytes],
+  );
 }
 
 function sumOfRuns(stts: Buffer): number {

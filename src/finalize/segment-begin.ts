@@ -12,11 +12,17 @@ export interface WitnessedSegment {
   readonly marks: readonly Mark[];
 }
 
+/**
+ * Beyond it nothing that happened in a segment is told: a mark for every second of five hours. Each can
+ * make a gap of its own, and each chunk may bring dozens.
+ */
+const MARKS_MAX = 20_000;
+
 /** Reads what a segment's chunks tell of their times, without reading a payload. */
 export async function witnessed(reader: SegmentReader): Promise<WitnessedSegment> {
   const stamps: ChunkStamp[] = [];
   for await (const stamp of reader.stamps()) stamps.push(stamp);
-  return { reader, stamps, marks: await reader.marks() };
+  return { reader, stamps, marks: await reader.marks(MARKS_MAX) };
 }
 
 /**

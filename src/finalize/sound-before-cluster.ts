@@ -29,6 +29,9 @@ const UNUSUAL_FLAGS = 0x76;
 /** So many blocks in a row, each beginning where the one before it ends, are no coincidence. */
 const RUN_BLOCKS_MIN = 4;
 
+/** More than a Cluster has in the 65 s that a block's time can be from its own, of all tracks. */
+const RUN_BLOCKS_MAX = 20_000;
+
 /** Blocks that follow each other are not farther apart. */
 const STEP_TICKS_MAX = 5_000;
 
@@ -79,7 +82,7 @@ function runToTheEnd(bytes: Uint8Array, tracks: ReadonlySet<number>): Place[] {
   for (let from = 0; from < bytes.length; from += 1) {
     const run: Place[] = [];
     let at = from;
-    while (at < bytes.length && leadsNowhere[at] === 0) {
+    while (at < bytes.length && leadsNowhere[at] === 0 && run.length < RUN_BLOCKS_MAX) {
       const place = blockAt(bytes, at, tracks);
       if (place === undefined) break;
       run.push(place);

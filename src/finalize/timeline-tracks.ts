@@ -26,6 +26,8 @@ export interface TimelineTracks {
   readonly insertions: readonly Insertion[];
   /** Of sound, that were put in. */
   readonly silentPackets: number;
+  /** How long most packets of sound are in the part in which they are the longest. */
+  readonly soundPacketMs: number;
   /** Holes are left in the times of the sound: no silent packets are known for it. */
   readonly leavesHoles: boolean;
 }
@@ -70,8 +72,13 @@ export async function timelineTracks(parts: readonly TimelinePart[]): Promise<Ti
     tracks: [video, audio].filter((track) => track !== undefined),
     insertions,
     silentPackets: sound.silentPackets,
+    soundPacketMs: Math.max(0, ...parts.map(({ tables }) => usualMs(tables.audio))),
     leavesHoles: sound.leavesHoles,
   };
+}
+
+function usualMs(table: SampleTable | undefined): number {
+  return table === undefined ? 0 : (table.usualTicks / table.ticksPerSecond) * 1_000;
 }
 
 async function videoTrack(

@@ -11,8 +11,10 @@ export interface QueuedJob {
 /** How a run ended, as its queue is to remember it. */
 export type RunEnd =
   | { readonly kind: "done" }
-  /** It failed or was interrupted, and is to run again. */
+  /** It failed, and is to run again. */
   | { readonly kind: "again"; readonly reason: string }
+  /** It was given up for no fault of its own, and is to run again as if it had not begun. */
+  | { readonly kind: "interrupted" }
   /** It failed, and is not tried again by itself. */
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -195,7 +197,7 @@ export class JobLoop<Job extends QueuedJob> {
     { error }: { readonly error: unknown },
     signal: AbortSignal,
   ): Promise<RunEnd> {
-    if (signal.aborted) return { kind: "again", reason: "It was interrupted." };
+    if (signal.aborted) return { kind: "interrupted" };
     const { work, limits, log } = this.#parts;
     const fields = { err: error, ...work.logFields(job), attempt: job.attempts };
     const reason = reasonOf(error, work.product);

@@ -128,8 +128,12 @@ export interface SegmentReader {
   readonly state: SegmentState;
   /** Stamps of all stored chunks, in order of sequence. */
   stamps(): AsyncIterable<ChunkStamp>;
-  /** The marks of all stored chunks, in order of sequence; damaged ones are left out. */
-  marks(): Promise<readonly Mark[]>;
+  /**
+   * The marks of all stored chunks, in order of sequence; damaged ones are left out.
+   *
+   * @param countMax only the first so many are read; all without it
+   */
+  marks(countMax?: number): Promise<readonly Mark[]>;
   /**
    * The payloads as they are at this moment, in order of sequence and without their headers. Each
    * is checked against its hash; `onDamaged` is told of those that do not fit, and they are left
@@ -288,6 +292,8 @@ export interface JobQueue {
   ): Promise<"ended" | "again">;
   /** Puts a failed run back, to be taken again at once. */
   retry(key: TrackKey, error: string): Promise<void>;
+  /** Puts a run back that was given up for no fault of its own: it does not count as an attempt. */
+  release(key: TrackKey): Promise<void>;
   /** After a crash: what was running is queued again, and given. */
   requeueInterrupted(): Promise<TrackKey[]>;
   /** Jobs of a recording. */

@@ -78,13 +78,14 @@ export class ChunkFileReader implements SegmentReader {
     return stamps.flat();
   }
 
-  async marks(): Promise<readonly Mark[]> {
+  async marks(countMax = Infinity): Promise<readonly Mark[]> {
     const all: Mark[] = [];
     for (const sequence of this.#contents.sequences) {
+      if (all.length >= countMax) break;
       if (this.#contents.frames.get(sequence)?.hasMarks !== true) continue;
       all.push(...(await this.#marksOf(sequence)));
     }
-    return all;
+    return all.slice(0, countMax);
   }
 
   async *payloads(onDamaged: (sequence: number) => void): AsyncGenerator<Uint8Array> {

@@ -55,9 +55,15 @@ function lowerEdge(lags: readonly SliceLag[]): Point[] {
   const buckets = new Map<number, Point>();
   const [first] = lags;
   if (first === undefined) return [];
-  const bucketMs = Math.max(BUCKET_MS, ((lags.at(-1)?.mediaEndMs ?? 0) + 1) / BUCKETS_MAX);
+  let [leastMs, mostMs] = [first.mediaEndMs, first.mediaEndMs];
+  for (const { mediaEndMs } of lags) {
+    // Durations that media claims are not bounded, and need not ascend.
+    leastMs = Math.min(leastMs, mediaEndMs);
+    mostMs = Math.max(mostMs, mediaEndMs);
+  }
+  const bucketMs = Math.max(BUCKET_MS, (mostMs - leastMs + 1) / BUCKETS_MAX);
   for (const { mediaEndMs, beginMs } of lags) {
-    const bucket = Math.floor(mediaEndMs / bucketMs);
+    const bucket = Math.floor((mediaEndMs - leastMs) / bucketMs);
     const y = beginMs - first.beginMs;
     if (y < (buckets.get(bucket)?.y ?? Infinity)) buckets.set(bucket, { x: mediaEndMs, y });
   }

@@ -1,6 +1,6 @@
 import type { Mark, StreamKind } from "../contract/marks.ts";
 import type { SegmentTimeline } from "./segment-timeline.ts";
-import { type Span, SpanSearch, lengthMs } from "./spans.ts";
+import { type Span, SpanSearch, lengthMs, union } from "./spans.ts";
 
 /** A device that is exchanged gives nothing for a while around that moment. */
 const DEVICE_CHANGE_REACH_MS = 500;
@@ -26,20 +26,21 @@ export class SegmentMarks {
     const inOrder = marks.toSorted((a, b) => a.atMs - b.atMs);
     this.#marks = inOrder.map((mark) => onDeviceClock(mark, beginMs, rate));
     this.#began = this.#marks.find((mark) => mark.type === "began");
-    this.frozen = new SpanSearch(
+    // Of all of these it is only asked whether there is one: many that overlap are one.
+    this.frozen = searchOf(
       this.#marks.flatMap((mark) =>
         mark.type === "frozen" ? [{ fromMs: mark.atMs, toMs: mark.toMs }] : [],
       ),
     );
-    this.hidden = new SpanSearch(
+    this.hidden = searchOf(
       this.#spansBetween(
         ({ type }) => type === "hidden",
         ({ type }) => type === "visible",
       ),
     );
     this.#deviceChanges = {
-      video: new SpanSearch(this.#reachesOfChanges("video")),
-      audio: new SpanSearch(this.#reachesOfChanges("audio")),
+      video: searchOf(this.#reachesOfChanges("video")),
+      audio: searchOf(this.#reachesOfChanges("audio")),
     };
   }
 
@@ -87,6 +88,10 @@ export class SegmentMarks {
     }
     return fromMs === undefined ? spans : [...spans, { fromMs, toMs: Infinity }];
   }
+}
+
+function searchOf(spans: readonly Span[]): SpanSearch<Span> {
+  return new SpanSearch(union(spans));
 }
 
 function onDeviceClock(mark: Mark, beginMs: number, rate: number): Mark {

@@ -36,11 +36,12 @@ export function pausesOf(
   rate: number,
   lags: readonly SliceLag[],
 ): Pause[] {
-  const halfMarked = halfMarkedPauses(marks, lags);
+  const told = withoutEarly(lags);
+  const halfMarked = halfMarkedPauses(marks, told);
   const spans: readonly StoppedSpan[] = [
     ...markedPauses(marks),
     ...halfMarked,
-    ...standstills(withoutPauses(lags, halfMarked), beginMs),
+    ...standstills(withoutPauses(told, halfMarked), beginMs),
   ];
   const pauses: Pause[] = [];
   let pausedMs = 0;
@@ -52,6 +53,29 @@ export function pausesOf(
     pausedMs += span.toMs - fromMs;
   }
   return pauses;
+}
+
+/**
+ * Without chunks that are stamped earlier than those before and behind them tell alike: no chunk can be
+ * recorded before its time. One is so stamped when its computer's clock is set forward while it is being
+ * recorded, and its neighbours would seem to come after a standstill.
+ */
+function withoutEarly(lags: readonly SliceLag[]): SliceLag[] {
+  const kept: SliceLag[] = [];
+  for (const [i, lag] of lags.entries()) {
+    const before = kept.slice(-STANDSTILL_CHUNKS);
+    const behind = lags.slice(i + 1, i + 1 + STANDSTILL_CHUNKS);
+    const isEarly = [before, behind].every(
+      (near) => near.length > 0 && median(near) - lag.beginMs > STANDSTILL_MS_MIN,
+    );
+    if (!isEarly) kept.push(lag);
+  }
+  return kept;
+}
+
+function median(lags: readonly SliceLag[]): number {
+  const inOrder = lags.map(({ beginMs }) => beginMs).toSorted((a, b) => a - b);
+  return inOrder[Math.floor(inOrder.length / 2)] ?? 0;
 }
 
 /**

@@ -118,10 +118,10 @@ function streamGaps(
     ),
     ...caused("between-segments", minus([track], windows)),
   ];
-  const told: CausedSpan[] = [];
+  let told: readonly CausedSpan[] = [];
   for (const cause of PRECEDENCE) {
     const own = found.filter((span) => span.cause === cause);
-    told.push(...caused(cause, minus(within(own, track), told)));
+    told = told.concat(caused(cause, minus(within(own, track), told)));
   }
   return told.filter((span) => lengthMs(span) >= GAP_MS_MIN);
 }

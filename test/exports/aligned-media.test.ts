@@ -140,6 +140,24 @@ describe("aligned by an edit list", () => {
     await expectSoundInPlace(path, 1_000);
   });
 
+  test.each([15, 25, 30])(
+    "pictures at %i a second that are not decoded in their order end with the recording",
+    async (rate) => {
+      const path = `${directory.path}/reordered-${rate}.mp4`;
+      const source = `-f lavfi -i testsrc2=s=320x180:r=${rate}:d=4 -c:v libx264 -pix_fmt yuv420p`;
+      const options = `-v error ${source} -g 300 -bf 3`.split(" ");
+      const { path: ffmpeg } = await judgeFfmpeg();
+      expect(Bun.spawnSync([ffmpeg, ...options, path]).stderr.toString()).toBe("");
+      const track = { ...tracks.pictures, path };
+      const file = await only(filesOf(wanted({ kind: "aligned" }, track)));
+      expect(Math.abs((await shownDurationMs(file.path)) - RECORDING_MS)).toBeLessThan(
+        TOLERANCE_MS,
+      );
+      const [video] = await streamsOf(file.path);
+      expect(video?.packets).toBe(4 * rate);
+    },
+  );
+
   test("a track of sound alone is as long as the recording", async () => {
     const { path } = await only(filesOf(wanted({ kind: "aligned" }, tracks.sound)));
     expect(Math.abs((await shownDurationMs(path)) - RECORDING_MS)).toBeLessThan(TOLERANCE_MS);

@@ -258,6 +258,24 @@ describe("Finalizer", () => {
     MEDIA_TIMEOUT_MS,
   );
 
+  test("what comes after a restart to a track that had failed before makes its MP4", async () => {
+    const header = (vp9[0] ?? new Uint8Array()).slice(0, 40);
+    const { recordingId } = await bed.finalize({ chunks: [header] });
+    expect((await bed.track(recordingId)).job?.state).toBe("failed");
+    await bed.stop();
+    await bed.start(ffmpeg);
+    bed.clock.advance(1_000);
+    await bed.send(recordingId, { chunks: vp9 });
+    const { result } = await bed.untilTrack(
+      recordingId,
+      "the track has an MP4",
+      ({ job, result: newest }) => job?.state === "done" && newest?.media !== null,
+    );
+    expect(result?.media?.videoPackets).toBe(180);
+    expect(result?.verdict).toBe("degraded");
+    await bed.untilState(recordingId, "ready");
+  });
+
   test("a retry that succeeded just before a crash makes the recording ready by the next start", async () => {
     const record = await bed.finalize({ chunks: vp9 });
     const { recordingId } = await bed.finalize({ chunks: [Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3)] });

@@ -35,6 +35,7 @@ const VIDEO: Mp4Track = {
   ticksPerSecond: 16_000,
   lastMs: 5_967,
   endMs: 6_000,
+  playedEndMs: undefined,
 };
 const AUDIO: Mp4Track = {
   ...VIDEO,

@@ -34,6 +34,7 @@ class Bed {
     recordEnd: (job, end) => {
       this.ends.push([job.name, end]);
       if (end.kind === "again") this.queue.push({ ...job, attempts: job.attempts + 1 });
+      if (end.kind === "interrupted") this.queue.push(job);
       return Promise.resolve();
     },
     ended: () => {},
@@ -83,8 +84,8 @@ test("no more jobs run at once than may, and the others follow in their order", 
   expect(bed.ends.map(([name, { kind }]) => `${name} ${kind}`).toSorted()).toEqual([
     "a done",
     "b done",
-    "c again",
-    "d again",
+    "c interrupted",
+    "d interrupted",
   ]);
 });
 
@@ -127,7 +128,7 @@ test("cancelling ends the runs that are meant, and waits for that", async () => 
   bed.add("a", "b");
   await bed.untilBegun("a", "b");
   await bed.loop.cancel(({ name }) => name === "a");
-  expect(bed.ends).toEqual([["a", { kind: "again", reason: "It was interrupted." }]]);
+  expect(bed.ends).toEqual([["a", { kind: "interrupted" }]]);
   await bed.loop.stop();
 });
 
@@ -152,6 +153,6 @@ test("cancelling ends also a run whose job is being taken at that moment", async
   const cancelled = loop.cancel(() => true);
   taking.resolve();
   await cancelled;
-  expect(bed.ends).toEqual([["a", { kind: "again", reason: "It was interrupted." }]]);
+  expect(bed.ends).toEqual([["a", { kind: "interrupted" }]]);
   await loop.stop();
 });

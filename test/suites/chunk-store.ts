@@ -170,6 +170,7 @@ export function describeChunkStore(name: string, makeBed: () => Promise<ChunkSto
       await log.close();
       const reader = await bed.open().read(recordingId, segmentId);
       expect(await reader?.marks()).toEqual(expected);
+      expect(await reader?.marks(1)).toEqual([began]);
       expect(await textOf(reader)).toBe("ab");
     });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { segmentIdSchema } from "../../src/contract/ids.ts";
 import type { Mark } from "../../src/contract/marks.ts";
+import { measureRate } from "../../src/timeline/media-rate.ts";
 import { placeSegment } from "../../src/timeline/segment-place.ts";
 import { buildTrackTimeline } from "../../src/timeline/track-ledger.ts";
 import { STARTED_AT_MS } from "./ledger-segment.ts";
@@ -55,10 +56,21 @@ describe("a segment with more marks than any page makes is placed in a bearable 
         { type: "device-changed", atMs: at(i) + 1, stream: "audio" },
       ],
     ],
+    ["pages that are frozen for ever", (i) => [{ type: "frozen", atMs: at(i), toMs: 8e15 }]],
   ])("with %s", (_, marksAt) => {
     expect(toldIn(Array.from({ length: 50_000 }, (_unused, i) => marksAt(i)).flat())).toBeLessThan(
       AT_MOST_MS,
     );
+  });
+
+  test("whose media claims ends weeks apart, and the last one at the begin", () => {
+    const lags = Array.from({ length: CHUNKS }, (_, i) => {
+      const mediaEndMs = i === CHUNKS - 1 ? 0 : (i + 1) * 60_000;
+      return { mediaEndMs, atMs: STARTED_AT_MS + i, beginMs: STARTED_AT_MS };
+    });
+    const fromMs = performance.now();
+    expect(measureRate(lags)).toBe(1);
+    expect(performance.now() - fromMs).toBeLessThan(AT_MOST_MS);
   });
 
   test("whose container tells of weeks", () => {

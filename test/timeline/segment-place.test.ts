@@ -195,6 +195,11 @@ describe("a standstill that nobody marked", () => {
     expect(placeSegment(simulate({ slices: frozen }).request).pauses).toEqual([]);
     const wrong = slices(30, {}, (i) => ({ clockErrorMs: i > 9 && i < 20 ? 5_000 : 0 }));
     expect(placeSegment(simulate({ slices: wrong }).request).pauses).toEqual([]);
+    // A clock is set forward while one chunk is recorded.
+    for (const at of [2, 15, 28]) {
+      const early = slices(30, {}, (i) => ({ clockErrorMs: i === at ? -5_000 : 0 }));
+      expect(placeSegment(simulate({ slices: early }).request).pauses).toEqual([]);
+    }
     // Nothing more is drawn after 12 s.
     const still = slices(30, {}, (i) => ({ encoderMs: Math.max(40, (i + 1 - 12) * 1_000) }));
     expect(placeSegment(simulate({ slices: still }).request).pauses).toEqual([]);

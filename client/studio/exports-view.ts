@@ -33,6 +33,8 @@ export class ExportsView {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Of the newest look at the server; answers to older ones are not drawn. */
   #look = 0;
+  /** The sentence of trouble comes from a look that failed: the next one that succeeds takes it away. */
+  #isLookTrouble = false;
 
   constructor(api: ApiClient) {
     this.#api = api;
@@ -78,6 +80,7 @@ export class ExportsView {
   }
 
   #tell(sentence: string | null): void {
+    this.#isLookTrouble = false;
     this.#trouble.hidden = sentence === null;
     setText(this.#trouble, sentence ?? "");
   }
@@ -104,11 +107,13 @@ export class ExportsView {
     try {
       const { exports } = await this.#api.exports(recordingId);
       if (look !== this.#look) return;
+      if (this.#isLookTrouble) this.#tell(null);
       this.#draw(exports);
       delayMs = exports.some(isUnderWay) ? POLL_EVERY_MS : null;
     } catch (error) {
       if (look !== this.#look) return;
       this.#tell(describeRequestProblem(error, "The exports are not shown"));
+      this.#isLookTrouble = true;
       delayMs = POLL_AFTER_FAILURE_MS;
     }
     if (delayMs !== null) this.#timer = setTimeout(() => void this.#refresh(), delayMs);

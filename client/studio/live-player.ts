@@ -62,11 +62,21 @@ export class LivePlayer {
   }
 
   async #playSegment(path: string, signal: AbortSignal): Promise<"ask-again" | "give-up"> {
-    const response = await fetch(path, { signal });
+    const segment = new AbortController();
+    try {
+      const response = await fetch(path, { signal: AbortSignal.any([signal, segment.signal]) });
+      return await this.#playAnswer(response, signal);
+    } finally {
+      // An answer that is not read to its end keeps its connection. A browser has six to a server,
+      // and the uploads of this page need them.
+      segment.abort();
+    }
+  }
+
+  async #playAnswer(response: Response, signal: AbortSignal): Promise<"ask-again" | "give-up"> {
     if (!response.ok) return this.#tellRefusal(response, signal);
     const type = response.headers.get("content-type") ?? "";
     if (typeof MediaSource === "undefined" || !MediaSource.isTypeSupported(type)) {
-      await response.body?.cancel();
       this.#tell(
         signal,
         `This browser does not play ${type} live. Watch the MP4 when it is ready.`,

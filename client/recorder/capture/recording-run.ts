@@ -279,6 +279,8 @@ export class RecordingRun {
   }
 
   #goOnWithout(segment: SegmentRecorder): void {
+    // In place of a former one another already goes on, and the end of the run gives it up.
+    if (this.#segment !== segment) return;
     this.#former.add(segment);
     this.#onSegmentEnded({ chunkCount: 0, next: "stalled", error: null });
   }

@@ -54,6 +54,28 @@ test(
 );
 
 test(
+  "the sentence that the exports are not shown goes away when they are",
+  async () => {
+    await using bed = await openTestBed();
+    const track = { participantId: "Ann", trackId: "camera" };
+    const { recordingId } = await finishedRecording(bed.api, "Weekly", [track]);
+    const api = new ExportsApi(bed.server.url, recordingId);
+    await api.done((await api.request({ kind: "aligned" })).exportId);
+    const page = await bed.browser.newPage();
+    await page.route("**/exports", (route) => route.abort(), { times: 1 });
+    await page.goto(bed.server.url);
+    await page.getByRole("button", { name: "Open Weekly" }).click();
+    const exports = page.getByTestId("recording").getByTestId("exports");
+    await exports.getByText("Exports", { exact: true }).click();
+    const trouble = exports.getByRole("alert");
+    await trouble.filter({ hasText: "The exports are not shown" }).waitFor();
+    await exports.getByTestId("export").waitFor();
+    expect(await trouble.count()).toBe(0);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
   "the long name of an export's file does not widen the page of a phone",
   async () => {
     await using bed = await openTestBed();

@@ -1,4 +1,5 @@
 import type { StreamKind } from "../contract/marks.ts";
+import { SoundDeficit } from "./sound-deficit.ts";
 import type { Hole } from "./source-stream.ts";
 
 /** A block as it passes: usually one packet. */
@@ -46,6 +47,8 @@ export class PacketCounter {
   lastMs: number | undefined;
   readonly holes: Hole[] = [];
   readonly #kind: StreamKind;
+  /** Of sound. */
+  readonly #deficit = new SoundDeficit();
   /** Of the packet at `lastMs`. */
   #lastDurationMs: number | undefined;
   /** When the last packets are presented, in a ring: tells what a usual step is. */
@@ -64,8 +67,20 @@ export class PacketCounter {
     return this.lastMs + (this.#lastDurationMs ?? this.#usualStepMs());
   }
 
+  /** See `StreamCount`. */
+  get deficitMs(): number {
+    return this.#deficit.steadyMs;
+  }
+
+  /** See `StreamCount`. */
+  get packetMs(): number | undefined {
+    return this.#deficit.packetMs;
+  }
+
   add(block: CountedBlock): void {
     const { atMs, durationMs } = block;
+    if (this.#kind === "audio")
+      this.#deficit.add(atMs, block.packets === 1 ? durationMs : undefined);
     this.packets += block.packets;
     if (block.isVisible) this.visiblePackets += block.packets;
     this.bytes =

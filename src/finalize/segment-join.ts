@@ -24,6 +24,7 @@ import {
   type UnplacedPart,
   placeParts,
 } from "./timeline-places.ts";
+import { SOUND_DEFICIT_MS_MAX } from "./sound-deficit.ts";
 import type { Insertion } from "./timeline-track.ts";
 import { type TimelinePart, type TimelineTracks, timelineTracks } from "./timeline-tracks.ts";
 
@@ -141,7 +142,8 @@ function unusableWords({ message }: FinalizeError): string {
 
 /** Whether the times of a segment's own MP4 are not those of the wall clock, or not those of its sound. */
 function isDisturbed({ media, timeline }: Made): boolean {
-  return timeline.pauses.length > 0 || (media.counts.audio?.holes.length ?? 0) > 0;
+  const { holes = [], deficitMs = 0 } = media.counts.audio ?? {};
+  return timeline.pauses.length > 0 || holes.length > 0 || deficitMs > SOUND_DEFICIT_MS_MAX;
 }
 
 function unplaced({ media, timeline }: Made): UnplacedPart {
@@ -212,7 +214,10 @@ async function writeJoined(
         ? await missingParameterSets(i, path, own.video)
         : new Map<number, Insertion>();
     const { toTrackMs } = places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms };
-    parts.push({ tables: own, toTrackMs, parameterSets });
+    const { plan, counts } = made[i]?.media ?? {};
+    // What was encoded anew has packets of its own.
+    const soundPacketMs = plan?.audio?.action === "copy" ? counts?.audio?.packetMs : undefined;
+    parts.push({ tables: own, toTrackMs, parameterSets, soundPacketMs });
   }
   const timeline = await timelineTracks(parts);
   const sources = tables.map(({ media }, i) => ({ path: made[i]?.media.path ?? "", media }));

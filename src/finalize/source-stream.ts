@@ -45,6 +45,10 @@ export interface StreamCount {
   readonly endMs: number | undefined;
   /** In order of time, at most `HOLES_MAX`: of sound those over 100 ms, of pictures those over 500 ms. */
   readonly holes: readonly Hole[];
+  /** Of sound: by how much its packets are together too short for the time that they take. */
+  readonly deficitMs?: number;
+  /** Of sound: how long each packet is; undefined when that is not one length, or not known. */
+  readonly packetMs?: number | undefined;
 }
 
 /**

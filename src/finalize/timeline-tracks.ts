@@ -6,6 +6,7 @@ import {
   presentedMs,
 } from "./mp4-sample-tables.ts";
 import { type Silence, channelsOf, silenceOf } from "./silence.ts";
+import { SOUND_DEFICIT_MS_MAX, STEADY_PACKETS } from "./sound-deficit.ts";
 import type { SilentPacket } from "./silent-packets.ts";
 import { GAP_MS_MAX } from "./timeline-places.ts";
 import { videoTicksPerSecond } from "./mp4-track-tables.ts";
@@ -18,6 +19,8 @@ export interface TimelinePart {
   readonly toTrackMs: (mp4Ms: number) => number;
   /** Parameter sets to be put in, by the index of the picture that needs them. */
   readonly parameterSets: ReadonlyMap<number, Insertion>;
+  /** How long each packet of its sound is; undefined when that is not one length, or not known. */
+  readonly soundPacketMs?: number | undefined;
 }
 
 /** The tracks of the new MP4, and what they have that the parts have not. */
@@ -58,9 +61,9 @@ interface Anchor extends MediaPlace {
 /**
  * Puts the samples of all parts on the track's time. A picture lasts until the next one, over a gap
  * too. Holes in the sound are filled with silent packets, since players play the sound of an MP4 by
- * counting samples: where one segment follows another, where the recorder paused, and where more than
- * `SOUND_HOLE_MS` is missing. Touches nothing else; lets others have their turn, since hours have
- * millions of samples.
+ * counting samples: where one segment follows another, where the recorder paused, where more than
+ * `SOUND_HOLE_MS` is missing, and where less is, together and for good (`SoundDeficit`). Touches
+ * nothing else; lets others have their turn, since hours have millions of samples.
  */
 export async function timelineTracks(parts: readonly TimelinePart[]): Promise<TimelineTracks> {
   const insertions: Insertion[] = parts.flatMap(({ parameterSets }) => [...parameterSets.values()]);
@@ -218,8 +221,13 @@ class SoundBuilder {
   }
 
   async #addPart(track: TimelineTrack, part: number, table: SampleTable): Promise<void> {
-    const { toTrackMs } = this.#parts[part] ?? { toTrackMs: (ms: number) => ms };
+    const { toTrackMs = (ms: number) => ms, soundPacketMs } = this.#parts[part] ?? {};
+    const evenTicks =
+      soundPacketMs === undefined
+        ? undefined
+        : Math.round((soundPacketMs * track.ticksPerSecond) / 1_000);
     const holeTicks = (SOUND_HOLE_MS * track.ticksPerSecond) / 1_000;
+    const surplusTicksMax = (SOUND_DEFICIT_MS_MAX * track.ticksPerSecond) / 1_000;
     let contiguousAt = -1;
     let distanceMs = Number.NaN;
     let first = track.samples;
@@ -231,8 +239,19 @@ class SoundBuilder {
       const hasJumped = !(Math.abs(atMs - mp4Ms - distanceMs) < JUMP_MS);
       distanceMs = atMs - mp4Ms;
       const isAfterGap = hasJumped && track.samples > 0;
-      if (isAfterGap || atTicks - this.#endTicks > holeTicks) {
-        if (this.#fill(track, atTicks, { part, atBytes })) contiguousAt = -1;
+      const gapTicks = atTicks - this.#endTicks;
+      if (isAfterGap || gapTicks > holeTicks) {
+        if (this.#fill(track, gapTicks, atTicks, { part, atBytes })) contiguousAt = -1;
+      } else if (evenTicks !== undefined && i > 0) {
+        // Sound that is too long cannot be made shorter: it is not saved up for the next gap either.
+        this.#owedTicks = Math.max(this.#owedTicks + gapTicks, -surplusTicksMax);
+        const missingTicks = this.#steadyDeficit(track, table, i, toTrackMs, evenTicks);
+        if (missingTicks > 0 && this.#silence !== undefined) {
+          const noiseTicks = this.#owedTicks - missingTicks;
+          this.#owedTicks = 0;
+          if (this.#fill(track, missingTicks, atTicks, { part, atBytes })) contiguousAt = -1;
+          this.#owedTicks += noiseTicks;
+        }
       }
       if (i === 0) first = track.samples;
       if (atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
@@ -242,9 +261,36 @@ class SoundBuilder {
       contiguousAt = atBytes + sizeBytes;
       track.add(atTicks, 0, sizeBytes, true);
       if (i % SAMPLES_PER_TURN === 0) await setImmediate();
-      this.#endTicks = track.lastTicks + this.#packetTicks(track, table, i);
+      this.#endTicks =
+        evenTicks === undefined
+          ? track.lastTicks + this.#packetTicks(track, table, i)
+          : atTicks + evenTicks;
     }
     track.parts.push({ part, first, last: track.samples - 1 });
+  }
+
+  /**
+   * By how much the sound up to packet `i` is too short for its time, as those from there on tell alike;
+   * 0 while that is little. What the packets owe is noise as long as it passes.
+   */
+  #steadyDeficit(
+    track: TimelineTrack,
+    table: SampleTable,
+    i: number,
+    toTrackMs: (mp4Ms: number) => number,
+    packetTicks: number,
+  ): number {
+    const mostTicks = (SOUND_DEFICIT_MS_MAX * track.ticksPerSecond) / 1_000;
+    if (this.#owedTicks <= mostTicks) return 0;
+    const ticksOf = (k: number): number =>
+      (toTrackMs(presentedMs(table, k)) * track.ticksPerSecond) / 1_000;
+    let leastTicks = this.#owedTicks;
+    const end = Math.min(i + STEADY_PACKETS, table.count);
+    for (let k = i + 1; k < end && leastTicks > mostTicks; k += 1) {
+      const laterTicks = ticksOf(k) - ticksOf(i) - (k - i) * packetTicks;
+      leastTicks = Math.min(leastTicks, this.#owedTicks + laterTicks);
+    }
+    return leastTicks > mostTicks ? Math.round(leastTicks) : 0;
   }
 
   /** How long packet `i` sounds: its step, unless a hole is in that. */
@@ -255,27 +301,34 @@ class SoundBuilder {
     return Math.round((ticks * track.ticksPerSecond) / table.ticksPerSecond);
   }
 
-  /** Fills the sound up to `toTicks` with silence. Gives whether any was needed. */
-  #fill(track: TimelineTrack, toTicks: number, before: MediaPlace): boolean {
+  /** Fills what is missing before a packet at `atTicks` with silence. Gives whether any was needed. */
+  #fill(track: TimelineTrack, missingTicks: number, atTicks: number, before: MediaPlace): boolean {
     const packets = this.#silence?.packets;
     const shortest = packets?.at(-1);
     if (packets === undefined || shortest === undefined) {
       this.leavesHoles = true;
       return false;
     }
-    if (toTicks - this.#endTicks > this.#silenceLeftTicks) this.leavesHoles = true;
-    const gapTicks = Math.min(toTicks - this.#endTicks, this.#silenceLeftTicks);
+    if (missingTicks > this.#silenceLeftTicks) this.leavesHoles = true;
+    const gapTicks = Math.min(missingTicks, this.#silenceLeftTicks);
     this.#silenceLeftTicks -= Math.max(0, gapTicks);
     const wantedTicks = gapTicks + this.#owedTicks;
     // To the nearest: what is too short or too long is made good at the next gap.
     let leftTicks = Math.max(0, Math.round(wantedTicks / shortest.samples)) * shortest.samples;
     this.#owedTicks = wantedTicks - leftTicks;
+    // Where more is missing than there is time for, its times are nearer together: none is before that
+    // of the sound that was, and none behind that of the packet.
+    if (leftTicks > atTicks - this.#endTicks) {
+      const earliestTicks = track.samples > 0 ? track.lastTicks + 1 : this.#endTicks;
+      this.#endTicks = Math.max(earliestTicks, atTicks - leftTicks);
+    }
+    const spread = Math.min(1, Math.max(0, atTicks - this.#endTicks) / Math.max(1, leftTicks));
     let hasFilled = false;
     for (const packet of packets) {
       const pieceMax = Math.ceil((SILENCE_PIECE_S * track.ticksPerSecond) / packet.samples);
       while (leftTicks >= packet.samples) {
         const count = Math.min(pieceMax, Math.floor(leftTicks / packet.samples));
-        this.#addSilence(track, packet, count, before);
+        this.#addSilence(track, packet, count, before, spread);
         leftTicks -= count * packet.samples;
         hasFilled = true;
       }
@@ -283,16 +336,23 @@ class SoundBuilder {
     return hasFilled;
   }
 
-  #addSilence(track: TimelineTrack, packet: SilentPacket, count: number, before: MediaPlace): void {
+  /** @param spread from one packet's time to the next, in lengths of a packet; at most 1 */
+  #addSilence(
+    track: TimelineTrack,
+    packet: SilentPacket,
+    count: number,
+    before: MediaPlace,
+    spread: number,
+  ): void {
     const atMs = (this.#endTicks / track.ticksPerSecond) * 1_000;
     const place = this.#placeFor(atMs, before);
     const insertion = { ...place, bytes: repeated(packet.bytes, count), isOfSample: false };
     this.#insertions.push(insertion);
     track.silences.push({ first: track.samples, samples: count, bytes: insertion.bytes.length });
-    track.beginChunkFrom(insertion, 0, this.#endTicks);
+    track.beginChunkFrom(insertion, 0, Math.floor(this.#endTicks));
     for (let i = 0; i < count; i += 1) {
-      track.add(this.#endTicks, 0, packet.bytes.length, true);
-      this.#endTicks += packet.samples;
+      track.add(Math.floor(this.#endTicks), 0, packet.bytes.length, true);
+      this.#endTicks += packet.samples * spread;
     }
     this.silentPackets += count;
   }

@@ -1,10 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { settleMp4Index } from "../../src/finalize/mp4-index.ts";
-import { presentedMs, readSampleTables } from "../../src/finalize/mp4-sample-tables.ts";
+import {
+  type SampleTable,
+  type SampleTables,
+  presentedMs,
+  readSampleTables,
+} from "../../src/finalize/mp4-sample-tables.ts";
 import type { RemuxPlan } from "../../src/finalize/remux-plan.ts";
 import type { StreamCount } from "../../src/finalize/source-stream.ts";
 import { checkTimeline } from "../../src/finalize/timeline-check.ts";
+import { muxTimeline } from "../../src/finalize/timeline-mux.ts";
+import { type TimelineTracks, timelineTracks } from "../../src/finalize/timeline-tracks.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
 import { type JoinedFile, joinFiles, type PlacedFile } from "../support/joined-file.ts";
 import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
@@ -171,6 +178,64 @@ describe("joined files", () => {
     const firstOfLast = sound?.timesMs.find((timeMs) => timeMs > lastBeginMs - 5) ?? 0;
     expect(Math.abs(firstOfLast - lastBeginMs)).toBeLessThan(20);
     expect(sound?.timesMs.at(-1)).toBeWithin(lastBeginMs + 59_960, lastBeginMs + 60_030);
+  });
+});
+
+describe("sound of even packets", () => {
+  const PACKET_MS = 60;
+  const LOST = 20;
+
+  /** Opus as Chromium's recorder gives it. */
+  async function evenSound(): Promise<{ path: string; tables: SampleTables; audio: SampleTable }> {
+    const audio = `${OPUS} -ac 1 -frame_duration ${PACKET_MS}`;
+    const path = await make("even.mp4", { audio, seconds: 4 });
+    const tables = await readSampleTables(path);
+    if (tables?.audio === undefined) throw new Error("There is no sound");
+    return { path, tables, audio: tables.audio };
+  }
+
+  function tracksOf(tables: SampleTables, audio: SampleTable): Promise<TimelineTracks> {
+    return timelineTracks([
+      {
+        tables: { ...tables, audio },
+        toTrackMs: (mp4Ms) => mp4Ms,
+        parameterSets: new Map(),
+        soundPacketMs: PACKET_MS,
+      },
+    ]);
+  }
+
+  test("a packet that is missing is silence, and what follows keeps its time for players", async () => {
+    const { path, tables, audio } = await evenSound();
+    const isThere = (_: number, i: number): boolean => i !== LOST;
+    const timeline = await tracksOf(tables, {
+      ...audio,
+      count: audio.count - 1,
+      sizes: audio.sizes.filter(isThere),
+      offsetsBytes: audio.offsetsBytes.filter(isThere),
+      decodeTicks: audio.decodeTicks.filter(isThere),
+    });
+    const outputPath = join(directory.path, "filled.mp4");
+    const { signal } = new AbortController();
+    const parts = [{ path, media: tables.media }];
+    await muxTimeline({ timeline, parts, outputPath, onProgress: () => undefined, signal });
+    expect(timeline.silentPackets).toBeGreaterThan(0);
+    const [whole, filled] = [await decoded(path), await decoded(outputPath)];
+    expect(Math.abs(filled.length - whole.length) / 48).toBeLessThan(3);
+    // A decoder rings into the silence.
+    const [fromMs, toMs] = [(LOST + 0.5) * PACKET_MS, (LOST + 0.9) * PACKET_MS];
+    expect(loudest(filled, fromMs, toMs)).toBeLessThan(0.02);
+    expect(loudest(filled, toMs + PACKET_MS, toMs + 3 * PACKET_MS)).toBeGreaterThan(0.05);
+  });
+
+  test("packets that only come late for a while are none that are missing", async () => {
+    const { tables, audio } = await evenSound();
+    // 90 ms, of which nothing is left after half a second.
+    const decodeTicks = audio.decodeTicks.map((ticks, i) => {
+      const lateMs = i < LOST || i > LOST + 8 ? 0 : 90 - 11 * (i - LOST);
+      return ticks + lateMs * 48;
+    });
+    expect((await tracksOf(tables, { ...audio, decodeTicks })).silentPackets).toBe(0);
   });
 });
 

@@ -3,10 +3,12 @@ import type { SegmentReader } from "../recording/ports.ts";
 import type { LiveTracks } from "./live-media.ts";
 
 /** So many chunks back a keyframe is looked for, one step after the other; a chunk is about a second. */
-const JOIN_STEPS_CHUNKS = [4, 12, 40] as const;
+const NEAR_STEPS_CHUNKS = [4, 12, 40] as const;
+/** Of recorders that make a keyframe only when they must, and of screens that stand still. */
+const FAR_STEPS_CHUNKS = [160, 640, Infinity] as const;
 
 /** Most bytes since the last keyframe that a viewer is given when it joins. */
-const JOIN_BYTES_MAX = 32 * 1024 * 1024;
+export const JOIN_BYTES_MAX = 32 * 1024 * 1024;
 
 /** The header is in the first chunk, or in the first few when that is tiny. */
 const HEADER_CHUNKS_MAX = 8;
@@ -29,20 +31,41 @@ export interface LiveJoin {
  * be shown at once. Undefined while the header has not come.
  *
  * @param onBlock gets the blocks that come later
+ * @param looksFar whether a keyframe is looked for as far back as `JOIN_BYTES_MAX` lets it be of use.
+ * That takes long: not for each chunk that comes while a viewer waits.
  */
 export async function joinSegment(
   reader: SegmentReader,
   onBlock: (block: PassedBlock) => void,
+  looksFar = true,
 ): Promise<LiveJoin | undefined> {
   const { end } = reader.state.sequences;
-  for (const chunksBack of JOIN_STEPS_CHUNKS) {
-    const fromSequence = Math.max(0, end - chunksBack);
-    const join = await joinFrom(reader, fromSequence, onBlock);
-    if (join === undefined) return undefined;
-    const isFound = join.tracks.video === undefined || join.blocks.length > 0;
-    if (isFound || fromSequence === 0 || chunksBack === JOIN_STEPS_CHUNKS.at(-1)) return join;
+  let join: LiveJoin | undefined;
+  const isSettled = (): boolean =>
+    join === undefined || join.tracks.video === undefined || join.blocks.length > 0;
+  let fromSequence = end;
+  for (const chunksBack of NEAR_STEPS_CHUNKS) {
+    fromSequence = Math.max(0, end - chunksBack);
+    join = await joinFrom(reader, fromSequence, onBlock);
+    if (isSettled() || fromSequence === 0) return join;
   }
-  return undefined;
+  if (!looksFar) return join;
+  const firstOfUse = await firstWithin(reader, JOIN_BYTES_MAX);
+  for (const chunksBack of FAR_STEPS_CHUNKS) {
+    if (fromSequence <= firstOfUse) break;
+    fromSequence = Math.max(firstOfUse, end - chunksBack);
+    join = await joinFrom(reader, fromSequence, onBlock);
+    if (isSettled()) break;
+  }
+  return join;
+}
+
+/** Where the last so many bytes of a segment begin; only the chunks' headers are read. */
+async function firstWithin(reader: SegmentReader, bytesMax: number): Promise<number> {
+  const stamps = await Array.fromAsync(reader.stamps());
+  let bytes = 0;
+  const last = stamps.findLast(({ byteLength }) => (bytes += byteLength) > bytesMax);
+  return last?.sequence ?? 0;
 }
 
 async function joinFrom(

@@ -14,7 +14,7 @@ import type { TrackBell } from "../recording/track-bells.ts";
 import { KeyframeGate } from "./keyframe-gate.ts";
 import { liveMediaFor } from "./live-formats.ts";
 import { type LiveJoin, joinSegment } from "./live-join.ts";
-import type { LiveMedia } from "./live-media.ts";
+import type { LiveMedia, LiveTracks } from "./live-media.ts";
 import { followSegment } from "./segment-follower.ts";
 
 /** Viewers at once. Each takes a few chunks of memory, and a read of each chunk. */
@@ -23,6 +23,8 @@ const BUSY_RETRY_MS = 5_000;
 
 /** How long a viewer waits for the first picture of a track that has just begun. */
 const FIRST_PICTURE_WAIT_MS = 5_000;
+
+const H264 = "V_MPEG4/ISO/AVC";
 
 /** What the live view is made of. */
 export interface LiveViewParts {
@@ -71,8 +73,9 @@ export class LiveView {
    * take. The client asks again when it ends: a new segment can have other codecs.
    *
    * @param onWait called every few seconds while the viewer waits and nothing comes, as in a pause
-   * @throws RecordingNotFoundError; NotLiveError when nothing is being recorded at this moment;
-   * LiveUnsupportedError when browsers cannot be given its codecs; OverloadedError
+   * @throws RecordingNotFoundError; NotLiveError when nothing is being recorded at this moment,
+   * or there is no keyframe to begin with; LiveUnsupportedError when browsers cannot be given its
+   * codecs; OverloadedError
    */
   async open(track: TrackKey, onWait: () => void): Promise<LiveStream> {
     if (this.#viewers.size >= VIEWERS_MAX) {
@@ -142,6 +145,8 @@ export class LiveView {
   ): Promise<{ join: LiveJoin; media: LiveMedia }> {
     const { store, clock } = this.#parts;
     const deadlineMs = clock.nowMs() + FIRST_PICTURE_WAIT_MS;
+    // Once is enough: what comes later is near.
+    let looksFar = true;
     for (;;) {
       const reader = await store.read(key.recordingId, key.segmentId);
       if (reader === undefined) throw new NotLiveError("The track is not being recorded.");
@@ -149,7 +154,8 @@ export class LiveView {
       try {
         const { mimeType } = reader.description;
         if (containerOfMimeType(mimeType) === "mp4") throw new LiveUnsupportedError([mimeType]);
-        join = await joinSegment(reader, (block) => pending.push(block));
+        join = await joinSegment(reader, (block) => pending.push(block), looksFar);
+        looksFar = join === undefined;
       } finally {
         await reader.close();
       }
@@ -163,6 +169,11 @@ export class LiveView {
           join.blocks.find(({ track }) => track.kind === "video")?.data,
         );
         if (media === undefined) {
+          if (!hasPicture && canBeShown(video)) {
+            throw new NotLiveError(
+              "No keyframe that the live view could begin with has arrived yet.",
+            );
+          }
           const codecs = [video?.codecId, audio?.codecId].filter((name) => name !== undefined);
           throw new LiveUnsupportedError(codecs);
         }
@@ -216,6 +227,14 @@ export class LiveView {
       throw error;
     }
   }
+}
+
+/** Whether nothing but a keyframe is missing. */
+function canBeShown(video: LiveTracks["video"]): boolean {
+  if (video === undefined) return false;
+  // Only a keyframe tells the configuration of a byte stream.
+  const isByteStream = video.codecId === H264 && video.codecPrivate === "" && !video.encoded;
+  return isByteStream || liveMediaFor({ video, audio: undefined }, undefined) !== undefined;
 }
 
 function bodyOf(

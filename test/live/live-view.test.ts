@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { expectProblem } from "../http/expect-problem.ts";
 import { type DecodedFrame, decodeFrameNumbers } from "../support/media-judge.ts";
 import { streamsOf } from "../support/media-streams.ts";
+import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
+import { numberedSource } from "../support/numbered-source.ts";
 import { type RecordedName, joinChunks, recordedSegment } from "../support/recorded-media.ts";
 import { RecordingsApi } from "../support/recordings-api.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -44,6 +46,42 @@ async function runningTrack(name: RecordedName) {
     };
   };
   return { ...newSegment(), newSegment, chunks, recordingId, url: api.trackUrl(track, "source") };
+}
+
+/** Pictures in `oneKeyframe`, one second each. */
+const SECONDS = 60;
+
+/** As a recorder sends it that makes no keyframe but the first: a Cluster and a chunk each second. */
+async function oneKeyframe(): Promise<Buffer<ArrayBuffer>[]> {
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const size = { width: 320, height: 180 };
+  const picture = { ...size, firstNumber: 0, codec: "h264", stepMs: 1_000 } as const;
+  const name = crypto.randomUUID();
+  const durationMs = SECONDS * 1_000;
+  const source = await numberedSource(directory.path, name, { picture, toneHz: null, durationMs });
+  const encoding = "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k -auto-alt-ref 0 -g 9999";
+  const path = join(directory.path, `${name}.webm`);
+  const command = `${ffmpeg} -v error -nostdin -i ${source} ${encoding} -cluster_time_limit 500 -y ${path}`;
+  expect(await Bun.spawn(command.split(" "), { stderr: "inherit" }).exited).toBe(0);
+  const bytes = Buffer.from(await Bun.file(path).arrayBuffer());
+  const clusters: number[] = [];
+  const magic = Buffer.from("1f43b675", "hex");
+  for (let at = bytes.indexOf(magic); at !== -1; at = bytes.indexOf(magic, at + 1)) {
+    clusters.push(at);
+  }
+  expect(clusters.length).toBe(SECONDS);
+  return [0, ...clusters].map((from, i) => bytes.subarray(from, clusters[i]));
+}
+
+/** Uploads the header and the chunks of VP8 behind it, of a screen. */
+async function runningScreen(chunks: readonly Buffer<ArrayBuffer>[]): Promise<string> {
+  const recordingId = await api.start();
+  const track = { recordingId, participantId: "ada", trackId: "screen" };
+  const segment = { segmentId: crypto.randomUUID(), mimeType: "video/webm;codecs=vp8" };
+  for (const [sequence, chunk] of chunks.entries()) {
+    await api.upload({ ...track, ...segment, sequence, chunks: [new Uint8Array(chunk)] });
+  }
+  return api.trackUrl(track, "source");
 }
 
 async function saved(bytes: Uint8Array): Promise<string> {
@@ -171,6 +209,21 @@ describe("a live view", () => {
     const live = await readLive(track.url);
     expect(live.status).toBe(200);
     live.leave();
+  });
+
+  test("of a recorder that makes no keyframe but the first begins with that", async () => {
+    const live = await readLive(await runningScreen(await oneKeyframe()));
+    expect(live).toMatchObject({ status: 200, contentType: 'video/webm; codecs="vp8"' });
+    await live.more(1_000);
+    const frames = await decodeFrameNumbers(await saved(live.bytes()));
+    expect(numbersOf(frames)).toEqual(Array.from({ length: SECONDS }, (_, i) => i));
+    live.leave();
+  });
+
+  test("of a picture whose keyframe has not come is to be asked for again", async () => {
+    const [header = Buffer.alloc(0), , ...later] = await oneKeyframe();
+    const url = await runningScreen([header, ...later]);
+    await expectProblem(await fetch(`${url}?live`), 409, "not-live");
   });
 
   test("of codecs that no browser is given says so", async () => {

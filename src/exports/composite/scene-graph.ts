@@ -126,8 +126,7 @@ function sceneGraph(scene: Scene, canvas: Canvas, names: NameTexts | undefined):
       `[${input}:v:0]${rate === 1 ? "" : `setpts=PTS*${rate.toFixed(9)},`}` +
         // A picture whose size changes is fitted anew. In any other format, `overlay` would have another
         // scaler before it, which keeps the first size.
-        `scale=${tile.width}:${tile.height}:force_original_aspect_ratio=decrease:eval=frame` +
-        `:flags=bilinear,format=yuva420p[picture${i}]`,
+        `scale=${fittedSize(tile)}:eval=frame:flags=bilinear,format=yuva420p[picture${i}]`,
     );
     const place = `${tile.x}+(${tile.width}-w)/2:${tile.y}+(${tile.height}-h)/2:eval=frame`;
     top = lay(`picture${i}`, top, place);
@@ -142,6 +141,16 @@ function sceneGraph(scene: Scene, canvas: Canvas, names: NameTexts | undefined):
   }
   chains.push(`[${top}]null[composite]`);
   return chains.join(";");
+}
+
+/**
+ * As large as the tile and the picture's shape let it be. What `force_original_aspect_ratio` gives,
+ * but of a very wide or tall picture that rounds one side to zero, and ffmpeg fails.
+ */
+function fittedSize({ width, height }: Tile): string {
+  const w = `max(2\\,min(${width}\\,round(${height}*iw/ih)))`;
+  const h = `max(2\\,min(${height}\\,round(${width}*ih/iw)))`;
+  return `w=${w}:h=${h}`;
 }
 
 /** One picture that stands for ever: `overlay` repeats the last of its layer. */

@@ -116,11 +116,12 @@ test("the picture of a device whose clock runs slow keeps to the recording's tim
   expect(amplitudeOf(samples, 500 / rate, 3_000, 4_000)).toBeGreaterThan(0.1);
 });
 
-test("a picture whose size changes is fitted anew and the others go on", async () => {
+/** Two seconds of numbered pictures for each of these sizes, one after the other in one file. */
+async function sizesSource(name: string, sizes: readonly string[]): Promise<string> {
   const ffmpeg = await judgeFfmpeg();
   const whole = await source({ picture: picture(0), toneHz: null, durationMs: 2_000 });
   const streams: Uint8Array[] = [];
-  for (const size of ["320:180", "120:180"]) {
+  for (const size of sizes) {
     const child = Bun.spawn(
       `${ffmpeg.path} -v error -nostdin -i ${whole} -vf scale=${size},setsar=1 -c:v libx264 -preset ultrafast -bf 0 -g 15 -f h264 pipe:1`.split(
         " ",
@@ -129,12 +130,17 @@ test("a picture whose size changes is fitted anew and the others go on", async (
     );
     streams.push(await new Response(child.stdout).bytes());
   }
-  const path = join(directory.path, "sizes.mp4");
+  const path = join(directory.path, `${name}.mp4`);
   const mux = Bun.spawn(
     `${ffmpeg.path} -v quiet -f h264 -r 30 -i pipe:0 -c copy -y ${path}`.split(" "),
     { stdin: new Blob(streams.map((stream) => new Uint8Array(stream))) },
   );
   expect(await mux.exited).toBe(0);
+  return path;
+}
+
+test("a picture whose size changes is fitted anew and the others go on", async () => {
+  const path = await sizesSource("sizes", ["320:180", "120:180"]);
   const tracks = [
     exportTrack({ participant: "ada", offsetMs: 0, durationMs: 4_000, sound: false, path }),
     exportTrack({
@@ -155,6 +161,36 @@ test("a picture whose size changes is fitted anew and the others go on", async (
   const other = await numbersIn(composite.path, bob, SIZE);
   expect(other).toEqual(Array.from({ length: 120 }, (_, i) => i));
 });
+
+test.each(["2000:2", "2:2000"])(
+  "a picture that becomes a line of %s does not end it",
+  async (line) => {
+    const tracks = [
+      exportTrack({
+        participant: "ada",
+        offsetMs: 0,
+        durationMs: 6_000,
+        sound: false,
+        path: await sizesSource(`line-${line.replace(":", "-")}`, ["320:180", line, "320:180"]),
+      }),
+      exportTrack({
+        participant: "bob",
+        offsetMs: 0,
+        durationMs: 6_000,
+        sound: false,
+        path: await source({ picture: picture(0), toneHz: null, durationMs: 6_000 }),
+      }),
+    ];
+    const composite = await make(tracks, 6_000);
+    const [ada, bob] = tilesAt(tracks, 6_000, 0);
+    const shown = await numbersOf(composite.path, ada);
+    const twoSeconds = Array.from({ length: 60 }, (_, i) => i);
+    expect(shown.slice(0, 60)).toEqual(twoSeconds);
+    expect(shown.slice(120)).toEqual(twoSeconds);
+    const other = await numbersOf(composite.path, bob);
+    expect(other).toEqual(Array.from({ length: 180 }, (_, i) => i));
+  },
+);
 
 test("a picture that begins later than its sound keeps its place, also behind a scene's begin", async () => {
   const { path: ffmpeg } = await judgeFfmpeg();

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { setImmediate } from "node:timers/promises";
 import { RecordingRun } from "../../../../client/recorder/capture/recording-run.ts";
 import { ANSWER_MS, SILENT_MS_MIN } from "../../../../client/recorder/capture/stall-watch.ts";
 import { RunUpload } from "../../../../client/recorder/service/run-upload.ts";
@@ -146,7 +147,7 @@ test("a recorder that hangs after its stream was replaced starts no second one o
 
   run.stop();
   // The second one's last data and end come before the first one is waited for.
-  await Bun.sleep(0);
+  await setImmediate();
   clock.advance(ANSWER_MS);
   expect(await run.outcome).toBeNull();
   expect(ScriptedRecorder.made.map(({ state }) => state)).toEqual(["inactive", "inactive"]);

@@ -86,6 +86,22 @@ test.each([50, -50])(
   },
 );
 
+/** The worst error that is found of beeps that are late by so much. */
+function worstOf(lateMs: readonly number[]): number {
+  const beeps = lateMs.map((ms, i) => ({ timeMs: i * 1_000 + ms, countedMs: i * 1_000 + ms }));
+  return worstErrorMs(placeBeeps(beeps, BEGIN_MS - (BEGIN_MS % 1_000)));
+}
+
+test("a single beep that was held up on its way is not out of its place; two in a row are", () => {
+  for (let at = 0; at < 5; at += 1) {
+    expect(worstOf([5, 5, 5, 5, 5].with(at, 60))).toBe(5);
+    expect(worstOf([5, 5, 5, 5, 5].with(at, 60).with(at === 4 ? 3 : at + 1, 60))).toBe(60);
+  }
+  // Of fewer than three none can be told from the others.
+  expect(worstOf([60])).toBe(60);
+  expect(worstOf([5, -60])).toBe(-60);
+});
+
 test("a file that is wholly 50 ms late has no skew, and is beyond the bar in its place", async () => {
   await using directory = await temporaryDirectory();
   const { pictures, beeps, zeroMs } = await judged(directory.path, { offsetMs: 1_500 });

@@ -137,7 +137,9 @@ function beepsInPlace({ beeps, zeroMs, timeline }: JudgedTrack, by: keyof Beep):
   const begins = segmentBegins(timeline);
   const isFromBefore = ({ timeMs, trueMs }: PlacedMoment): boolean =>
     begins.some((beginMs) => trueMs < zeroMs + beginMs && beginMs <= timeMs);
-  return placeBeeps(beeps, zeroMs, by).filter((beep) => !isFromBefore(beep));
+  const places = placeBeeps(beeps, zeroMs, by);
+  const own = beeps.filter((_, i) => places[i] !== undefined && !isFromBefore(places[i]));
+  return placeBeeps(own, zeroMs, by);
 }
 
 /** In milliseconds from the MP4's zero. */

@@ -10,6 +10,8 @@ export interface MediaStream {
   readonly bytes: number;
   /** When each packet is to be presented, ascending, edit lists applied. */
   readonly timesMs: readonly number[];
+  /** What is in each packet, in hexadecimal, in the order of `timesMs`; only of sound that is read. */
+  readonly payloads: readonly string[];
   readonly firstTimeMs: number;
   /** From the begin of the first packet to the end of the last. */
   readonly durationMs: number;
@@ -36,12 +38,17 @@ export async function streamsOf(
 }
 
 async function readStream(track: InputTrack, metadataOnly: boolean): Promise<MediaStream> {
-  const packets: { timeMs: number; durationMs: number }[] = [];
+  const packets: { timeMs: number; durationMs: number; payload: string }[] = [];
+  const isSound = track.type === "audio" && !metadataOnly;
   let bytes = 0;
   const all = new EncodedPacketSink(track).packets(undefined, undefined, { metadataOnly });
   for await (const packet of all) {
     bytes += metadataOnly ? packet.byteLength : packet.data.byteLength;
-    packets.push({ timeMs: packet.timestamp * 1000, durationMs: packet.duration * 1000 });
+    packets.push({
+      timeMs: packet.timestamp * 1000,
+      durationMs: packet.duration * 1000,
+      payload: isSound ? Buffer.from(packet.data).toString("hex") : "",
+    });
   }
   packets.sort((a, b) => a.timeMs - b.timeMs);
   const timesMs = packets.map(({ timeMs }) => timeMs);
@@ -55,6 +62,7 @@ async function readStream(track: InputTrack, metadataOnly: boolean): Promise<Med
     packets: packets.length,
     bytes,
     timesMs,
+    payloads: isSound ? packets.map(({ payload }) => payload) : [],
     firstTimeMs,
     durationMs: last.timeMs + lastDurationMs - firstTimeMs,
   };
@@ -66,7 +74,8 @@ function stepsOf(timesMs: readonly number[]): number[] {
   return steps.toSorted((a, b) => a - b);
 }
 
-function medianStep(timesMs: readonly number[]): number {
+/** The usual time from one packet to the next; 0 when there are not two. */
+export function medianStep(timesMs: readonly number[]): number {
   const steps = stepsOf(timesMs);
   return steps[Math.floor(steps.length / 2)] ?? 0;
 }

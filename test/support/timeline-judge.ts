@@ -25,8 +25,22 @@ export function firstShown(pictures: readonly ClockPicture[]): ReadPicture[] {
   });
 }
 
-/** Pictures on either side of one that tell, with it, how far it is from its place. */
-const NEIGHBOURS = 2;
+/** Pictures in a row that tell together how far the one in their middle is from its place. */
+const PICTURES_IN_A_ROW = 5;
+
+/** Likewise beeps. */
+const BEEPS_IN_A_ROW = 3;
+
+/** For each value the middle one of so many in a row, which at the ends are the first or last ones. */
+function middleOnes(values: readonly number[], inARow: number): readonly number[] {
+  // Of fewer, none can be told from the others.
+  if (values.length < inARow) return values;
+  return values.map((value, i) => {
+    const from = Math.min(Math.max(0, i - Math.floor(inARow / 2)), values.length - inARow);
+    const row = values.slice(from, from + inARow).toSorted((x, y) => x - y);
+    return row[Math.floor(inARow / 2)] ?? value;
+  });
+}
 
 /**
  * How far each new picture is from its place: the middle one of the errors of five pictures in a row.
@@ -37,16 +51,19 @@ const NEIGHBOURS = 2;
  */
 export function placePictures(pictures: readonly ClockPicture[], zeroMs: number): PlacedMoment[] {
   const shown = firstShown(pictures);
-  const errorsMs = shown.map(({ timeMs, drawnAtMs }) => zeroMs + timeMs - drawnAtMs);
-  return shown.map(({ timeMs, drawnAtMs }, i) => {
-    const near = errorsMs.slice(Math.max(0, i - NEIGHBOURS), i + NEIGHBOURS + 1);
-    const errorMs = near.toSorted((x, y) => x - y)[Math.floor(near.length / 2)] ?? 0;
-    return { timeMs, trueMs: drawnAtMs, errorMs };
-  });
+  const ownMs = shown.map(({ timeMs, drawnAtMs }) => zeroMs + timeMs - drawnAtMs);
+  const errorsMs = middleOnes(ownMs, PICTURES_IN_A_ROW);
+  return shown.map(({ timeMs, drawnAtMs }, i) => ({
+    timeMs,
+    trueMs: drawnAtMs,
+    errorMs: errorsMs[i] ?? 0,
+  }));
 }
 
 /**
- * How far each beep is from its place: it was at the full period of the clock that is nearest.
+ * How far each beep is from its place: it was at the full period of the clock that is nearest. The
+ * middle one of the errors of three beeps in a row: on a busy machine Chromium holds one up now and
+ * then on its way to the recorder, by up to 60 ms, and drops as much sound behind it.
  *
  * @param by `timeMs` for the times in the file, `countedMs` for players that count samples
  */
@@ -55,11 +72,16 @@ export function placeBeeps(
   zeroMs: number,
   by: keyof Beep = "countedMs",
 ): PlacedMoment[] {
-  return beeps.map((beep) => {
-    const placedMs = zeroMs + beep[by];
-    const trueMs = Math.round(placedMs / FLASH_PERIOD_MS) * FLASH_PERIOD_MS;
-    return { timeMs: beep[by], trueMs, errorMs: placedMs - trueMs };
-  });
+  const truesMs = beeps.map(
+    (beep) => Math.round((zeroMs + beep[by]) / FLASH_PERIOD_MS) * FLASH_PERIOD_MS,
+  );
+  const ownMs = beeps.map((beep, i) => zeroMs + beep[by] - (truesMs[i] ?? 0));
+  const errorsMs = middleOnes(ownMs, BEEPS_IN_A_ROW);
+  return beeps.map((beep, i) => ({
+    timeMs: beep[by],
+    trueMs: truesMs[i] ?? 0,
+    errorMs: errorsMs[i] ?? 0,
+  }));
 }
 
 /** How much later than its flash a beep is heard. */
@@ -71,8 +93,9 @@ export interface FlashAndBeep {
 
 /**
  * Pairs each flash with its beep. A flash is first shown by a picture that is drawn up to a frame
- * after it began; by how much is in its code, and taken out. Flashes without a beep, and beeps
- * without a flash, are left out: the caller knows how many there must be.
+ * after it began; by how much is in its code, and taken out. As in `placeBeeps`, each is the middle one
+ * of three in a row. Flashes without a beep, and beeps without a flash, are left out: the caller knows
+ * how many there must be.
  */
 export function flashesAndBeeps(
   pictures: readonly ClockPicture[],
@@ -81,7 +104,7 @@ export function flashesAndBeeps(
 ): FlashAndBeep[] {
   const shown = firstShown(pictures);
   const places = placePictures(pictures, 0);
-  return shown.flatMap(({ isFlash, drawnAtMs }, i) => {
+  const pairs = shown.flatMap(({ isFlash, drawnAtMs }, i) => {
     const before = shown[i - 1];
     const isBegin =
       isFlash &&
@@ -97,6 +120,11 @@ export function flashesAndBeeps(
       .toSorted((x, y) => Math.abs(x) - Math.abs(y));
     return skews.slice(0, 1).map((skewMs) => ({ timeMs, skewMs }));
   });
+  const skewsMs = middleOnes(
+    pairs.map(({ skewMs }) => skewMs),
+    BEEPS_IN_A_ROW,
+  );
+  return pairs.map(({ timeMs }, i) => ({ timeMs, skewMs: skewsMs[i] ?? 0 }));
 }
 
 /** A time in which a stream gives nothing new, in milliseconds since the epoch. */

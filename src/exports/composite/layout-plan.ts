@@ -17,7 +17,7 @@ export interface Canvas {
 export interface TilePicture {
   /** Of the published MP4. */
   readonly path: string;
-  /** Time of the MP4 that is shown at the begin of the scene. */
+  /** Time of the MP4 that is shown in the scene's first picture. */
   readonly mediaFromMs: number;
   /** Milliseconds of the recording in one of the MP4. */
   readonly rate: number;
@@ -32,7 +32,7 @@ export interface Tile extends Area {
 
 /** A stretch of the composite during which the same tiles are there. */
 export interface Scene {
-  /** Number of its first picture; each stands for the moment `frame / frameRate`. */
+  /** Number of its first picture; each stands for the moment in the middle of its time (`momentMs`). */
   readonly fromFrame: number;
   readonly frames: number;
   /** Empty while nobody is there. */
@@ -176,9 +176,17 @@ function intersect(
   );
 }
 
+/**
+ * The moment of the recording that a picture of the composite stands for. A picture of a track so comes
+ * up to half a picture too early or too late; with that of the begin all came up to a whole one too late.
+ */
+function momentMs(frame: number, { frameRate }: Canvas): number {
+  return ((frame + 0.5) * 1_000) / frameRate;
+}
+
 /** The first picture that stands for a moment at or after `ms`; rounding of times is no moment. */
 function frameAt(ms: number, { frameRate }: Canvas): number {
-  return Math.ceil((ms * frameRate) / 1_000 - 1e-6);
+  return Math.ceil((ms * frameRate) / 1_000 - 0.5 - 1e-6);
 }
 
 /** What is in a tile; its place follows from all of them. */
@@ -216,9 +224,11 @@ function tilesAt(
   return arrange(shown, beside, canvas);
 }
 
+/** The first picture also has who left before its moment: in a recording that was stopped at once, all. */
 function stretchAt({ stretches }: Actor, frame: number, canvas: Canvas) {
   return stretches.find(
-    ({ fromMs, toMs }) => frameAt(fromMs, canvas) <= frame && frame < frameAt(toMs, canvas),
+    ({ fromMs, toMs }) =>
+      frameAt(fromMs, canvas) <= frame && frame < Math.max(1, frameAt(toMs, canvas)),
   );
 }
 
@@ -226,9 +236,9 @@ function pictureAt(
   { path }: ExportTrack,
   { fromMs, mediaFromMs, rate }: ClockedStretch,
   frame: number,
-  { frameRate }: Canvas,
+  canvas: Canvas,
 ): TilePicture {
-  const ms = (frame * 1_000) / frameRate;
+  const ms = momentMs(frame, canvas);
   return { path, mediaFromMs: mediaFromMs + (ms - fromMs) / rate, rate };
 }
 

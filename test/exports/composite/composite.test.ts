@@ -88,8 +88,9 @@ describe.each(builds)("with $name", ({ find }) => {
         const numbers = await numbersIn(path, tile, SIZE);
         expect(numbers.length).toBe((CALL_MS * FRAMES_PER_SECOND) / 1_000);
         for (let frame = fromFrame; frame < fromFrame + frames; frame += 1) {
-          const atMs = (frame * 1_000) / FRAMES_PER_SECOND - track.timeline.offsetMs;
-          const expected = firstNumber + Math.floor((atMs * FRAMES_PER_SECOND) / 1_000 + 1e-3);
+          // What stands in the middle of the picture's time.
+          const atMs = ((frame + 0.5) * 1_000) / FRAMES_PER_SECOND - track.timeline.offsetMs;
+          const expected = firstNumber + Math.floor((atMs * FRAMES_PER_SECOND) / 1_000);
           expect(`${frame}: ${numbers[frame]}`).toBe(`${frame}: ${expected}`);
         }
       }

@@ -16,6 +16,9 @@ import { type TrackSketch, exportTrack } from "./export-tracks.ts";
 
 const canvas = canvasOf(720, 30);
 
+/** Each picture stands for the middle of its time. */
+const HALF_PICTURE_MS = 1_000 / 30 / 2;
+
 function scenesOf(sketches: readonly TrackSketch[], durationMs: number): readonly Scene[] {
   return planLayout(sketches.map(exportTrack), durationMs, canvas).scenes;
 }
@@ -49,15 +52,15 @@ test("participants come and go at the pictures of their times", () => {
     ],
     10_000,
   );
-  // 2,010 ms lies between picture 60 (2,000 ms) and 61; 6,010 ms between 180 and 181.
+  // Pictures 60 and 180 stand for the middles of their time, 2,016.7 and 6,016.7 ms.
   expect(castOf(scenes)).toEqual([
     [0, ["ada"]],
-    [61, ["ada", "bob"]],
-    [181, ["ada"]],
+    [60, ["ada", "bob"]],
+    [180, ["ada"]],
   ]);
-  expect(scenes.map(({ frames }) => frames)).toEqual([61, 120, 119]);
-  expect(scenes[1]?.tiles[1]?.picture?.mediaFromMs).toBeCloseTo(61_000 / 30 - 2_010, 6);
-  expect(scenes[2]?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(181_000 / 30, 6);
+  expect(scenes.map(({ frames }) => frames)).toEqual([60, 120, 120]);
+  expect(scenes[1]?.tiles[1]?.picture?.mediaFromMs).toBeCloseTo(60_500 / 30 - 2_010, 6);
+  expect(scenes[2]?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(180_500 / 30, 6);
 });
 
 test("a scene in which nobody is there has no tiles", () => {
@@ -87,7 +90,7 @@ test("a short gap keeps the tile, a long one takes it away and brings it back in
     [600, ["bob"]],
     [1_200, ["ada", "bob"]],
   ]);
-  expect(scenes[2]?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(40_000, 6);
+  expect(scenes[2]?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(40_000 + HALF_PICTURE_MS, 6);
 });
 
 test("a pause takes nobody away", () => {
@@ -176,10 +179,11 @@ test("a segment of a clock that runs slow is a scene of its own, at its rate", (
   const shown = scenes.flatMap(({ fromFrame, tiles }) =>
     tiles.map(({ picture }) => [fromFrame, picture?.rate, picture?.mediaFromMs]),
   );
-  expect(shown).toEqual([[30, 1.001, 0]]);
+  expect(shown.map(([fromFrame, rate]) => [fromFrame, rate])).toEqual([[30, 1.001]]);
+  expect(shown[0]?.[2] ?? 0).toBeCloseTo(HALF_PICTURE_MS / 1.001, 6);
   // A hundred seconds into the scene, the device's clock has come less far.
   const [, slice] = scenes.slice(1, 2).flatMap((scene) => slicesOf(scene, 3_000, canvas));
-  expect(slice?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(100_000 / 1.001, 6);
+  expect(slice?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo((100_000 + HALF_PICTURE_MS) / 1.001, 6);
 });
 
 const sketches = fc.array(
@@ -235,5 +239,5 @@ test("slices of a scene follow each other, each with its pictures' own times", (
     [60, 60],
     [120, 30],
   ]);
-  expect(slices[2]?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(4_000, 6);
+  expect(slices[2]?.tiles[0]?.picture?.mediaFromMs).toBeCloseTo(4_000 + HALF_PICTURE_MS, 6);
 });

@@ -66,10 +66,11 @@ export async function alignedPictures(
 }
 
 /**
- * Sound with silence before and after it. What is left of the time before it, less than the shortest
- * packet, and all of it where no silence of the codec is known, is made up by an edit list.
+ * Sound with silence before and after it; nothing but silence where all of it is from before the
+ * recording's zero. What is left of the time before it, less than the shortest packet, and all of it
+ * where no silence of the codec is known, is made up by an edit list.
  *
- * @throws MediaUnreadableError when all of it is from before the recording's zero
+ * @throws MediaUnreadableError when there would be no packet at all
  */
 export async function alignedSound(
   source: SampleTable,
@@ -95,7 +96,12 @@ export async function alignedSound(
     if (i % SAMPLES_PER_TURN === 0) await setImmediate();
   }
   if (!hasBegun) {
-    throw new MediaUnreadableError("The sound has nothing in the recording's time.");
+    const counts = silentCounts(builder.ticksOf(durationMs), packets);
+    if (ticksIn(counts) === 0) {
+      throw new MediaUnreadableError("The sound has nothing in the recording's time.");
+    }
+    builder.silence(0, counts);
+    return builder.build(builder.msOf(ticksIn(counts)));
   }
   const lastTicks = (source.decodeTicks[count] ?? 0) - (source.decodeTicks[count - 1] ?? 0);
   const endTicks = builder.lastTicks + (lastTicks > 0 ? lastTicks : usualTicks);

@@ -7,6 +7,7 @@ import {
   presentedMs,
   readSampleTables,
 } from "../../src/finalize/mp4-sample-tables.ts";
+import { decodeSound, silencesIn } from "../support/beep-judge.ts";
 import { joinFiles } from "../support/joined-file.ts";
 import { complaintsAbout, judgeFfmpeg } from "../support/judge-ffmpeg.ts";
 import { decodeFrameNumbers } from "../support/media-judge.ts";
@@ -99,6 +100,15 @@ describe("a copy that is aligned", () => {
       expect(ms).toBeGreaterThanOrEqual(0);
     }
     expect(await complaintsAbout(path)).toEqual([]);
+  });
+
+  test("has the last picture and silence where everything was before the recording's zero", async () => {
+    const { path, tables } = await aligned(reordered, -5_000);
+    expect(shownMs(tables).every((ms) => ms >= 0 && ms < 20)).toBe(true);
+    expect(await complaintsAbout(path)).toEqual([]);
+    const sound = await decodeSound(path);
+    expect(silencesIn(sound, RECORDING_MS - 50)).toHaveLength(1);
+    expect(Math.abs(sound.samples.length / 48 - RECORDING_MS)).toBeLessThan(50);
   });
 
   test("keeps the description of each size, and all pictures decode", async () => {

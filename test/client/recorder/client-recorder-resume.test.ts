@@ -274,6 +274,8 @@ describe("ClientRecorder, after its page was left in the middle of a recording",
       void recorder.stopRecording();
       await ended;
     }, RECORDING_ID);
+    // Else the answer may be that to the first page's next attempt.
+    await page.goto("about:blank");
     server.failWhen(() => ({ answer: () => problem(410, "recording-closed") }));
     await opened.open();
     expect(await resumed(opened)).toMatchObject({

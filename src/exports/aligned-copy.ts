@@ -1,11 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { MediaUnreadableError } from "../finalize/finalize-errors.ts";
-import {
-  fileType,
-  mediaHeader,
-  movieIndex,
-  setChunkOffsets,
-} from "../finalize/mp4-index-writer.ts";
+import { MovieIndex, fileType, mediaHeader } from "../finalize/mp4-index-writer.ts";
 import { Mp4Output } from "../finalize/mp4-output.ts";
 import { type SampleTables, sampleTablesOf } from "../finalize/mp4-sample-tables.ts";
 import type { Mp4TrackTables } from "../finalize/mp4-track-tables.ts";
@@ -148,22 +143,18 @@ async function writeIndex(
   output: Mp4Output,
 ): Promise<void> {
   const head = fileType();
-  const index = movieIndex(tables);
+  const index = new MovieIndex(tables);
   const mediaBytes = chunks.reduce((sum, { bytes }) => sum + bytes, 0);
   const mediaHead = mediaHeader(mediaBytes);
   const offsetsBytes = tables.map((): number[] => []);
-  let at = head.length + index.length + mediaHead.length;
+  let at = head.length + index.bytes + mediaHead.length;
   for (const { track, bytes } of chunks) {
     offsetsBytes[track]?.push(at);
     at += bytes;
   }
-  setChunkOffsets(
-    index,
-    tables,
-    (track, chunk) => offsetsBytes[tables.indexOf(track)]?.[chunk] ?? Number.NaN,
-  );
+  index.setChunkOffsets((track, chunk) => offsetsBytes[track]?.[chunk] ?? Number.NaN);
   output.expect(at);
-  for (const bytes of [head, index, mediaHead]) await output.write(bytes);
+  for (const bytes of [head, ...index.pieces, mediaHead]) await output.write(bytes);
 }
 
 /** Goes through the samples of a track. */

@@ -1,4 +1,3 @@
-import { boxesIn, descend } from "./mp4-boxes.ts";
 import type { Mp4TrackTables, Runs } from "./mp4-track-tables.ts";
 import { Uint32List } from "./number-list.ts";
 
@@ -26,7 +25,37 @@ export function mediaHeader(bytes: number): Buffer {
 }
 
 /** The index (`moov`) of an MP4, in which the places of the chunks are still to be set. */
-export function movieIndex(tracks: readonly Mp4TrackTables[]): Buffer {
+export class MovieIndex {
+  /** To be written one after the other: as one they would take their room twice. */
+  readonly pieces: readonly Uint8Array[];
+  /** Of all pieces. */
+  readonly bytes: number;
+  /** Of each track, the places of its chunks as `co64` has them (8.7.5). */
+  readonly #offsets: readonly Buffer[];
+
+  constructor(tracks: readonly Mp4TrackTables[]) {
+    this.#offsets = tracks.map(({ chunks }) => Buffer.alloc(chunks.length * 8));
+    this.pieces = movieBox(tracks, this.#offsets).pieces;
+    this.bytes = this.pieces.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /**
+   * Sets where in the file each chunk of each track stands.
+   *
+   * @param offsetBytesOf of a chunk by its index and that of its track
+   */
+  setChunkOffsets(offsetBytesOf: (track: number, chunk: number) => number): void {
+    for (const [track, offsets] of this.#offsets.entries()) {
+      for (let chunk = 0; chunk * 8 < offsets.length; chunk += 1) {
+        const offsetBytes = offsetBytesOf(track, chunk);
+        offsets.writeUInt32BE(Math.floor(offsetBytes / 2 ** 32), chunk * 8);
+        offsets.writeUInt32BE(offsetBytes % 2 ** 32, 4 + chunk * 8);
+      }
+    }
+  }
+}
+
+function movieBox(tracks: readonly Mp4TrackTables[], offsets: readonly Buffer[]): Box {
   const movieTicks = Math.max(0, ...tracks.map(presentedMovieTicks));
   const mvhd = fullBox(
     "mvhd",
@@ -43,28 +72,11 @@ export function movieIndex(tracks: readonly Mp4TrackTables[]): Buffer {
     Buffer.alloc(24),
     u32(tracks.length + 1),
   );
-  const traks = tracks.map((track, i) => trackIndex(track, i + 1));
-  return Buffer.concat(box("moov", mvhd, ...traks).pieces);
+  const traks = tracks.map((track, i) => trackIndex(track, i + 1, offsets[i] ?? Buffer.alloc(0)));
+  return box("moov", mvhd, ...traks);
 }
 
-/** Sets in an index where in the file each chunk of each track stands. */
-export function setChunkOffsets<Track extends Mp4TrackTables>(
-  movie: Buffer,
-  tracks: readonly Track[],
-  offsetBytesOf: (track: Track, chunk: number) => number,
-): void {
-  const traks = boxesIn(descend(movie, "moov")).get("trak") ?? [];
-  for (const [i, track] of tracks.entries()) {
-    const co64 = descend(traks[i] ?? Buffer.alloc(0), "mdia", "minf", "stbl", "co64");
-    for (let chunk = 0; chunk < track.chunks.length; chunk += 1) {
-      const offsetBytes = offsetBytesOf(track, chunk);
-      co64.writeUInt32BE(Math.floor(offsetBytes / 2 ** 32), 8 + chunk * 8);
-      co64.writeUInt32BE(offsetBytes % 2 ** 32, 12 + chunk * 8);
-    }
-  }
-}
-
-function trackIndex(track: Mp4TrackTables, id: number): Box {
+function trackIndex(track: Mp4TrackTables, id: number, offsets: Buffer): Box {
   const isVideo = track.kind === "video";
   const { width, height } = largestPicture(track);
   const tkhd = fullBox(
@@ -102,11 +114,11 @@ function trackIndex(track: Mp4TrackTables, id: number): Box {
     ? fullBox("vmhd", 0, 1, Buffer.alloc(8))
     : fullBox("smhd", 0, 0, Buffer.alloc(4));
   const dref = fullBox("dref", 0, 0, u32(1), fullBox("url ", 0, 1));
-  const minf = box("minf", header, box("dinf", dref), sampleTables(track));
+  const minf = box("minf", header, box("dinf", dref), sampleTables(track, offsets));
   return box("trak", tkhd, edits(track), box("mdia", mdhd, hdlr, minf));
 }
 
-function sampleTables(track: Mp4TrackTables): Box {
+function sampleTables(track: Mp4TrackTables, offsets: Buffer): Box {
   const { steps, compositions, sizes, syncs, entries, chunks } = track;
   const isAllSync = track.kind === "audio" || syncs.length === sizes.length;
   return box(
@@ -118,7 +130,7 @@ function sampleTables(track: Mp4TrackTables): Box {
     ...(isAllSync ? [] : [fullBox("stss", 0, 0, u32(syncs.length), list(syncs))]),
     box("stsc", samplesPerChunk(track)),
     fullBox("stsz", 0, 0, u32(0, sizes.length), list(sizes)),
-    fullBox("co64", 0, 0, u32(chunks.length), Buffer.alloc(chunks.length * 8)),
+    fullBox("co64", 0, 0, u32(chunks.length), offsets),
   );
 }
 

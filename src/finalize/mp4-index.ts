@@ -53,21 +53,23 @@ const TOP_LEVEL_BOXES_MAX = 64;
  * understood: ISO/IEC 14496-12 without fragments.
  */
 export async function settleMp4Index(path: string): Promise<Mp4Index | undefined> {
+  const found = await settleMoov(path);
+  return found === undefined ? undefined : mp4IndexOf(found);
+}
+
+/** The same, with the index as it stands in the file, of which more can be read. */
+export async function settleMoov(path: string): Promise<FoundMoov | undefined> {
   const handle = await open(path, "r+");
   try {
     const { size } = await handle.stat();
-    return await findIndex(handle, size);
+    const found = await readMoov(handle, size);
+    if (found === undefined) return undefined;
+    const { bytes, moov } = found;
+    if (endLastSamples(bytes)) await handle.write(bytes, 0, bytes.length, moov.from);
+    return found;
   } finally {
     await handle.close();
   }
-}
-
-async function findIndex(handle: FileHandle, fileBytes: number): Promise<Mp4Index | undefined> {
-  const found = await readMoov(handle, fileBytes);
-  if (found === undefined) return undefined;
-  const { bytes, moov, media } = found;
-  if (endLastSamples(bytes)) await handle.write(bytes, 0, bytes.length, moov.from);
-  return parseMoov(bytes, moov, media);
 }
 
 /** The index of an MP4 as it stands in the file, and where it and the media lie. */
@@ -115,7 +117,8 @@ async function readBytes(handle: FileHandle, at: number, length: number): Promis
   return buffer.subarray(0, bytesRead);
 }
 
-function parseMoov(bytes: Buffer, moov: Extent, media: Extent): Mp4Index {
+/** What the index of an MP4 tells of its tracks. */
+export function mp4IndexOf({ bytes, moov, media }: FoundMoov): Mp4Index {
   const movieTimescale = timescaleOf(descend(bytes, "mvhd"));
   const traks = boxesIn(bytes).get("trak") ?? [];
   const parsed = traks.map((trak) => parseTrak(trak, movieTimescale));

@@ -1,7 +1,14 @@
 import { type FileHandle, open } from "node:fs/promises";
 import type { StreamKind } from "../contract/marks.ts";
 import { boxesIn, descend } from "./mp4-boxes.ts";
-import { type Extent, editList, readMoov, sampleEntries, timescaleOf } from "./mp4-index.ts";
+import {
+  type Extent,
+  type FoundMoov,
+  editList,
+  readMoov,
+  sampleEntries,
+  timescaleOf,
+} from "./mp4-index.ts";
 
 /** Every sample of one track of a finished MP4, in order of decoding. */
 export interface SampleTable {
@@ -52,15 +59,17 @@ export async function readSampleTables(path: string): Promise<SampleTables | und
 export async function sampleTablesOf(handle: FileHandle): Promise<SampleTables | undefined> {
   const { size } = await handle.stat();
   const found = await readMoov(handle, size);
-  if (found === undefined) return undefined;
-  const movieTimescale = timescaleOf(descend(found.bytes, "mvhd"));
-  const tables = (boxesIn(found.bytes).get("trak") ?? []).map((trak) =>
-    tableOf(trak, movieTimescale),
-  );
+  return found === undefined ? undefined : tablesOf(found);
+}
+
+/** The samples of all tracks, from the index as it stands in the file. */
+export function tablesOf({ bytes, media }: FoundMoov): SampleTables {
+  const movieTimescale = timescaleOf(descend(bytes, "mvhd"));
+  const tables = (boxesIn(bytes).get("trak") ?? []).map((trak) => tableOf(trak, movieTimescale));
   return {
     video: tables.find((table) => table?.kind === "video"),
     audio: tables.find((table) => table?.kind === "audio"),
-    media: found.media,
+    media,
   };
 }
 
@@ -148,17 +157,18 @@ function decodeTimes(
 
 /** `ctts` (8.6.1.3). */
 function compositionOffsets(ctts: Buffer, count: number): Int32Array | undefined {
-  const offsets = new Int32Array(count);
+  let offsets: Int32Array | undefined;
   let sample = 0;
-  let isUsed = false;
   for (let at = 8; at + 8 <= ctts.length; at += 8) {
     const run = ctts.readUInt32BE(at);
     const offset = ctts.readInt32BE(at + 4);
-    isUsed ||= offset !== 0;
-    offsets.fill(offset, sample, sample + run);
+    if (offset !== 0) {
+      offsets ??= new Int32Array(count);
+      offsets.fill(offset, sample, sample + run);
+    }
     sample += run;
   }
-  return isUsed ? offsets : undefined;
+  return offsets;
 }
 
 /** `stss` (8.6.2); where it is missing, every sample can be decoded by itself. */

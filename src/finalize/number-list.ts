@@ -1,16 +1,21 @@
-const FIRST_CAPACITY = 1_024;
+/** Numbers in one block of a list: few bytes for short files, few blocks for long ones. */
+const BLOCK_BITS = 13;
+const BLOCK_LENGTH = 2 ** BLOCK_BITS;
+const BLOCK_MASK = BLOCK_LENGTH - 1;
 
 type Numbers = Uint32Array | Float64Array;
 
-/** A list that grows, of numbers in as few bytes as their kind takes: an index has millions. */
+/**
+ * A list that grows, of numbers in as few bytes as their kind takes: an index has millions. It grows by
+ * blocks, so that nothing is copied and nothing but the last block has room to spare.
+ */
 class NumberList {
-  readonly #allocate: (capacity: number) => Numbers;
-  #values: Numbers;
+  readonly #allocate: (length: number) => Numbers;
+  readonly #blocks: Numbers[] = [];
   #length = 0;
 
-  constructor(allocate: (capacity: number) => Numbers) {
+  constructor(allocate: (length: number) => Numbers) {
     this.#allocate = allocate;
-    this.#values = allocate(FIRST_CAPACITY);
   }
 
   get length(): number {
@@ -18,37 +23,38 @@ class NumberList {
   }
 
   push(value: number): void {
-    if (this.#length === this.#values.length) {
-      const larger = this.#allocate(this.#length * 2);
-      larger.set(this.#values);
-      this.#values = larger;
+    let block = this.#blocks[this.#length >>> BLOCK_BITS];
+    if (block === undefined) {
+      block = this.#allocate(BLOCK_LENGTH);
+      this.#blocks.push(block);
     }
-    this.#values[this.#length] = value;
+    block[this.#length & BLOCK_MASK] = value;
     this.#length += 1;
   }
 
   /** The value at `i`; 0 outside of the list. */
   at(i: number): number {
-    return i < this.#length ? (this.#values[i] ?? 0) : 0;
+    return i < this.#length ? (this.#blocks[i >>> BLOCK_BITS]?.[i & BLOCK_MASK] ?? 0) : 0;
   }
 
   /** Adds to the last value. */
   increment(): void {
     const last = this.#length - 1;
-    this.#values[last] = (this.#values[last] ?? 0) + 1;
+    const block = this.#blocks[last >>> BLOCK_BITS];
+    if (block !== undefined) block[last & BLOCK_MASK] = (block[last & BLOCK_MASK] ?? 0) + 1;
   }
 }
 
 /** Numbers of 32 bits without sign, 4 bytes each. */
 export class Uint32List extends NumberList {
   constructor() {
-    super((capacity) => new Uint32Array(capacity));
+    super((length) => new Uint32Array(length));
   }
 }
 
 /** Whole numbers of any size, 8 bytes each. */
 export class WideList extends NumberList {
   constructor() {
-    super((capacity) => new Float64Array(capacity));
+    super((length) => new Float64Array(length));
   }
 }

@@ -4,8 +4,8 @@ import type { SegmentReader } from "../recording/ports.ts";
 import { type SegmentTimeline, wallMsOf } from "../timeline/segment-timeline.ts";
 import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
 import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
-import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
-import { type SampleTables, readSampleTables } from "./mp4-sample-tables.ts";
+import { type Mp4Index, mp4IndexOf, settleMoov } from "./mp4-index.ts";
+import { type SampleTables, readSampleTables, tablesOf } from "./mp4-sample-tables.ts";
 import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
 import { type WitnessedSegment, segmentTimelineOf } from "./segment-begin.ts";
 import {
@@ -17,7 +17,7 @@ import {
 } from "./segment-remux.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { checkTimeline } from "./timeline-check.ts";
-import { muxTimeline } from "./timeline-mux.ts";
+import { type TimelineMuxRequest, muxTimeline } from "./timeline-mux.ts";
 import {
   type PlacedPart,
   type StreamSpan,
@@ -26,7 +26,13 @@ import {
 } from "./timeline-places.ts";
 import { SOUND_DEFICIT_MS_MAX } from "./sound-deficit.ts";
 import type { Insertion } from "./timeline-track.ts";
-import { type TimelinePart, type TimelineTracks, timelineTracks } from "./timeline-tracks.ts";
+import {
+  type TimelinePart,
+  type TimelineSummary,
+  type TimelineTracks,
+  summaryOf,
+  timelineTracks,
+} from "./timeline-tracks.ts";
 
 /** What became of a segment: it is in the MP4, where, or nothing can be made of it, and why. */
 export type SegmentOutcome =
@@ -171,11 +177,7 @@ async function joinParts(
     signal,
     onProgress: (share) => onProgress(REMUX_SHARE + share * (1 - REMUX_SHARE)),
   });
-  const index = await settleMp4Index(path);
-  const written = await readSampleTables(path);
-  if (index === undefined || written === undefined) {
-    throw new FfmpegFailedError("a file without an index", "");
-  }
+  const { index, written } = await readBack(path);
   const findings = checkTimeline(
     made.map(({ media }, i) => ({
       media,
@@ -192,13 +194,37 @@ async function joinParts(
   return { path, plan: joinedPlan(made, timeline, areBrought), index };
 }
 
-/** Writes the joined file; the tables of its parts are forgotten when it resolves. */
+/** What the finished file says of itself; the index is read once and forgotten. */
+async function readBack(path: string): Promise<{ index: Mp4Index; written: SampleTables }> {
+  const found = await settleMoov(path);
+  if (found === undefined) throw new FfmpegFailedError("a file without an index", "");
+  return { index: mp4IndexOf(found), written: tablesOf(found) };
+}
+
+/** What is to be written of the segments' own MP4s. */
+interface JoinPlan {
+  readonly timeline: TimelineTracks;
+  readonly sources: TimelineMuxRequest["parts"];
+  /** Of parameter sets, by part. */
+  readonly insertedBytes: readonly number[];
+  /** Whether parameter sets stand before keyframes. */
+  readonly areBrought: boolean;
+}
+
+/** Writes the joined file; its tables, which take much memory, are forgotten when it resolves. */
 async function writeJoined(
   made: readonly Made[],
   places: readonly PlacedPart[],
   outputPath: string,
   { signal, onProgress }: Pick<RemuxContext, "signal" | "onProgress">,
-): Promise<{ timeline: TimelineTracks; insertedBytes: number[]; areBrought: boolean }> {
+): Promise<Pick<JoinPlan, "insertedBytes" | "areBrought"> & { timeline: TimelineSummary }> {
+  const { timeline, sources, insertedBytes, areBrought } = await planJoin(made, places);
+  await muxTimeline({ timeline, parts: sources, outputPath, onProgress, signal });
+  return { timeline: summaryOf(timeline), insertedBytes, areBrought };
+}
+
+/** Places all samples; the tables of the segments' own MP4s are forgotten when it resolves. */
+async function planJoin(made: readonly Made[], places: readonly PlacedPart[]): Promise<JoinPlan> {
   const tables: SampleTables[] = [];
   for (const { media } of made) {
     const own = await readSampleTables(media.path);
@@ -219,13 +245,14 @@ async function writeJoined(
     const soundPacketMs = plan?.audio?.action === "copy" ? counts?.audio?.packetMs : undefined;
     parts.push({ tables: own, toTrackMs, parameterSets, soundPacketMs });
   }
-  const timeline = await timelineTracks(parts);
-  const sources = tables.map(({ media }, i) => ({ path: made[i]?.media.path ?? "", media }));
-  await muxTimeline({ timeline, parts: sources, outputPath, onProgress, signal });
-  const insertedBytes = parts.map(({ parameterSets }) =>
-    [...parameterSets.values()].reduce((sum, { bytes }) => sum + bytes.length, 0),
-  );
-  return { timeline, insertedBytes, areBrought };
+  return {
+    timeline: await timelineTracks(parts),
+    sources: tables.map(({ media }, i) => ({ path: made[i]?.media.path ?? "", media })),
+    insertedBytes: parts.map(({ parameterSets }) =>
+      [...parameterSets.values()].reduce((sum, { bytes }) => sum + bytes.length, 0),
+    ),
+    areBrought,
+  };
 }
 
 /** Whether a decoder of H.264 that was set up for one of the segments lacks what another needs. */
@@ -239,7 +266,7 @@ function differInParameterSets(tables: readonly SampleTables[]): boolean {
 
 function joinedPlan(
   made: readonly Made[],
-  timeline: TimelineTracks,
+  timeline: TimelineSummary,
   areBrought: boolean,
 ): JoinedMedia["plan"] {
   const plans = made.map(({ media }) => media.plan);

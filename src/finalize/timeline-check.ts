@@ -4,7 +4,7 @@ import { type SampleTable, type SampleTables, presentedMs } from "./mp4-sample-t
 import { type SegmentMedia, startMsOf } from "./segment-remux.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { PlacedPart } from "./timeline-places.ts";
-import { SOUND_HOLE_MS, type TimelineTracks } from "./timeline-tracks.ts";
+import { SOUND_HOLE_MS, type TimelineSummary } from "./timeline-tracks.ts";
 
 /** A segment with its place in the track. */
 export interface JoinedPart {
@@ -23,7 +23,7 @@ export interface JoinedPart {
  */
 export function checkTimeline(
   parts: readonly JoinedPart[],
-  timeline: TimelineTracks,
+  timeline: TimelineSummary,
   made: SampleTables,
   index: Mp4Index,
 ): string[] {
@@ -88,7 +88,7 @@ function checkHoles(table: SampleTable, packetMs: number): string[] {
 
 /** What the track's MP4 has of one part, as if it were a track by itself. */
 function partTrack(
-  timeline: TimelineTracks,
+  timeline: TimelineSummary,
   table: SampleTable | undefined,
   part: number,
   insertedBytes: number,

@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
-import { fileType, mediaHeader, movieIndex, setChunkOffsets } from "./mp4-index-writer.ts";
+import { MovieIndex, fileType, mediaHeader } from "./mp4-index-writer.ts";
 import type { Extent } from "./mp4-index.ts";
 import { Mp4Output } from "./mp4-output.ts";
-import type { Insertion, MediaPlace } from "./timeline-track.ts";
+import type { Insertion, TimelineTrack } from "./timeline-track.ts";
 import type { TimelineTracks } from "./timeline-tracks.ts";
 
 /** What is to be written. */
@@ -28,18 +28,12 @@ export async function muxTimeline(request: TimelineMuxRequest): Promise<void> {
   const layout = new MediaLayout(parts, timeline.insertions);
   const { tracks } = timeline;
   const head = fileType();
-  const index = movieIndex(tracks);
+  const index = new MovieIndex(tracks);
   const mediaHead = mediaHeader(layout.bytes);
-  const mediaAt = head.length + index.length + mediaHead.length;
-  setChunkOffsets(
-    index,
-    tracks,
-    (track, chunk) => mediaAt + layout.offsetOf(track.chunkFrom(chunk)),
-  );
+  const mediaAt = head.length + index.bytes + mediaHead.length;
+  index.setChunkOffsets((track, chunk) => mediaAt + layout.offsetOf(tracks[track], chunk));
   await using output = await Mp4Output.create(outputPath, request);
-  await output.write(head);
-  await output.write(index);
-  await output.write(mediaHead);
+  for (const bytes of [head, ...index.pieces, mediaHead]) await output.write(bytes);
   output.expect(layout.bytes);
   for (const [part, source] of parts.entries()) {
     await copyPart(source, layout.insertionsOf(part), output);
@@ -69,8 +63,16 @@ class MediaLayout {
     return this.#parts[part]?.insertions ?? [];
   }
 
-  offsetOf(place: MediaPlace | Insertion): number {
-    return this.#parts[place.part]?.offsetOf(place) ?? Number.NaN;
+  /** Where a chunk stands, from the begin of the media. */
+  offsetOf(track: TimelineTrack | undefined, chunk: number): number {
+    if (track === undefined) return Number.NaN;
+    const layout = this.#parts[track.chunkPart(chunk)];
+    const insertion = track.insertionOf(chunk);
+    const offset =
+      insertion === undefined
+        ? layout?.offsetOf(track.chunkBytes(chunk))
+        : layout?.offsetOfInsertion(insertion);
+    return offset ?? Number.NaN;
   }
 }
 
@@ -82,7 +84,7 @@ class PartLayout {
   readonly #media: Extent;
   /** Bytes of all insertions before each, and of all. */
   readonly #insertedBytes: Float64Array;
-  readonly #indexOf: ReadonlyMap<MediaPlace | Insertion, number>;
+  readonly #indexOf: ReadonlyMap<Insertion, number>;
 
   constructor(at: number, media: Extent, insertions: readonly Insertion[]) {
     this.#at = at;
@@ -92,7 +94,7 @@ class PartLayout {
       (a, b) => a.atBytes - b.atBytes || Number(a.isOfSample) - Number(b.isOfSample),
     );
     this.#insertedBytes = new Float64Array(this.insertions.length + 1);
-    const indexOf = new Map<MediaPlace | Insertion, number>();
+    const indexOf = new Map<Insertion, number>();
     let inserted = 0;
     for (const [i, insertion] of this.insertions.entries()) {
       indexOf.set(insertion, i);
@@ -103,9 +105,19 @@ class PartLayout {
     this.bytes = media.to - media.from + inserted;
   }
 
-  offsetOf(place: MediaPlace | Insertion): number {
-    const before = this.#indexOf.get(place) ?? this.#countBefore(place.atBytes);
-    return this.#at + (place.atBytes - this.#media.from) + (this.#insertedBytes[before] ?? 0);
+  /** Where the sample stands that is copied from `atBytes`. */
+  offsetOf(atBytes: number): number {
+    return this.#offsetAt(atBytes, this.#countBefore(atBytes));
+  }
+
+  offsetOfInsertion(insertion: Insertion): number {
+    const { atBytes } = insertion;
+    return this.#offsetAt(atBytes, this.#indexOf.get(insertion) ?? this.#countBefore(atBytes));
+  }
+
+  /** @param before how many insertions stand before it */
+  #offsetAt(atBytes: number, before: number): number {
+    return this.#at + (atBytes - this.#media.from) + (this.#insertedBytes[before] ?? 0);
   }
 
   /** How many insertions stand before the sample at `atBytes`. */

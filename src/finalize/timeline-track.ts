@@ -40,21 +40,31 @@ export class TimelineTrack extends Mp4TrackTables {
   readonly #chunkBytes = new WideList();
   readonly #insertedChunks = new Map<number, Insertion>();
 
-  /** Begins a chunk whose first sample is copied from a place, or is what is put in there. */
-  beginChunkFrom(from: MediaPlace | Insertion, entry: number, decodeTicks: number): void {
-    if ("bytes" in from) this.#insertedChunks.set(this.chunks.length, from);
-    this.#chunkParts.push(from.part);
-    this.#chunkBytes.push(from.atBytes);
+  /** Begins a chunk whose first sample is copied from `atBytes` of a part. */
+  beginChunkFrom(part: number, atBytes: number, entry: number, decodeTicks: number): void {
+    this.#chunkParts.push(part);
+    this.#chunkBytes.push(atBytes);
     this.beginChunk(entry, decodeTicks);
   }
 
-  /** Where the first sample of chunk `i` is copied from, or what is put in. */
-  chunkFrom(i: number): MediaPlace | Insertion {
-    return (
-      this.#insertedChunks.get(i) ?? {
-        part: this.#chunkParts.at(i),
-        atBytes: this.#chunkBytes.at(i),
-      }
-    );
+  /** Begins a chunk of what is put in. */
+  beginInsertedChunk(insertion: Insertion, entry: number, decodeTicks: number): void {
+    this.#insertedChunks.set(this.chunks.length, insertion);
+    this.beginChunkFrom(insertion.part, insertion.atBytes, entry, decodeTicks);
+  }
+
+  /** What is put in as chunk `i`; undefined for one that is copied. */
+  insertionOf(i: number): Insertion | undefined {
+    return this.#insertedChunks.get(i);
+  }
+
+  /** The part from which chunk `i` is copied, or where it is put in. */
+  chunkPart(i: number): number {
+    return this.#chunkParts.at(i);
+  }
+
+  /** Where in that part. */
+  chunkBytes(i: number): number {
+    return this.#chunkBytes.at(i);
   }
 }

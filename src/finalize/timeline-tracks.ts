@@ -23,16 +23,28 @@ export interface TimelinePart {
   readonly soundPacketMs?: number | undefined;
 }
 
-/** The tracks of the new MP4, and what they have that the parts have not. */
-export interface TimelineTracks {
-  readonly tracks: readonly TimelineTrack[];
-  readonly insertions: readonly Insertion[];
+/** What is to be found in the new MP4. */
+export interface TimelineSummary {
+  readonly tracks: readonly Pick<TimelineTrack, "kind" | "parts" | "silences">[];
   /** Of sound, that were put in. */
   readonly silentPackets: number;
   /** How long most packets of sound are in the part in which they are the longest. */
   readonly soundPacketMs: number;
   /** Holes are left in the times of the sound: no silent packets are known for it. */
   readonly leavesHoles: boolean;
+}
+
+/** The tracks of the new MP4, and what they have that the parts have not. */
+export interface TimelineTracks extends TimelineSummary {
+  readonly tracks: readonly TimelineTrack[];
+  readonly insertions: readonly Insertion[];
+}
+
+/** What is still needed once the file is written; the tables take much memory. */
+export function summaryOf(timeline: TimelineTracks): TimelineSummary {
+  const { silentPackets, soundPacketMs, leavesHoles } = timeline;
+  const tracks = timeline.tracks.map(({ kind, parts, silences }) => ({ kind, parts, silences }));
+  return { tracks, silentPackets, soundPacketMs, leavesHoles };
 }
 
 /** In sound, a gap within a segment that is longer is a hole; shorter ones are noise of its clock. */
@@ -108,7 +120,7 @@ async function videoTrack(
       const atBytes = table.offsetsBytes[i] ?? 0;
       const isAnchor = atMs - anchoredMs >= ANCHOR_MS;
       if (isAnchor || atBytes !== contiguousAt || track.isChunkFull(decodeTicks)) {
-        track.beginChunkFrom({ part, atBytes }, used[part] ?? 0, decodeTicks);
+        track.beginChunkFrom(part, atBytes, used[part] ?? 0, decodeTicks);
       }
       if (isAnchor) {
         anchors.push({ part, atBytes, atMs: toTrackMs(atMs) });
@@ -255,7 +267,7 @@ class SoundBuilder {
       }
       if (i === 0) first = track.samples;
       if (atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
-        track.beginChunkFrom({ part, atBytes }, 0, atTicks);
+        track.beginChunkFrom(part, atBytes, 0, atTicks);
       }
       const sizeBytes = table.sizes[i] ?? 0;
       contiguousAt = atBytes + sizeBytes;
@@ -349,7 +361,7 @@ class SoundBuilder {
     const insertion = { ...place, bytes: repeated(packet.bytes, count), isOfSample: false };
     this.#insertions.push(insertion);
     track.silences.push({ first: track.samples, samples: count, bytes: insertion.bytes.length });
-    track.beginChunkFrom(insertion, 0, Math.floor(this.#endTicks));
+    track.beginInsertedChunk(insertion, 0, Math.floor(this.#endTicks));
     for (let i = 0; i < count; i += 1) {
       track.add(Math.floor(this.#endTicks), 0, packet.bytes.length, true);
       this.#endTicks += packet.samples * spread;

@@ -20,6 +20,7 @@ const { values, positionals } = parseArgs({
     minutes: { type: "string", default: "1,10,60" },
     // For `long-call`: the second one is beyond 4 GiB.
     hours: { type: "string", default: "8,9.5" },
+    "lost-packets": { type: "string", default: "0" },
     // For `recovery`: an hour of each segment, of small chunks, so that the files fit on most disks.
     segments: { type: "string", default: "1000" },
     chunks: { type: "string", default: "3600" },
@@ -44,7 +45,10 @@ if (asked.has("finalize")) {
   await benchFinalize({ runs, minutes: values.minutes.split(",").map(Number) });
 }
 if (asked.has("long-call")) {
-  await benchLongCall({ hours: values.hours.split(",").map(Number) });
+  await benchLongCall({
+    hours: values.hours.split(",").map(Number),
+    lostPackets: Number(values["lost-packets"]),
+  });
 }
 if (asked.has("memory")) await benchMemory();
 if (asked.has("recovery")) {

@@ -4,6 +4,12 @@ import { joinChunks, recordedSegment } from "./recorded-media.ts";
 /** An Opus packet of Chromium's recorder. */
 const SOUND_PACKET_MS = 60;
 
+/** A packet of the silence that the MP4 has for lost sound. */
+const SILENT_PACKET_MS = 20;
+
+/** Which packet of a loop is lost, in those in which one is. */
+const LOST_PACKET = 20;
+
 /** Length of a chunk, as the recorder's timeslice. */
 const CHUNK_MS = 1_000;
 
@@ -19,6 +25,7 @@ export interface LoopedMedia {
   readonly mimeType: string;
   readonly durationMs: number;
   readonly videoPackets: number;
+  /** With the silent ones that stand for those that are lost. */
   readonly audioPackets: number;
   /** Numbers in the barcodes of the first and the last picture. */
   readonly firstNumber: number;
@@ -30,10 +37,13 @@ export interface LoopedMedia {
 /**
  * Repeats a browser's own H.264 and Opus, six seconds with numbered pictures, and brings it to a bit
  * rate: each picture gets a message that decoders skip, of bytes that do not compress.
+ *
+ * @param options.lostPackets of sound, spread over all; by default none
  */
 export async function loopedMedia(options: {
   readonly durationMs: number;
   readonly bitsPerSecond: number;
+  readonly lostPackets?: number;
 }): Promise<LoopedMedia> {
   const { mimeType, chunks } = await recordedSegment("h264-opus");
   const source = joinChunks(chunks);
@@ -45,26 +55,38 @@ export async function loopedMedia(options: {
   const wantedBytes = (options.bitsPerSecond / 8) * (periodMs / 1000);
   const messageBytes = Math.max(0, Math.round((wantedBytes - source.length) / pictures.length));
   const message = skippedMessage(messageBytes);
+  const lostPackets = Math.min(options.lostPackets ?? 0, loops);
+  const isLossy = (loop: number): boolean =>
+    Math.floor(((loop + 1) * lostPackets) / loops) > Math.floor((loop * lostPackets) / loops);
   return {
     mimeType,
     durationMs: loops * periodMs,
     videoPackets: loops * pictures.length,
-    audioPackets: loops * (blocks.length - pictures.length),
+    audioPackets:
+      loops * (blocks.length - pictures.length) +
+      lostPackets * (SOUND_PACKET_MS / SILENT_PACKET_MS - 1),
     firstNumber: 0,
     lastNumber: pictures.length - 1,
-    chunks: () => loopedChunks(header, blocks, message, { loops, periodMs }),
+    chunks: () => loopedChunks(header, blocks, message, { loops, periodMs, isLossy }),
   };
+}
+
+interface Loops {
+  readonly loops: number;
+  readonly periodMs: number;
+  readonly isLossy: (loop: number) => boolean;
 }
 
 function* loopedChunks(
   header: Uint8Array,
   blocks: readonly Block[],
   message: Uint8Array,
-  { loops, periodMs }: { readonly loops: number; readonly periodMs: number },
+  { loops, periodMs, isLossy }: Loops,
 ): Generator<LoopedChunk> {
   let sequence = 0;
   let parts: Uint8Array[] = [header];
   for (let loop = 0; loop < loops; loop += 1) {
+    let soundPacket = 0;
     for (const block of blocks) {
       const shiftMs = loop * periodMs;
       if (block.timeMs + shiftMs >= (sequence + 1) * CHUNK_MS) {
@@ -77,6 +99,8 @@ function* loopedChunks(
         parts = [];
       }
       if (block.beginsCluster) parts.push(clusterHeader(block.clusterMs + shiftMs));
+      if (!block.isVideo) soundPacket += 1;
+      if (!block.isVideo && soundPacket === LOST_PACKET && isLossy(loop)) continue;
       const { body } = block;
       const addition = block.isVideo ? message : new Uint8Array();
       parts.push(elementHeader(SIMPLE_BLOCK, body.length + addition.length), body, addition);

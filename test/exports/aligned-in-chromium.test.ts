@@ -33,16 +33,18 @@ const PLAY = `(async () => {
   video.muted = true;
   video.preload = "auto";
   document.body.append(video);
-  const loaded = happened(video, "loadeddata");
+  // The events alone can come before the picture that is drawn below.
+  const presented = () => new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+  const loaded = [happened(video, "loadeddata"), presented()];
   video.src = "/file";
-  await loaded;
+  await Promise.all(loaded);
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const shown = [];
   for (const atMs of [1300, 1500, 3017, 5100, 5500, 6900]) {
-    const seeked = happened(video, "seeked");
+    const seeked = [happened(video, "seeked"), presented()];
     video.currentTime = atMs / 1000;
-    await seeked;
+    await Promise.all(seeked);
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
     context.drawImage(video, 0, 0);

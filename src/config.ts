@@ -61,6 +61,12 @@ const environmentSchema = z.object({
     meaning: "ffmpeg to use; empty looks for ffmpeg-static, then PATH, then @ffmpeg-installer.",
     allowed: "a path or empty",
   }),
+  NAMES_FONT_PATH: z.string().register(about, {
+    default: "",
+    meaning:
+      "Font (TTF, OTF or TTC) for the names in composites; empty takes DejaVu Sans, which has Latin, Greek, Cyrillic, Arabic and Hebrew, and no Chinese, Japanese or Korean.",
+    allowed: "a path or empty",
+  }),
   LOG_LEVEL: z.enum(LOG_LEVELS).register(about, {
     default: "info",
     meaning: "Least important log lines that are written (JSON, on stderr).",

@@ -6,6 +6,7 @@ import { ConfigError, readConfig, type Config } from "./config.ts";
 import { finalizeLimits, recordingLimits, requestBodyLimits } from "./configured-limits.ts";
 import { exportIdSchema } from "./contract/exports.ts";
 import { recordingIdSchema } from "./contract/ids.ts";
+import { findNamesFont } from "./exports/composite/names-font.ts";
 import { Exporter, type ExporterParts } from "./exports/exporter.ts";
 import { makeExport } from "./exports/make-export.ts";
 import { Finalizer } from "./finalize/finalizer.ts";
@@ -168,6 +169,7 @@ async function startExporter(
     ...parts,
     queue: catalog.exports,
     limits: finalizeLimits(config),
+    namesFont: await findNamesFont(config.NAMES_FONT_PATH),
     freeSpaceBytesMin: config.FREE_SPACE_BYTES_MIN,
     parallelMax: config.EXPORT_PARALLEL_MAX,
     mayBegin: () => finalizer.leavesRoom(),

@@ -35,6 +35,8 @@ test("a start that cannot be says why in one line", async () => {
     [{ HOST: "0.0.0.0" }, "no access keys yet"],
     [{ PORT: new URL(other.url).port }, "is in use"],
     [{ FFMPEG_PATH: "/nowhere/ffmpeg" }, "/nowhere/ffmpeg"],
+    [{ NAMES_FONT_PATH: "/nowhere/font.ttf" }, "/nowhere/font.ttf"],
+    [{ NAMES_FONT_PATH: import.meta.path }, "no font"],
     [{ RECORDINGS_DIR: "/proc/nowhere" }, "RECORDINGS_DIR"],
     [{ RECORDINGS_DIR: other.recordingsDirectory }, "in use"],
   ];

@@ -1,6 +1,7 @@
 import type { ParticipantId, TrackId } from "../contract/ids.ts";
 import type { TrackTimeline } from "../contract/timeline.ts";
 import type { FfmpegConfinement } from "../finalize/ffmpeg-confinement.ts";
+import type { NamesFont } from "./composite/names-font.ts";
 import type { FinalizeLimits } from "../finalize/finalize-limits.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type { MediaRecord } from "../recording/ports.ts";
@@ -27,6 +28,7 @@ export interface ExportContext {
   readonly ffmpeg: FfmpegBinary;
   readonly confinement: FfmpegConfinement;
   readonly limits: FinalizeLimits;
+  readonly namesFont: NamesFont;
   readonly signal: AbortSignal;
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { ExportId, ExportRequest } from "../contract/exports.ts";
 import type { RecordingId } from "../contract/ids.ts";
+import type { NamesFont } from "./composite/names-font.ts";
 import { type FfmpegConfinement, findFfmpegConfinement } from "../finalize/ffmpeg-confinement.ts";
 import type { FinalizeLimits } from "../finalize/finalize-limits.ts";
 import { JobLoop, type RunEnd } from "../jobs/job-loop.ts";
@@ -44,6 +45,7 @@ export interface ExporterParts {
   /** With less no export is begun: the rest is for recordings that run. */
   readonly freeSpaceBytesMin: number;
   readonly limits: FinalizeLimits;
+  readonly namesFont: NamesFont;
   /** Exports that are made at the same time. */
   readonly parallelMax: number;
   /** Whether one may begin now; `wake` is called when that changes. */
@@ -285,6 +287,7 @@ export class Exporter implements RecordingListener {
         ffmpeg: this.#parts.ffmpeg,
         confinement,
         limits: this.#parts.limits,
+        namesFont: this.#parts.namesFont,
         signal,
         onProgress: (share) => {
           const nowMs = clock.nowMs();

@@ -5,6 +5,7 @@ import { readConfig } from "../../src/config.ts";
 import { finalizeLimits } from "../../src/configured-limits.ts";
 import { participantIdSchema, trackIdSchema } from "../../src/contract/ids.ts";
 import { type ExportRequest, exportRequestSchema } from "../../src/contract/exports.ts";
+import { findNamesFont } from "../../src/exports/composite/names-font.ts";
 import type { ExportContext, ExportTrack } from "../../src/exports/export-maker.ts";
 import { makeExport } from "../../src/exports/make-export.ts";
 import { findFfmpegConfinement } from "../../src/finalize/ffmpeg-confinement.ts";
@@ -106,6 +107,7 @@ export async function benchExports(options: ExportsBenchOptions): Promise<void> 
           ffmpeg,
           confinement,
           limits: finalizeLimits(readConfig({})),
+          namesFont: await findNamesFont(""),
           signal: new AbortController().signal,
           onProgress: () => {},
         });

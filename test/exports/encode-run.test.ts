@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { readConfig } from "../../src/config.ts";
 import { finalizeLimits } from "../../src/configured-limits.ts";
+import { findNamesFont } from "../../src/exports/composite/names-font.ts";
 import { runEncode } from "../../src/exports/encode-run.ts";
 import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -24,6 +25,7 @@ test("an encode may be silent at its end for as long as moving a long output tak
       ffmpeg: { ...(await judgeFfmpeg()), path },
       confinement: { prlimit: undefined, setpriv: undefined },
       limits: { ...finalizeLimits(readConfig({})), stallMsMax: 500 },
+      namesFont: await findNamesFont(""),
       signal: new AbortController().signal,
       onProgress: () => {},
     },

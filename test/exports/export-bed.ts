@@ -5,6 +5,7 @@ import { finalizeLimits } from "../../src/configured-limits.ts";
 import { type ExportRequest, exportRequestSchema } from "../../src/contract/exports.ts";
 import type { ExportContext, ExportTrack, MadeFile } from "../../src/exports/export-maker.ts";
 import { makeExport } from "../../src/exports/make-export.ts";
+import { findNamesFont } from "../../src/exports/composite/names-font.ts";
 import { findFfmpegConfinement } from "../../src/finalize/ffmpeg-confinement.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
 import { decode, judgeFfmpeg } from "../support/judge-ffmpeg.ts";
@@ -31,6 +32,7 @@ export async function filesOf(wanted: WantedExport): Promise<readonly MadeFile[]
     ffmpeg: wanted.ffmpeg ?? (await judgeFfmpeg()),
     confinement: await findFfmpegConfinement(),
     limits: finalizeLimits(readConfig({})),
+    namesFont: await findNamesFont(""),
     signal: new AbortController().signal,
     onProgress: () => {},
   };

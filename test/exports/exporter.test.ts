@@ -6,6 +6,7 @@ import { readConfig } from "../../src/config.ts";
 import { finalizeLimits } from "../../src/configured-limits.ts";
 import { exportIdSchema } from "../../src/contract/exports.ts";
 import { recordingIdSchema } from "../../src/contract/ids.ts";
+import { findNamesFont } from "../../src/exports/composite/names-font.ts";
 import { Exporter } from "../../src/exports/exporter.ts";
 import { makeExport } from "../../src/exports/make-export.ts";
 import { FileSystemSpace } from "../../src/storage/free-space.ts";
@@ -49,6 +50,7 @@ test("an export that was asked for while its recording was being deleted is forg
     freeSpace: new FileSystemSpace(layout.rootDirectory),
     freeSpaceBytesMin: 0,
     limits: finalizeLimits(readConfig({})),
+    namesFont: await findNamesFont(""),
     parallelMax: 1,
     mayBegin: () => true,
     make: makeExport,

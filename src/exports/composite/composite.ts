@@ -4,7 +4,8 @@ import type { MadeFile, MakeExport } from "../export-maker.ts";
 import { checkComposite } from "./composite-check.ts";
 import type { CompositeOptions } from "./composite-options.ts";
 import { TILES_MAX, type LayoutPlan, canvasOf, planLayout } from "./layout-plan.ts";
-import { drawsText, writeNames } from "./name-texts.ts";
+import { drawsText, namesOf, writeNames } from "./name-texts.ts";
+import { type NamesFont, namesWithoutLetters } from "./names-font.ts";
 import { runPasses } from "./pass-pool.ts";
 import { joinSlices } from "./slice-join.ts";
 import { slicePasses, sliceScenes } from "./slice-render.ts";
@@ -32,7 +33,7 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
   const durationMs = Math.max(context.durationMs, 1_000 / canvas.frameRate);
   const plan = planLayout(tracks, durationMs, canvas);
   const hasNames = await drawsText(context.ffmpeg, signal);
-  const names = hasNames ? await writeNames(plan, workDirectory) : undefined;
+  const names = hasNames ? await writeNames(plan, context.namesFont, workDirectory) : undefined;
   const slices = sliceScenes(plan, canvas);
   const shares = { pictures: 0, sound: 0 };
   const tell = (change: Partial<typeof shares>): void => {
@@ -59,14 +60,25 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
     participantId: null,
     trackId: null,
     durationMs,
-    notes: notesOf(plan, hasNames),
+    notes: notesOf(plan, hasNames ? context.namesFont : undefined),
   };
   return [made];
 };
 
-function notesOf({ unseen }: LayoutPlan, hasNames: boolean): string[] {
+function notesOf(plan: LayoutPlan, font: NamesFont | undefined): string[] {
+  const { unseen } = plan;
   const notes: string[] = [];
-  if (!hasNames) notes.push("It shows no names, since this ffmpeg cannot draw text.");
+  if (font === undefined) {
+    notes.push("It shows no names, since this ffmpeg cannot draw text.");
+  } else {
+    const boxes = namesWithoutLetters(namesOf(plan), font);
+    if (boxes.length > 0) {
+      notes.push(
+        `Its font has not all letters of these names: ${boxes.join(", ")}. The server's operator can ` +
+          "choose another one with NAMES_FONT_PATH.",
+      );
+    }
+  }
   if (unseen.length > 0) {
     notes.push(
       `At times there are more than ${TILES_MAX} pictures, and some participants are heard only: ` +

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { FfmpegBinary } from "../../process/ffmpeg-binary.ts";
 import { runSubprocess } from "../../process/subprocess.ts";
 import type { LayoutPlan } from "./layout-plan.ts";
+import type { NamesFont } from "./names-font.ts";
 import type { NameTexts } from "./scene-graph.ts";
 
 const PROBE_MS_MAX = 20_000;
@@ -22,19 +22,24 @@ export async function drawsText(ffmpeg: FfmpegBinary, signal: AbortSignal): Prom
 }
 
 /** Writes the names that a plan shows into files of `directory`, one each. */
-export async function writeNames(plan: LayoutPlan, directory: string): Promise<NameTexts> {
+export async function writeNames(
+  plan: LayoutPlan,
+  font: NamesFont,
+  directory: string,
+): Promise<NameTexts> {
   const paths = new Map<string, string>();
-  for (const { tiles } of plan.scenes) {
-    for (const { name } of tiles) {
-      if (paths.has(name)) continue;
-      const path = join(directory, `name-${paths.size}.txt`);
-      await Bun.write(path, name);
-      paths.set(name, path);
-    }
+  for (const name of namesOf(plan)) {
+    const path = join(directory, `name-${paths.size}.txt`);
+    await Bun.write(path, name);
+    paths.set(name, path);
   }
   return {
-    // Of a package: names look alike on every machine, also on one without fonts.
-    fontPath: fileURLToPath(import.meta.resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf")),
+    fontPath: font.path,
     textPath: (name) => paths.get(name) ?? "",
   };
+}
+
+/** All names that a plan shows, each once. */
+export function namesOf({ scenes }: LayoutPlan): readonly string[] {
+  return [...new Set(scenes.flatMap(({ tiles }) => tiles.map(({ name }) => name)))];
 }

@@ -9,6 +9,7 @@ import {
   compositeOptionsSchema,
 } from "../../../src/exports/composite/composite-options.ts";
 import { makeComposite } from "../../../src/exports/composite/composite.ts";
+import { findNamesFont } from "../../../src/exports/composite/names-font.ts";
 import { findFfmpegConfinement } from "../../../src/finalize/ffmpeg-confinement.ts";
 import { type FfmpegBinary, resolveFfmpeg } from "../../../src/process/ffmpeg-binary.ts";
 import { judgeFfmpeg } from "../../support/judge-ffmpeg.ts";
@@ -21,6 +22,7 @@ export interface CompositeRequest {
   readonly durationMs: number;
   readonly options?: Partial<CompositeOptions>;
   readonly ffmpeg?: FfmpegBinary;
+  readonly namesFontPath?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (share: number) => void;
 }
@@ -36,6 +38,7 @@ export async function compositeOf(request: CompositeRequest): Promise<MadeFile> 
     ffmpeg: request.ffmpeg ?? (await judgeFfmpeg()),
     confinement: await findFfmpegConfinement(),
     limits: finalizeLimits(readConfig({})),
+    namesFont: await findNamesFont(request.namesFontPath ?? ""),
     signal: request.signal ?? new AbortController().signal,
     onProgress: request.onProgress ?? (() => {}),
   };

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { segmentIdSchema } from "../../../src/contract/ids.ts";
 import { type Tile, canvasOf, planLayout } from "../../../src/exports/composite/layout-plan.ts";
 import type { ExportTrack } from "../../../src/exports/export-maker.ts";
@@ -293,6 +294,40 @@ test("names are drawn, whatever is in them, and sound alone has a plain tile", a
       16,
     );
   }
+});
+
+test("names that the font has no letters for are told of, and another font can be chosen", async () => {
+  const path = await source({ picture: null, toneHz: 300, durationMs: 1_000 });
+  const tracks = ["ada", "さくら"].map((participant) =>
+    exportTrack({ participant, offsetMs: 0, durationMs: 1_000, pictures: false, path }),
+  );
+  const inDefault = await make(tracks, 1_000);
+  expect(inDefault.notes).toEqual([
+    "Its font has not all letters of these names: さくら. The server's operator can choose another one " +
+      "with NAMES_FONT_PATH.",
+  ]);
+  const namesFontPath = fileURLToPath(
+    import.meta.resolve("dejavu-fonts-ttf/ttf/DejaVuSansMono-Bold.ttf"),
+  );
+  const inOther = await compositeOf({
+    directory: directory.path,
+    tracks,
+    durationMs: 1_000,
+    options: { height: HEIGHT },
+    namesFontPath,
+  });
+  expect(inOther.notes).toEqual([]);
+  const [tile] = tilesAt(tracks, 1_000, 0);
+  if (tile === undefined) throw new Error("There is a tile");
+  const band = { ...tile, y: tile.y + tile.height - 16, height: 16 };
+  const [letters, others] = await Promise.all(
+    [inDefault, inOther].map(({ path: made }) => grayPixels(made, band, band.width, band.height)),
+  );
+  const white = [letters, others].map(
+    (pixels) => pixels?.filter((pixel) => pixel > 180).length ?? 0,
+  );
+  expect(Math.min(...white)).toBeGreaterThan(10);
+  expect(Buffer.from(others ?? []).equals(Buffer.from(letters ?? []))).toBe(false);
 });
 
 test("a recording in which nobody is there yet begins dark", async () => {

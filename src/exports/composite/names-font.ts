@@ -1,0 +1,55 @@
+import { fileURLToPath } from "node:url";
+import { AppError } from "../../recording/errors.ts";
+
+/** The font in which composites write names. */
+export interface NamesFont {
+  readonly path: string;
+  /** Whether it is the package's, whose letters are known. */
+  readonly isOwn: boolean;
+}
+
+/** NAMES_FONT_PATH is set, but no font is there: it would fail every composite. */
+export class NamesFontUnusableError extends AppError {
+  readonly code = "internal";
+  constructor(path: string, failure: string) {
+    super(
+      `NAMES_FONT_PATH is ${JSON.stringify(path)}, but that is no font: ${failure}. ` +
+        "Set it to the path of a TTF, OTF or TTC file, or unset it.",
+    );
+  }
+}
+
+/** How files of fonts begin: TrueType, Apple's, OpenType with CFF, collections (ISO/IEC 14496-22, 4). */
+const SIGNATURES: ReadonlySet<string> = new Set(["\0\x01\0\0", "true", "OTTO", "ttcf"]);
+
+/**
+ * The font at a path; with an empty one DejaVu Sans of a package, so that names look alike on every
+ * machine, also on one without fonts.
+ *
+ * @throws NamesFontUnusableError
+ */
+export async function findNamesFont(path: string): Promise<NamesFont> {
+  if (path === "") {
+    const own = fileURLToPath(import.meta.resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf"));
+    return { path: own, isOwn: true };
+  }
+  let begin: Uint8Array;
+  try {
+    begin = await Bun.file(path).slice(0, 4).bytes();
+  } catch (error) {
+    throw new NamesFontUnusableError(path, error instanceof Error ? error.message : String(error));
+  }
+  if (!SIGNATURES.has(Buffer.from(begin).toString("latin1"))) {
+    throw new NamesFontUnusableError(path, "it begins with something else");
+  }
+  return { path, isOwn: false };
+}
+
+/** Scripts of which DejaVu Sans 2.37 has the letters. */
+const OWN_LETTERS =
+  /^[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Armenian}\p{Script=Georgian}\p{Script=Lao}\p{Script=Common}\p{Script=Inherited}]*$/u;
+
+/** Those of the names that the font has no letters for, and shows as boxes; of other fonts nobody knows. */
+export function namesWithoutLetters(names: readonly string[], { isOwn }: NamesFont): string[] {
+  return isOwn ? names.filter((name) => !OWN_LETTERS.test(name)) : [];
+}

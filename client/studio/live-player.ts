@@ -94,7 +94,7 @@ export class LivePlayer {
     } finally {
       URL.revokeObjectURL(url);
     }
-    this.#tell(signal, WAITING);
+    this.#tell(signal, `Nothing is being recorded at this moment. ${WAITING}`);
     return "ask-again";
   }
 
@@ -144,7 +144,7 @@ export class LivePlayer {
     const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json");
     const problem: Problem | null = isProblem ? await response.json() : null;
     if (problem?.code === "not-live") {
-      this.#tell(signal, WAITING);
+      this.#tell(signal, `${problem.detail} ${WAITING}`);
       return "ask-again";
     }
     if (response.status >= 500 || problem === null) {
@@ -160,7 +160,7 @@ export class LivePlayer {
   }
 }
 
-const WAITING = "Nothing is being recorded at this moment. Waiting for it to go on …";
+const WAITING = "Waiting for more …";
 
 async function forgetOld(buffer: SourceBuffer, signal: AbortSignal): Promise<void> {
   const { buffered } = buffer;

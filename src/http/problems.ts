@@ -90,7 +90,7 @@ function titleOf(code: ProblemCode): string {
     case "nothing-to-retry":
       return "No track has failed";
     case "not-live":
-      return "Nothing is being recorded at this moment";
+      return "There is nothing to be shown live at this moment";
     case "live-unsupported":
       return "The track's codecs cannot be shown live";
     case "nothing-to-export":

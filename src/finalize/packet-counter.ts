@@ -54,8 +54,11 @@ export class PacketCounter {
   /** When the last packets are presented, in a ring: tells what a usual step is. */
   readonly #recentMs = new Float64Array(RECENT_PACKETS);
   #recent = 0;
-  /** Where the packets ended before those that need lost ones; undefined when the last did not. */
-  #lostFromMs: number | undefined;
+  /**
+   * Where the packets ended before those that need lost ones, and where these began; undefined when the
+   * last did not.
+   */
+  #lost: { readonly fromMs: number; resumesMs: number } | undefined;
 
   constructor(kind: StreamKind) {
     this.#kind = kind;
@@ -87,8 +90,12 @@ export class PacketCounter {
       this.bytes === undefined || block.bytes === undefined ? undefined : this.bytes + block.bytes;
     this.#recentMs[this.#recent & (RECENT_PACKETS - 1)] = atMs;
     this.#recent += 1;
-    if (block.needsLost === true) this.#lostFromMs ??= this.endMs ?? atMs;
-    else this.#endLost(atMs);
+    if (block.needsLost === true) {
+      this.#lost ??= { fromMs: this.endMs ?? atMs, resumesMs: atMs };
+      this.#lost.resumesMs = Math.min(this.#lost.resumesMs, atMs);
+    } else {
+      this.#endLost(atMs);
+    }
     this.#place(atMs, durationMs);
   }
 
@@ -99,12 +106,13 @@ export class PacketCounter {
 
   /** Pictures that are of no use are a hole, though they are counted and passed on. */
   #endLost(toMs: number): void {
-    const fromMs = this.#lostFromMs;
-    this.#lostFromMs = undefined;
-    if (fromMs === undefined || toMs <= fromMs || this.holes.length >= HOLES_MAX) return;
+    if (this.#lost === undefined) return;
+    const { fromMs, resumesMs } = this.#lost;
+    this.#lost = undefined;
+    if (toMs <= fromMs || this.holes.length >= HOLES_MAX) return;
     // Within it lies the hole that the lost ones left.
     while ((this.holes.at(-1)?.fromMs ?? -Infinity) >= fromMs) this.holes.pop();
-    this.holes.push({ fromMs, toMs });
+    this.holes.push({ fromMs, toMs, resumesMs: Math.max(fromMs, resumesMs) });
   }
 
   #place(atMs: number, durationMs: number | undefined): void {

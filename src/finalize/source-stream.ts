@@ -58,6 +58,8 @@ export interface StreamCount {
 export interface Hole {
   readonly fromMs: number;
   readonly toMs: number;
+  /** When pictures come again that are of no use, since they may need lost ones; undefined without such. */
+  readonly resumesMs?: number;
 }
 
 /** The picture and the sound of a segment; each of them can be missing. */

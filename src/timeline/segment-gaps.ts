@@ -12,8 +12,14 @@ export interface StreamExtent {
   readonly firstMs: number;
   /** End of the last packet. */
   readonly endMs: number;
-  /** Where packets are further apart than they last, in order. */
-  readonly holes: readonly Span[];
+  /** Where packets are further apart than they last, or of no use, in order. */
+  readonly holes: readonly StreamHole[];
+}
+
+/** A time without packets of a stream that can be used. */
+interface StreamHole extends Span {
+  /** When packets come again that are of no use, since they may need lost ones; undefined without such. */
+  readonly resumesMs?: number | undefined;
 }
 
 /** A segment as the ledger takes it. */
@@ -60,6 +66,12 @@ const HOLE_MS_MIN = { video: 500, audio: 100 } as const;
  * pictures less. A stream that ends longer before a lost chunk lacks something else as well.
  */
 const LOSS_LEAD_MS_MAX = 300;
+
+/**
+ * On a computer that is too busy Chromium's sound is encoded up to a second later than its pictures, so
+ * that a chunk has pictures of as much time behind its end. Longer ones are damage of which nothing is known.
+ */
+const LOSS_TAIL_MS_MAX = 1_500;
 
 /**
  * Streams of one recorder begin and end a little apart: less than a picture at 25 a second is not
@@ -158,7 +170,7 @@ export class SegmentGaps {
     const { timeline } = this.#segment;
     const wall = extentSpan(timeline, extent);
     const holes: Hole[] = [
-      ...holeSpans(timeline, extent).map(({ fromMs, toMs }) => ({ fromMs, toMs, edge: null })),
+      ...holeSpans(timeline, extent),
       {
         fromMs: window.fromMs,
         toMs: wall.fromMs,
@@ -171,8 +183,11 @@ export class SegmentGaps {
       },
     ];
     const pauses = new SpanSearch(this.pauses());
-    const absent = holes.flatMap(({ edge, ...hole }) =>
-      minus([hole], pauses.within(hole)).map(({ fromMs, toMs }): Hole => ({ fromMs, toMs, edge })),
+    const absent = holes.flatMap((hole) =>
+      minus([hole], pauses.within(hole)).map(({ fromMs, toMs }): Hole => {
+        const { resumesMs, edge } = hole;
+        return { fromMs, toMs, resumesMs, edge };
+      }),
     );
     return [
       ...absent.flatMap((hole) => this.#explain(stream, hole)),
@@ -183,7 +198,7 @@ export class SegmentGaps {
 
   /** Divides a time without packets among its causes. */
   #explain(stream: StreamKind, hole: Hole): CausedSpan[] {
-    const losses = this.#lossSearch.within(hole);
+    const losses = this.#lossesIn(hole);
     const [first] = losses;
     if (first === undefined) return this.#unexplained(stream, hole);
     const lead = { ...hole, toMs: first.fromMs };
@@ -195,6 +210,18 @@ export class SegmentGaps {
       ...losses.flatMap((loss) => caused(loss.cause, [overlap(loss, hole)])),
       ...caused("damaged", behind),
     ];
+  }
+
+  /** The losses of which a hole is; pictures lack up to the first one behind, also where it is of no use. */
+  #lossesIn(hole: Hole): readonly CausedSpan[] {
+    const losses = this.#lossSearch.within(hole);
+    const { resumesMs } = hole;
+    if (resumesMs === undefined) return losses;
+    const ended = losses.findLast(({ fromMs }) => fromMs < resumesMs);
+    return losses.map((loss) => {
+      const isEnded = loss === ended && resumesMs - loss.toMs <= LOSS_TAIL_MS_MAX;
+      return isEnded ? { cause: loss.cause, fromMs: loss.fromMs, toMs: resumesMs } : loss;
+    });
   }
 
   /** A time without packets in which no chunk was lost. */
@@ -255,7 +282,7 @@ export class SegmentGaps {
 }
 
 /** A time without packets of a stream. */
-interface Hole extends Span {
+interface Hole extends StreamHole {
   /**
    * Before the first or after the last packet of the stream, and how long it is at least to be told;
    * null between packets.
@@ -267,10 +294,12 @@ function extentSpan(timeline: SegmentTimeline, { firstMs, endMs }: StreamExtent)
   return { fromMs: wallMsOf(timeline, firstMs), toMs: wallEndMsOf(timeline, endMs) };
 }
 
-function holeSpans(timeline: SegmentTimeline, { holes }: StreamExtent): Span[] {
-  return holes.map(({ fromMs, toMs }) => ({
+function holeSpans(timeline: SegmentTimeline, { holes }: StreamExtent): Hole[] {
+  return holes.map(({ fromMs, toMs, resumesMs }) => ({
     fromMs: wallEndMsOf(timeline, fromMs),
     toMs: wallMsOf(timeline, toMs),
+    resumesMs: resumesMs === undefined ? undefined : wallMsOf(timeline, resumesMs),
+    edge: null,
   }));
 }
 

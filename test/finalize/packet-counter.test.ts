@@ -63,6 +63,16 @@ describe("PacketCounter", () => {
     expect(counter.holes).toEqual([{ fromMs: 1_000, toMs: 5_000 }]);
   });
 
+  test("pictures that need lost ones are a hole, which tells where they begin", () => {
+    const counter = new PacketCounter("video");
+    for (const atMs of [...every(40, 0, 1_000), ...every(40, 4_000, 6_000)]) {
+      const needsLost = atMs >= 4_000 && atMs < 5_000;
+      counter.add({ atMs, durationMs: 40, packets: 1, bytes: 1, isVisible: true, needsLost });
+    }
+    expect(counter.holes).toEqual([{ fromMs: 1_000, toMs: 5_000, resumesMs: 4_000 }]);
+    expect(counter.packets).toBe(75);
+  });
+
   test("pictures out of order leave no hole, nor make a step longer than it is", () => {
     // As B-frames are stored: each third before the two that are shown before it.
     const decoded = every(100, 0, 2_000).flatMap((ms) => [ms + 100, ms + 33, ms + 67]);

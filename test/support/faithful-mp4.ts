@@ -196,8 +196,8 @@ const CELT_FULLBAND_MS: ReadonlyMap<number, number> = new Map([
   [31, 20],
 ]);
 
-/** How long a silent frame of Opus is; undefined for anything else. */
-function silentPacketMs(payload: string): number | undefined {
+/** How long a silent frame of Opus is, as it stands for lost sound; undefined for anything else. */
+export function silentPacketMs(payload: string): number | undefined {
   const [contents, first, second] = Buffer.from(payload, "hex");
   const isSilent = payload.length === 6 && first === 0xff && second === 0xfe;
   return isSilent ? CELT_FULLBAND_MS.get((contents ?? 0) >> 3) : undefined;

@@ -6,11 +6,14 @@ import type { LedgerSegment, StreamExtent } from "../../src/timeline/segment-gap
 /** When the recordings of these tests begin, in milliseconds since the epoch. */
 export const STARTED_AT_MS = 1_700_000_000_000;
 
-/** Begin and end of a stream, and its holes, in milliseconds of media time. */
+/**
+ * Begin and end of a stream, and its holes, in milliseconds of media time; of some, when pictures come
+ * again that are of no use.
+ */
 export type PlainExtent = readonly [
   firstMs: number,
   endMs: number,
-  ...holes: (readonly [fromMs: number, toMs: number])[],
+  ...holes: (readonly [fromMs: number, toMs: number, resumesMs?: number])[],
 ];
 
 /** A segment of chunks of a second each, told by what differs from an undisturbed one. */
@@ -78,5 +81,9 @@ export function began(pictures: "continuous" | "on-change" | null): Mark {
 }
 
 function extentOf([firstMs, endMs, ...holes]: PlainExtent): StreamExtent {
-  return { firstMs, endMs, holes: holes.map(([fromMs, toMs]) => ({ fromMs, toMs })) };
+  return {
+    firstMs,
+    endMs,
+    holes: holes.map(([fromMs, toMs, resumesMs]) => ({ fromMs, toMs, resumesMs })),
+  };
 }

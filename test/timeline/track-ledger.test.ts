@@ -135,6 +135,25 @@ describe("chunks that never came", () => {
     ]);
   });
 
+  test("end with the first picture behind them, also where a busy recorder's pictures were ahead of its sound", () => {
+    const audio = [0, 10_000, [3_000, 6_000]] as const;
+    expect(gapsOf({ missing, video: [0, 10_000, [3_000, 8_000, 6_900]], audio })).toEqual([
+      ["missing-chunks", "audio", 3_000, 6_000],
+      ["missing-chunks", "video", 3_000, 6_900],
+      ["damaged", "video", 6_900, 8_000],
+    ]);
+    expect(gapsOf({ missing, video: [0, 10_000, [3_000, 8_000, 5_900]], audio })).toEqual([
+      ["missing-chunks", "video", 3_000, 5_900],
+      ["missing-chunks", "audio", 3_000, 6_000],
+      ["damaged", "video", 5_900, 8_000],
+    ]);
+    // No chunk is so far ahead.
+    expect(gapsOf({ missing, video: [0, 10_000, [3_000, 9_500, 9_000]], audio })).toEqual([
+      ["missing-chunks", "video+audio", 3_000, 6_000],
+      ["damaged", "video", 6_000, 9_500],
+    ]);
+  });
+
   test("are placed by their media where the sender tells no times", () => {
     expect(
       gapsOf({

@@ -160,7 +160,7 @@ export class LivePlayer {
   }
 }
 
-const WAITING = "Waiting for more …";
+const WAITING = "Waiting for it to go on …";
 
 async function forgetOld(buffer: SourceBuffer, signal: AbortSignal): Promise<void> {
   const { buffered } = buffer;

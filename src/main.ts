@@ -63,7 +63,9 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   const lock = await takeDirectory(layout.rootDirectory);
   stops.push(async () => lock.release());
   await removeProbes(layout.rootDirectory);
-  const catalog = await SqliteCatalog.open(layout.catalogPath, clock);
+  const catalog = await SqliteCatalog.open(layout.catalogPath, clock, ({ error, ...where }) =>
+    log.error({ err: error, ...where }, "a row of the catalogue cannot be read"),
+  );
   stops.push(() => catalog.close());
   const syncfs = await Syncfs.start(layout.rootDirectory);
   stops.push(async () => syncfs?.stop());

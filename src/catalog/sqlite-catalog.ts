@@ -13,8 +13,9 @@ import type {
   TrackResult,
 } from "../recording/ports.ts";
 import { recordOf, trackRecordOf } from "./catalog-rows.ts";
-import { type CatalogDatabase, catalogMigrations } from "./catalog-schema.ts";
+import { type CatalogDatabase, type RecordingsTable, catalogMigrations } from "./catalog-schema.ts";
 import { FaultTellingDialect } from "./fault-telling-dialect.ts";
+import { type RowFault, RowFaults } from "./row-faults.ts";
 import { SqliteExportQueue } from "./sqlite-export-queue.ts";
 import { SqliteJobQueue } from "./sqlite-job-queue.ts";
 
@@ -29,6 +30,8 @@ const STATE_RANKS: Readonly<Record<RecordingState, number>> = {
   ready: 3,
 };
 
+const KNOWN_STATES = Object.keys(STATE_RANKS);
+
 /**
  * The catalogue in one SQLite file. Every write is synced before it resolves; one that the disk
  * refuses rejects with StorageFullError or StorageFailedError and has changed nothing.
@@ -39,19 +42,26 @@ export class SqliteCatalog implements Catalog {
   /** The exports, in the same file. */
   readonly exports: SqliteExportQueue;
   readonly #db: Kysely<CatalogDatabase>;
+  readonly #faults: RowFaults;
 
-  private constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
+  private constructor(db: Kysely<CatalogDatabase>, clock: Clock, faults: RowFaults) {
     this.#db = db;
-    this.jobs = new SqliteJobQueue(db, clock);
-    this.exports = new SqliteExportQueue(db, clock);
+    this.#faults = faults;
+    this.jobs = new SqliteJobQueue(db, clock, faults);
+    this.exports = new SqliteExportQueue(db, clock, faults);
   }
 
   /**
    * Opens the catalogue at `path`, makes it when it is not there, and brings its schema up to date.
    *
+   * @param onFault told once of each value that cannot be read; its row harms no other
    * @throws StorageFailedError when the file cannot be opened or is no catalogue
    */
-  static async open(path: string, clock: Clock): Promise<SqliteCatalog> {
+  static async open(
+    path: string,
+    clock: Clock,
+    onFault: (fault: RowFault) => void = () => {},
+  ): Promise<SqliteCatalog> {
     let database: Database | undefined;
     try {
       database = new Database(path, { create: true, strict: true });
@@ -69,7 +79,7 @@ export class SqliteCatalog implements Catalog {
       const { error } = await migrator.migrateToLatest();
       if (error !== undefined)
         throw new Error("Its schema cannot be brought up to date.", { cause: error });
-      return new SqliteCatalog(db, clock);
+      return new SqliteCatalog(db, clock, new RowFaults(onFault));
     } catch (error) {
       database?.close();
       throw new StorageFailedError(`The catalogue ${path} cannot be opened (${String(error)}).`, {
@@ -107,13 +117,37 @@ export class SqliteCatalog implements Catalog {
       .selectAll()
       .where("recording_id", "=", recordingId)
       .executeTakeFirst();
-    return row === undefined ? undefined : recordOf(row);
+    return row === undefined ? undefined : this.#recordOf(row);
   }
 
-  async listRecordings({ state, q, limit, cursor }: ListRecordingsQuery): Promise<{
+  async listRecordings(query: ListRecordingsQuery): Promise<{
     recordings: RecordingRecord[];
     nextCursor: RecordingId | null;
   }> {
+    const { limit } = query;
+    let { cursor }: { cursor?: string | undefined } = query;
+    for (;;) {
+      const rows = await this.#rowsOfPage({ ...query, cursor });
+      const page = rows.slice(0, limit);
+      const recordings = page.flatMap((row) => this.#recordOf(row) ?? []);
+      const hasMore = rows.length > limit;
+      const last = recordings.at(-1);
+      if (!hasMore || last !== undefined) {
+        return { recordings, nextCursor: hasMore ? (last?.recordingId ?? null) : null };
+      }
+      // A whole page of rows that nothing can name: the next one may have others.
+      cursor = page.at(-1)?.recording_id;
+    }
+  }
+
+  async #rowsOfPage({
+    state,
+    q,
+    limit,
+    cursor,
+  }: Omit<ListRecordingsQuery, "cursor"> & { readonly cursor: string | undefined }): Promise<
+    RecordingsTable[]
+  > {
     // Recording IDs are UUIDs of version 7: their order is that of the starts.
     let query = this.#db
       .selectFrom("recordings")
@@ -121,7 +155,15 @@ export class SqliteCatalog implements Catalog {
       .where("deleted_at_ms", "is", null)
       .orderBy("recording_id", "desc")
       .limit(limit + 1);
-    if (state !== undefined) query = query.where("state", "=", state);
+    if (state !== undefined) {
+      // One that cannot be read is shown as failed.
+      const unknown = state === "failed" ? KNOWN_STATES : undefined;
+      query = query.where((eb) =>
+        unknown === undefined
+          ? eb("state", "=", state)
+          : eb.or([eb("state", "=", state), eb("state", "not in", unknown)]),
+      );
+    }
     if (cursor !== undefined) query = query.where("recording_id", "<", cursor);
     if (q !== undefined && q !== "") {
       query = query.where((eb) => {
@@ -130,10 +172,7 @@ export class SqliteCatalog implements Catalog {
         return eb(eb.fn<number>("instr", [name, part]), ">", 0);
       });
     }
-    const rows = await query.execute();
-    const recordings = rows.slice(0, limit).map(recordOf);
-    const nextCursor = rows.length > limit ? (recordings.at(-1)?.recordingId ?? null) : null;
-    return { recordings, nextCursor };
+    return await query.execute();
   }
 
   async recordingsInState(states: readonly RecordingState[]): Promise<RecordingRecord[]> {
@@ -144,7 +183,7 @@ export class SqliteCatalog implements Catalog {
       .where("state", "in", states)
       .orderBy("recording_id")
       .execute();
-    return rows.map(recordOf);
+    return rows.flatMap((row) => this.#recordOf(row) ?? []);
   }
 
   async advanceRecording(
@@ -182,7 +221,7 @@ export class SqliteCatalog implements Catalog {
       .where("deleted_at_ms", "is not", null)
       .where("purged", "=", 0)
       .execute();
-    return rows.map((row) => recordOf(row).recordingId);
+    return rows.flatMap((row) => this.#recordOf(row)?.recordingId ?? []);
   }
 
   async markPurged(recordingId: RecordingId): Promise<void> {
@@ -230,7 +269,11 @@ export class SqliteCatalog implements Catalog {
       .orderBy("position")
       .execute();
     const jobs = await this.jobs.jobs(recordingId);
-    return rows.map((row) => trackRecordOf(row, jobs));
+    return rows.flatMap((row) => {
+      const { participant_id, track_id } = row;
+      const report = this.#faults.of("tracks", recordingId, participant_id, track_id);
+      return trackRecordOf(row, jobs, report) ?? [];
+    });
   }
 
   async saveTrackResult(
@@ -244,5 +287,9 @@ export class SqliteCatalog implements Catalog {
       .where("participant_id", "=", participantId)
       .where("track_id", "=", trackId)
       .execute();
+  }
+
+  #recordOf(row: RecordingsTable): RecordingRecord | undefined {
+    return recordOf(row, this.#faults.of("recordings", row.recording_id));
   }
 }

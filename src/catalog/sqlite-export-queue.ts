@@ -1,21 +1,29 @@
 import { type Kysely, sql } from "kysely";
 import type { ExportId, ExportState } from "../contract/exports.ts";
 import type { RecordingId } from "../contract/ids.ts";
-import type { ExportQueue, ExportRecord, ExportResult } from "../exports/export-queue.ts";
+import type {
+  ExportQueue,
+  ExportRecord,
+  ExportResult,
+  LeftExport,
+} from "../exports/export-queue.ts";
 import type { Clock } from "../recording/ports.ts";
 import type { CatalogDatabase, ExportJobsTable } from "./catalog-schema.ts";
 import { exportRecordOf, leftExportOf } from "./export-rows.ts";
+import type { ReportFault, RowFaults } from "./row-faults.ts";
 
 /** The exports, in the catalogue's database. */
 export class SqliteExportQueue implements ExportQueue {
   readonly #db: Kysely<CatalogDatabase>;
   readonly #clock: Clock;
+  readonly #faults: RowFaults;
   /** Of running exports: a crash begins them anew, so it need not be durable. */
   readonly #progress = new Map<string, number>();
 
-  constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
+  constructor(db: Kysely<CatalogDatabase>, clock: Clock, faults: RowFaults) {
     this.#db = db;
     this.#clock = clock;
+    this.#faults = faults;
   }
 
   async add({
@@ -44,14 +52,26 @@ export class SqliteExportQueue implements ExportQueue {
   }
 
   async find(recordingId: RecordingId, exportId: ExportId): Promise<ExportRecord | undefined> {
-    const row = await this.#db
+    const row = await this.#findRow(recordingId, exportId);
+    return row === undefined ? undefined : this.#recordOf(row);
+  }
+
+  async findLeft(recordingId: RecordingId, exportId: ExportId): Promise<LeftExport | undefined> {
+    const row = await this.#findRow(recordingId, exportId);
+    return row === undefined ? undefined : leftExportOf(row, this.#reportOf(row));
+  }
+
+  async #findRow(
+    recordingId: RecordingId,
+    exportId: ExportId,
+  ): Promise<ExportJobsTable | undefined> {
+    return await this.#db
       .selectFrom("export_jobs")
       .selectAll()
       .where("export_id", "=", exportId)
       .where("recording_id", "=", recordingId)
       .where("removed", "=", 0)
       .executeTakeFirst();
-    return row === undefined ? undefined : this.#recordOf(row);
   }
 
   async list(recordingId: RecordingId): Promise<ExportRecord[]> {
@@ -71,7 +91,11 @@ export class SqliteExportQueue implements ExportQueue {
       this.#progress.delete(row.export_id);
       const record = this.#recordOf(row);
       if (record !== undefined) return record;
-      await this.fail(leftExportOf(row).exportId, "This version of the server cannot make it.");
+      const left = leftExportOf(row, this.#reportOf(row));
+      // One that nothing can name stays marked as running, so that the next one is taken.
+      if (left !== undefined) {
+        await this.fail(left.exportId, "This version of the server cannot make it.");
+      }
     }
     return undefined;
   }
@@ -174,10 +198,12 @@ export class SqliteExportQueue implements ExportQueue {
       .selectAll()
       .where((eb) => eb.or([eb("state", "=", "cancelled"), eb("removed", "=", 1)]))
       .execute();
+    const left = (rows: readonly ExportJobsTable[]): LeftExport[] =>
+      rows.flatMap((row) => leftExportOf(row, this.#reportOf(row)) ?? []);
     return {
-      interrupted: interrupted.map(leftExportOf),
-      cancelled: others.filter(({ removed }) => removed === 0).map(leftExportOf),
-      removed: others.filter(({ removed }) => removed === 1).map(leftExportOf),
+      interrupted: left(interrupted),
+      cancelled: left(others.filter(({ removed }) => removed === 0)),
+      removed: left(others.filter(({ removed }) => removed === 1)),
     };
   }
 
@@ -191,7 +217,11 @@ export class SqliteExportQueue implements ExportQueue {
   }
 
   #recordOf(row: ExportJobsTable): ExportRecord | undefined {
-    return exportRecordOf(row, this.#progress.get(row.export_id) ?? 0);
+    return exportRecordOf(row, this.#progress.get(row.export_id) ?? 0, this.#reportOf(row));
+  }
+
+  #reportOf({ recording_id, export_id }: ExportJobsTable): ReportFault {
+    return this.#faults.of("export_jobs", recording_id, export_id);
   }
 
   /** Changes an export that is in one of the states; tells whether it was. */

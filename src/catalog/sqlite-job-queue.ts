@@ -2,18 +2,21 @@ import { type Kysely, sql } from "kysely";
 import type { RecordingId } from "../contract/ids.ts";
 import type { Clock, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
 import { jobOf } from "./catalog-rows.ts";
-import type { CatalogDatabase } from "./catalog-schema.ts";
+import type { CatalogDatabase, FinalizeJobsTable } from "./catalog-schema.ts";
+import type { RowFaults } from "./row-faults.ts";
 
 /** The finalizations that are to be done, in the catalogue's database. */
 export class SqliteJobQueue implements JobQueue {
   readonly #db: Kysely<CatalogDatabase>;
   readonly #clock: Clock;
+  readonly #faults: RowFaults;
   /** Of running jobs: a crash begins them anew, so it need not be durable. */
   readonly #progress = new Map<string, number>();
 
-  constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
+  constructor(db: Kysely<CatalogDatabase>, clock: Clock, faults: RowFaults) {
     this.#db = db;
     this.#clock = clock;
+    this.#faults = faults;
   }
 
   async enqueue({ recordingId, participantId, trackId }: TrackKey): Promise<void> {
@@ -44,7 +47,18 @@ export class SqliteJobQueue implements JobQueue {
   }
 
   async take(): Promise<FinalizeJob | undefined> {
-    const row = await this.#db
+    for (let row = await this.#takeRow(); row !== undefined; row = await this.#takeRow()) {
+      const job = this.#jobOf(row, 0);
+      // One that nothing can name stays marked as running, so that the next one is taken.
+      if (job === undefined) continue;
+      this.#progress.delete(nameOf(job));
+      return job;
+    }
+    return undefined;
+  }
+
+  async #takeRow(): Promise<FinalizeJobsTable | undefined> {
+    return await this.#db
       .updateTable("finalize_jobs")
       .set(({ eb }) => ({ state: "running", attempts: eb("attempts", "+", 1) }))
       .where((eb) =>
@@ -61,10 +75,6 @@ export class SqliteJobQueue implements JobQueue {
       )
       .returningAll()
       .executeTakeFirst();
-    if (row === undefined) return undefined;
-    const job = jobOf(row, 0);
-    this.#progress.delete(nameOf(job));
-    return job;
   }
 
   reportProgress(key: TrackKey, progress: number): void {
@@ -107,9 +117,11 @@ export class SqliteJobQueue implements JobQueue {
       .where("state", "=", "running")
       .returningAll()
       .execute();
-    return rows.map((row) => {
-      const { recordingId, participantId, trackId } = jobOf(row, 0);
-      return { recordingId, participantId, trackId };
+    return rows.flatMap((row) => {
+      const job = this.#jobOf(row, 0);
+      if (job === undefined) return [];
+      const { recordingId, participantId, trackId } = job;
+      return [{ recordingId, participantId, trackId }];
     });
   }
 
@@ -119,16 +131,22 @@ export class SqliteJobQueue implements JobQueue {
       .selectAll()
       .where("recording_id", "=", recordingId)
       .execute();
-    return rows.map((row) => {
+    return rows.flatMap((row) => {
       const progress = this.#progress.get(
         JSON.stringify([row.recording_id, row.participant_id, row.track_id]),
       );
-      return jobOf(row, progress ?? 0);
+      return this.#jobOf(row, progress ?? 0) ?? [];
     });
   }
 
   async removeJobs(recordingId: RecordingId): Promise<void> {
     await this.#db.deleteFrom("finalize_jobs").where("recording_id", "=", recordingId).execute();
+  }
+
+  #jobOf(row: FinalizeJobsTable, progress: number): FinalizeJob | undefined {
+    const { recording_id, participant_id, track_id } = row;
+    const report = this.#faults.of("finalize_jobs", recording_id, participant_id, track_id);
+    return jobOf(row, progress, report);
   }
 
   #update({ recordingId, participantId, trackId }: TrackKey) {

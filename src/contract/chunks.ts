@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DEFAULT_TRACK_ID, participantIdSchema, segmentIdSchema, trackIdSchema } from "./ids.ts";
+import { digitsSchema, plainTextSchema } from "./plain-text.ts";
 
 /** Highest sequence number of a chunk: at one chunk a second, 68 years. */
 export const SEQUENCE_MAX = 2 ** 31 - 1;
@@ -7,13 +8,19 @@ export const SEQUENCE_MAX = 2 ** 31 - 1;
 /** Most chunks in one multipart request. */
 export const CHUNKS_PER_REQUEST_MAX = 256;
 
-const wholeNumber = (max: number) => z.coerce.number().int().min(0).max(max);
-
 /** A chunk's number within its segment, from 0. */
-export const sequenceSchema = wholeNumber(SEQUENCE_MAX);
+const sequenceSchema = digitsSchema(SEQUENCE_MAX);
 
-/** Milliseconds since the epoch on the server's clock; up to the last date that JavaScript knows. */
-export const epochMsSchema = z.coerce.number().min(0).max(8.64e15);
+/**
+ * Milliseconds since the epoch on the server's clock, in plain decimals; up to the last date that
+ * JavaScript knows.
+ */
+export const epochMsSchema = z
+  .string()
+  .regex(/^\d{1,16}(\.\d{1,32})?$/, "must be a plain decimal number")
+  .transform(Number)
+  .pipe(z.number().min(0).max(8.64e15))
+  .meta({ type: "number", minimum: 0, maximum: 8.64e15 });
 
 /** SHA-256 as 64 hexadecimal digits. */
 export const sha256HexSchema = z
@@ -29,7 +36,7 @@ export const chunkUploadFieldsSchema = z.object({
   /** Number of `chunk_0`; the following chunks are consecutive. */
   sequence: sequenceSchema,
   /** `MediaRecorder.mimeType`, read after its start. */
-  mimeType: z.string().max(255).default(""),
+  mimeType: plainTextSchema.max(255).default(""),
 });
 export type ChunkUploadFields = z.infer<typeof chunkUploadFieldsSchema>;
 

@@ -3,9 +3,11 @@ import { z } from "zod";
 /** Longest `participantId`, `trackId` and `name`, in Unicode code points. */
 export const APP_WORD_CODE_POINTS_MAX = 128;
 
-// Control (Cc), unassigned (Cn), private use (Co) and surrogate (Cs) code points and line separators
-// are not printable; format characters (Cf, such as the joiner inside an emoji) are.
-const UNPRINTABLE = /[\p{Cc}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u;
+// Control (Cc), private use (Co) and surrogate (Cs) code points, noncharacters and line separators are
+// not printable; format characters (Cf, such as the joiner inside an emoji) are. Unicode never changes
+// these sets. Unassigned code points (Cn) are allowed: each version of Unicode assigns some of them, and
+// an ID that one server or browser accepts must be readable for all others.
+const UNPRINTABLE = /[\p{Cc}\p{Co}\p{Cs}\p{Noncharacter_Code_Point}\p{Zl}\p{Zp}]/u;
 
 const appWord = (field: string) =>
   z.string().refine((text) => {

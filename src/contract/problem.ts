@@ -6,6 +6,7 @@ export const problemCodeSchema = z.enum([
   "unreadable-body",
   "body-timeout",
   "unsupported-media-type",
+  "unsupported-content-encoding",
   "not-found",
   "recording-not-found",
   "segment-not-found",

@@ -7,6 +7,8 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "./ids.ts";
+import { metadataSchema, newMetadataSchema } from "./metadata.ts";
+import { digitsSchema, plainTextSchema } from "./plain-text.ts";
 import { trackTimelineSchema } from "./timeline.ts";
 
 /** Only ever moves forward, in this order; a retry that succeeds takes `failed` to `ready`. */
@@ -23,19 +25,11 @@ export type Verdict = z.infer<typeof verdictSchema>;
 
 const isoTime = z.iso.datetime();
 
-/** Largest `metadata` of a recording, in characters of its JSON. */
-export const METADATA_JSON_LENGTH_MAX = 16_384;
-
 /** The body of `POST /api/recordings`. */
 export const startRecordingRequestSchema = z.object({
-  name: z.string().trim().min(1).max(APP_WORD_CODE_POINTS_MAX).optional(),
+  name: plainTextSchema.trim().min(1).max(APP_WORD_CODE_POINTS_MAX).optional(),
   /** The app's own words about the call; given back as they came. */
-  metadata: z
-    .record(z.string(), z.json())
-    .refine((value) => JSON.stringify(value).length <= METADATA_JSON_LENGTH_MAX, {
-      message: `metadata must be at most ${METADATA_JSON_LENGTH_MAX} characters of JSON`,
-    })
-    .optional(),
+  metadata: newMetadataSchema.optional(),
 });
 export type StartRecordingRequest = z.infer<typeof startRecordingRequestSchema>;
 
@@ -43,7 +37,7 @@ export type StartRecordingRequest = z.infer<typeof startRecordingRequestSchema>;
 export const recordingSummarySchema = z.object({
   recordingId: recordingIdSchema,
   name: z.string().nullable(),
-  metadata: z.record(z.string(), z.json()),
+  metadata: metadataSchema,
   state: recordingStateSchema,
   /** Why it failed, in a sentence; null otherwise. */
   reason: z.string().nullable(),
@@ -138,8 +132,10 @@ export const LIST_LIMIT_MAX = 200;
 export const listRecordingsQuerySchema = z.object({
   state: recordingStateSchema.optional(),
   /** Part of the name; ASCII letters in either case. */
-  q: z.string().max(APP_WORD_CODE_POINTS_MAX).optional(),
-  limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX).default(50),
+  q: plainTextSchema.max(APP_WORD_CODE_POINTS_MAX).optional(),
+  limit: digitsSchema(LIST_LIMIT_MAX)
+    .refine((limit) => limit > 0, "must be at least 1")
+    .default(50),
   /** `nextCursor` of the page before. */
   cursor: recordingIdSchema.optional(),
 });

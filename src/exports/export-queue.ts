@@ -53,6 +53,8 @@ export interface ExportQueue {
   add(record: Pick<ExportRecord, "exportId" | "recordingId" | "request">): Promise<void>;
   /** Undefined also for one that only another version of the server knows how to read. */
   find(recordingId: RecordingId, exportId: ExportId): Promise<ExportRecord | undefined>;
+  /** Like `find`, but also one whose request cannot be read. */
+  findLeft(recordingId: RecordingId, exportId: ExportId): Promise<LeftExport | undefined>;
   /** All of a recording that can be read, newest first. */
   list(recordingId: RecordingId): Promise<ExportRecord[]>;
   /** Takes the export that waits longest and marks it as running. */

@@ -105,15 +105,24 @@ export class Exporter implements RecordingListener {
 
   /** Takes up what an earlier process left, and removes what it had not finished. */
   async start(): Promise<void> {
-    const { queue, layout, log } = this.#parts;
+    const { queue, log } = this.#parts;
     const { interrupted, cancelled, removed } = await queue.recover();
-    for (const job of [...interrupted, ...cancelled, ...removed]) {
-      await removeExportFiles(layout, job);
-    }
-    for (const { exportId } of removed) await queue.forget(exportId);
+    for (const job of [...interrupted, ...cancelled, ...removed]) await this.#tidyUp(job, removed);
     for (const job of interrupted) await this.#giveUpAfterCrashes(job);
     this.#loop.wake();
     log.info({ interrupted: interrupted.length }, "exporter started");
+  }
+
+  /** Never rejects: what cannot be removed now is tried again by the next start. */
+  async #tidyUp(job: LeftExport, removed: readonly LeftExport[]): Promise<void> {
+    const { queue, layout, log } = this.#parts;
+    const { recordingId, exportId } = job;
+    try {
+      await removeExportFiles(layout, job);
+      if (removed.includes(job)) await queue.forget(exportId);
+    } catch (error) {
+      log.error({ err: error, recordingId, exportId }, "files of an export cannot be removed");
+    }
   }
 
   /** An export that brings the server down with it must not do so for ever. */
@@ -234,7 +243,8 @@ export class Exporter implements RecordingListener {
    */
   async remove(recordingId: RecordingId, exportId: ExportId): Promise<void> {
     const { queue, layout } = this.#parts;
-    const found = await this.find(recordingId, exportId);
+    const found = await queue.findLeft(recordingId, exportId);
+    if (found === undefined) throw new ExportNotFoundError(exportId);
     await queue.markRemoved(exportId);
     await this.#endRun(exportId);
     await removeExportFiles(layout, found);

@@ -31,10 +31,10 @@ const CRASHED_ATTEMPTS_MAX = 10;
  * Finds what a crash or a stop left, queues interrupted runs again and removes their files. Reads
  * the catalogue, and of the recordings only directories that interrupted runs worked in.
  *
- * @throws StorageFailedError and file system errors
+ * @throws StorageFailedError
  */
 export async function recoverFinalizations(parts: RecoveryParts): Promise<FinalizationsFound> {
-  const { catalog, queue, layout } = parts;
+  const { catalog, queue, layout, log } = parts;
   const interrupted = await queue.requeueInterrupted();
   const unfinished = await catalog.recordingsInState(["finalizing"]);
   const finished = await catalog.recordingsInState(["ready", "failed"]);
@@ -43,13 +43,24 @@ export async function recoverFinalizations(parts: RecoveryParts): Promise<Finali
     if (record.state === "failed" && (await isDone(record, catalog))) unfinished.push(record);
   }
   let halfMadeFiles = 0;
+  const tidyUp = async (
+    { recordingId }: Pick<TrackKey, "recordingId">,
+    remove: () => Promise<number>,
+  ) => {
+    try {
+      halfMadeFiles += await remove();
+    } catch (error) {
+      // They are in nobody's way, and the next start tries again.
+      log.error({ err: error, recordingId }, "half-made files cannot be removed");
+    }
+  };
   for (const key of interrupted) {
-    halfMadeFiles += await removeHalfMadeFiles(layout, key);
+    await tidyUp(key, () => removeHalfMadeFiles(layout, key));
     await giveUpAfterCrashes(key, parts);
   }
   // The manifest is written after the last run, too.
-  for (const { recordingId } of unfinished) {
-    halfMadeFiles += await removeHalfMadeManifests(layout, recordingId);
+  for (const record of unfinished) {
+    await tidyUp(record, () => removeHalfMadeManifests(layout, record.recordingId));
   }
   return { interrupted: interrupted.length, halfMadeFiles, unfinished, finished };
 }

@@ -30,6 +30,8 @@ interface Watch {
   readonly askedWith: Map<string, string>;
   /** The manifest is written by one at a time. */
   manifest: Promise<void>;
+  /** SHA-256 of what was written last: the same is not written again. */
+  manifestSha256: string | undefined;
 }
 
 /** Of no segments: what a track has now is something else. */
@@ -202,6 +204,7 @@ export class Finalizer implements RecordingListener {
       lateSinceMs: new Map(),
       askedWith: new Map(),
       manifest: Promise.resolve(),
+      manifestSha256: undefined,
     };
     this.#watches.set(recordingId, watch);
     return watch;
@@ -347,8 +350,12 @@ export class Finalizer implements RecordingListener {
       await Promise.allSettled([before]);
       const tracks = await catalog.tracks(record.recordingId);
       const manifest = buildManifest(record, tracks, layout);
-      const text = `${JSON.stringify(manifest, null, 2)}\n`;
+      // Without indentation: that of metadata that is nested deeply is many times its size.
+      const text = `${JSON.stringify(manifest)}\n`;
+      const sha256 = new Bun.CryptoHasher("sha256").update(text).digest("hex");
+      if (sha256 === watch.manifestSha256) return;
       await writeFileDurably(layout.manifestPath(record.recordingId), text);
+      watch.manifestSha256 = sha256;
     })();
     // Whoever waits for the last write must not fail with it: its own caller does.
     watch.manifest = writing.then(

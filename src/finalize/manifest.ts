@@ -9,11 +9,14 @@ import {
 import type { RecordingRecord, TrackRecord, TrackResult } from "../recording/ports.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
 
+/** What says where MP4s are from the manifest. */
+export type ManifestPaths = Pick<RecordingsLayout, "recordingDirectory" | "mediaPath">;
+
 /** What a manifest tells, from what the catalogue knows. Pure. */
 export function buildManifest(
   record: RecordingRecord,
   tracks: readonly TrackRecord[],
-  layout: RecordingsLayout,
+  layout: ManifestPaths,
 ): Manifest {
   const byParticipant = Map.groupBy(tracks, ({ participantId }) => participantId);
   // Parsing strips nothing and proves that what is written can be read back.
@@ -36,7 +39,7 @@ export function buildManifest(
   } satisfies Manifest);
 }
 
-function manifestTrack(track: TrackRecord, layout: RecordingsLayout): ManifestTrack {
+function manifestTrack(track: TrackRecord, layout: ManifestPaths): ManifestTrack {
   const { result, job, trackId } = track;
   const error = job?.state === "failed" ? job.error : null;
   if (result === null) {
@@ -67,7 +70,7 @@ function manifestSegments({ segments, damage }: TrackResult): ManifestSegment[] 
 function manifestMedia(
   track: TrackRecord,
   { media }: TrackResult,
-  layout: RecordingsLayout,
+  layout: ManifestPaths,
 ): ManifestTrack["media"] {
   if (media === null) return null;
   const { publishedAtMs, ...rest } = media;

@@ -75,20 +75,24 @@ export class BodyReader {
   /**
    * Reads a body and gives it to `use`; its bytes count as held until `use` is done.
    *
+   * @param bytesMax a limit of the route's own, beside that of all bodies
    * @throws UnreadableBodyError, BodyTooLargeError, BodyTimeoutError, OverloadedError; what `use` throws
    */
   async read<Result>(
     request: Request,
     use: (body: Uint8Array) => Promise<Result>,
+    bytesMax = Infinity,
   ): Promise<Result> {
     const declaredBytes = declaredBytesOf(request);
-    const { requestBytesMax } = this.#limits;
-    if (declaredBytes === undefined) return this.#readPieces(request, undefined, use);
+    const requestBytesMax = Math.min(bytesMax, this.#limits.requestBytesMax);
+    if (declaredBytes === undefined) {
+      return this.#readPieces(request, undefined, requestBytesMax, use);
+    }
     if (declaredBytes > requestBytesMax) throw new BodyTooLargeError(requestBytesMax);
     return declaredBytes <= WHOLE_BODY_BYTES_MAX &&
       this.#wholeBytes + declaredBytes <= this.#wholeBytesMax
       ? this.#readWhole(request, declaredBytes, use)
-      : this.#readPieces(request, declaredBytes, use);
+      : this.#readPieces(request, declaredBytes, requestBytesMax, use);
   }
 
   async #readWhole<Result>(
@@ -123,9 +127,9 @@ export class BodyReader {
   async #readPieces<Result>(
     request: Request,
     declaredBytes: number | undefined,
+    requestBytesMax: number,
     use: (body: Uint8Array) => Promise<Result>,
   ): Promise<Result> {
-    const { requestBytesMax } = this.#limits;
     using place = this.#pool.take(declaredBytes ?? 0);
     const body = new CollectedBytes(declaredBytes);
     const reader = (request.body ?? new Blob().stream()).getReader();

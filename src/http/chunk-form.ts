@@ -7,6 +7,7 @@ import {
   type ChunkUploadFields,
 } from "../contract/chunks.ts";
 import { type Mark, marksSchema } from "../contract/marks.ts";
+import { parseBoundedJson } from "./bounded-json.ts";
 import type { RequestForm } from "./multipart.ts";
 import { parseRequest } from "./parse-request.ts";
 import { InvalidRequestError } from "./request-errors.ts";
@@ -31,14 +32,19 @@ const chunkFieldsSchema = z.object({
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Longest JSON of a chunk's marks: the longest that the contract allows takes 31 KB, escaped. */
+const MARKS_JSON_LENGTH_MAX = 64 * 1024;
+
 /** Marks as the text of their JSON. */
 const marksTextSchema = z
   .string()
+  .max(MARKS_JSON_LENGTH_MAX)
   .transform((text, context): unknown => {
     try {
-      return JSON.parse(text);
+      return parseBoundedJson(text);
     } catch (error) {
-      context.addIssue(`must be a JSON array of marks (${String(error)})`);
+      const detail = error instanceof InvalidRequestError ? error.message : String(error);
+      context.addIssue(`must be a JSON array of marks (${detail})`);
       return z.NEVER;
     }
   })
@@ -135,7 +141,7 @@ export function textOf(form: RequestForm, name: string): string | undefined {
   return utf8.decode(part.bytes);
 }
 
-/** A text field for a number: nothing is no number, though `Number("")` is 0. */
+/** A text field for a number; undefined when it is empty, as when it is not there. */
 function numberTextOf(form: RequestForm, name: string): string | undefined {
-  return textOf(form, name)?.trim() || undefined;
+  return textOf(form, name) || undefined;
 }

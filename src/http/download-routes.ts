@@ -1,8 +1,9 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { makeZip } from "client-zip";
 import { Elysia } from "elysia";
+import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
-import { manifestSchema, type Manifest } from "../contract/manifest.ts";
+import type { Manifest } from "../contract/manifest.ts";
 import { MediaNotReadyError } from "../recording/errors.ts";
 import type { Catalog, RecordingRecord, TrackRecord } from "../recording/ports.ts";
 import { contentDisposition, safeFileName } from "./content-disposition.ts";
@@ -11,17 +12,20 @@ import type { MediaPaths } from "./media-routes.ts";
 import { operation } from "./operation-detail.ts";
 import { findRecording } from "./recording-routes.ts";
 import { recordingParamsSchema } from "./route-params.ts";
+import { storedManifest } from "./stored-manifest.ts";
 import { whyNotReady } from "./track-lookup.ts";
 import { zipEntryNames } from "./zip-entry-names.ts";
 
 /** Where the files of a recording lie. */
 export interface RecordingPaths extends MediaPaths {
   manifestPath(recordingId: RecordingId): string;
+  recordingDirectory(recordingId: RecordingId): string;
 }
 
 interface Parts {
   readonly catalog: Catalog;
   readonly paths: RecordingPaths;
+  readonly log: Logger;
 }
 
 /** A file of an archive. */
@@ -40,7 +44,7 @@ interface OpenFile extends ArchiveFile {
 const DOWNLOAD_ROUTE = "/api/recordings/:recordingId/download";
 
 /** Serves a recording's MP4s and its manifest as one ZIP. */
-export function downloadRoutes({ catalog, paths }: Parts) {
+export function downloadRoutes({ catalog, paths, log }: Parts) {
   const findFinished = async (recordingId: RecordingId) => {
     const record = await findRecording(catalog, recordingId);
     refuseUnfinished(record, await catalog.tracks(recordingId));
@@ -49,8 +53,7 @@ export function downloadRoutes({ catalog, paths }: Parts) {
 
   /** All files are open when it resolves: a deletion afterwards does not break the archive. */
   const openArchive = async (recordingId: RecordingId) => {
-    const manifestFile = Bun.file(paths.manifestPath(recordingId));
-    const manifest = manifestSchema.parse(await manifestFile.json());
+    const manifest = await storedManifest(recordingId, { catalog, paths, log });
     const keys = manifest.participants.flatMap(({ participantId, tracks }) =>
       tracks.flatMap(({ trackId, media }) =>
         media === null ? [] : [{ recordingId, participantId, trackId }],
@@ -161,7 +164,7 @@ async function* zip(
       size: bytes,
       input: fileBlocks(file, bytes),
     })),
-    { name: "manifest.json", input: `${JSON.stringify(manifest, null, 2)}\n` },
+    { name: "manifest.json", input: `${JSON.stringify(manifest)}\n` },
   ]);
   const reader = archive.getReader();
   for (;;) {

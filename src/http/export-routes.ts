@@ -107,8 +107,9 @@ export function exportRoutes({ exports, catalog, bodies }: Omit<Parts, "paths">)
     .delete(
       `${EXPORTS_ROUTE}/:exportId`,
       async ({ params }) => {
-        const { recordingId, exportId } = await find(params);
-        await exports.remove(recordingId, exportId);
+        await findRecording(catalog, params.recordingId);
+        // Also one that cannot be read, which `find` would not give.
+        await exports.remove(params.recordingId, params.exportId);
         return new Response(null, { status: 204 });
       },
       { parse: "none", params: exportParamsSchema, detail: DETAILS.remove },

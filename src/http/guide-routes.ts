@@ -111,6 +111,7 @@ function guideRoutesBelow(
         const { recordingId, participantId, chunk, type } = await bodies.json(
           request,
           uploadChunkSchema,
+          Infinity,
         );
         await numbering.append({
           recordingId,

@@ -9,6 +9,7 @@ import {
   RangeNotSatisfiableError,
   RouteNotFoundError,
   UnreadableBodyError,
+  UnsupportedContentEncodingError,
 } from "./request-errors.ts";
 
 /** Content type of every error (RFC 9457). */
@@ -42,6 +43,7 @@ export function statusOf(code: ProblemCode): number {
     case "chunk-too-large":
       return 413;
     case "unsupported-media-type":
+    case "unsupported-content-encoding":
       return 415;
     case "range-not-satisfiable":
       return 416;
@@ -73,6 +75,8 @@ function titleOf(code: ProblemCode): string {
       return "The request body comes too slowly";
     case "unsupported-media-type":
       return "The content type is not supported here";
+    case "unsupported-content-encoding":
+      return "The content encoding is not supported";
     case "not-found":
       return "There is nothing here";
     case "recording-not-found":
@@ -161,6 +165,10 @@ function headersOf(error: AppError): Record<string, string> {
   }
   if (error instanceof RangeNotSatisfiableError) {
     headers["content-range"] = `bytes */${error.fileBytes}`;
+  }
+  if (error instanceof UnsupportedContentEncodingError) {
+    // What would be accepted (RFC 9110, 15.5.16).
+    headers["accept-encoding"] = "identity";
   }
   if (error instanceof BodyTimeoutError || error instanceof ServerStoppingError) {
     // Else the rest of a slow body would still be waited for (RFC 9110, 15.5.9), and a server that

@@ -40,6 +40,15 @@ export class UnsupportedMediaTypeError extends AppError {
   }
 }
 
+/** A body that is compressed, or encoded otherwise. */
+export class UnsupportedContentEncodingError extends AppError {
+  readonly code = "unsupported-content-encoding";
+
+  constructor(found: string) {
+    super(`The body must be sent as it is, without the Content-Encoding ${JSON.stringify(found)}.`);
+  }
+}
+
 /** A body over the limit of bytes for its route. */
 export class BodyTooLargeError extends AppError {
   readonly code = "chunk-too-large";

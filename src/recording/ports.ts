@@ -8,6 +8,7 @@ import type {
 import type { ParticipantId, RecordingId, SegmentId, TrackId } from "../contract/ids.ts";
 import type { SequenceRange } from "../contract/chunks.ts";
 import type { Mark } from "../contract/marks.ts";
+import type { RecordingMetadata } from "../contract/metadata.ts";
 import type { TrackTimeline } from "../contract/timeline.ts";
 import type { SequenceSet } from "./sequence-set.ts";
 
@@ -174,12 +175,6 @@ export interface RecordingRecord {
   readonly finalizedAtMs: number | null;
   readonly deletedAtMs: number | null;
 }
-
-/** A JSON value. */
-export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
-
-/** What the app said about a recording. */
-export type RecordingMetadata = Record<string, Json>;
 
 /** What finalizing a track gave. */
 export interface TrackResult {

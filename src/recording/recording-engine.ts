@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { ChunkUploadResult, SegmentStatus } from "../contract/chunks.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import type { Mark } from "../contract/marks.ts";
+import type { RecordingMetadata } from "../contract/metadata.ts";
 import { ActiveRecording } from "./active-recording.ts";
 import { boundedParallel } from "./bounded-parallel.ts";
 import {
@@ -20,7 +21,6 @@ import type {
   ChunkStore,
   Clock,
   FreeSpace,
-  RecordingMetadata,
   RecordingRecord,
   SegmentKey,
 } from "./ports.ts";
@@ -55,6 +55,8 @@ export interface RecoveryReport {
   readonly segments: number;
   /** Segments whose files cannot be read; the log names each. */
   readonly unreadable: number;
+  /** Recordings that could not be loaded at all, which is tried again when they are asked for. */
+  readonly failed: number;
   /** Deleted recordings whose files were still there. */
   readonly purged: number;
 }
@@ -113,17 +115,23 @@ export class RecordingEngine {
 
   /** Recovers what a crash or a stop left: call it once, before anything else. */
   async start(): Promise<RecoveryReport> {
-    const { catalog } = this.#parts;
+    const { catalog, log } = this.#parts;
     const purged = await this.#finishDeletions();
     const records = await catalog.recordingsInState(["recording", "finalizing"]);
     let segments = 0;
     let unreadable = 0;
+    let failed = 0;
     await boundedParallel(records, PARALLEL_LOADS_MAX, async ({ recordingId }) => {
-      const active = await this.#load(recordingId);
-      segments += active.writers.size;
-      unreadable += active.unreadable.size;
+      try {
+        const active = await this.#load(recordingId);
+        segments += active.writers.size;
+        unreadable += active.unreadable.size;
+      } catch (error) {
+        failed += 1;
+        log.error({ err: error, recordingId }, "a recording cannot be loaded");
+      }
     });
-    return { recordings: records.length, segments, unreadable, purged };
+    return { recordings: records.length, segments, unreadable, failed, purged };
   }
 
   /** Refuses new work, waits for what is under way and closes every file. */

@@ -108,7 +108,8 @@ async function readOpening(handle: FileHandle, endBytes: number): Promise<Openin
       frame.header.byteLength <= DESCRIPTION_BYTES_MAX ? await payloadOf(handle, frame) : undefined;
     if (payload !== undefined) {
       const { tag } = frame.header;
-      return { description: decodeDescription(payload), tag, endBytes: frame.endBytes };
+      const description = decodeDescription(payload);
+      if (description !== undefined) return { description, tag, endBytes: frame.endBytes };
     }
     searchBytes = frame.offsetBytes + 1;
   }
@@ -187,7 +188,7 @@ async function walkFrames(
     if (!isChunk || frame.offsetBytes >= verifyFromBytes) {
       const payload = await payloadOf(handle, frame);
       if (payload === undefined) continue;
-      if (header.kind === "end") contents.chunkCount = decodeEnd(payload);
+      if (header.kind === "end") contents.chunkCount = decodeEnd(payload) ?? contents.chunkCount;
       if (header.kind === "marks") marks = frame;
     }
     if (isChunk) {

@@ -5,7 +5,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "../contract/ids.ts";
-import { type Mark, marksSchema } from "../contract/marks.ts";
+import { type Mark, markSchema } from "../contract/marks.ts";
 import type { SegmentDescription } from "../recording/ports.ts";
 
 /** A longer description is none of ours: IDs and a MIME type are far below it. */
@@ -17,7 +17,8 @@ const descriptionSchema = z.object({
   trackId: trackIdSchema,
   segmentId: segmentIdSchema,
   mimeType: z.string(),
-  openedAtMs: z.number(),
+  // Beyond it, dates throw.
+  openedAtMs: z.number().min(-8.64e15).max(8.64e15),
 });
 
 const endSchema = z.object({ chunkCount: z.int().min(0) });
@@ -30,9 +31,12 @@ export function encodeDescription(description: SegmentDescription): Uint8Array {
   );
 }
 
-/** Decodes the payload of a `segment` frame whose hash fitted. */
-export function decodeDescription(payload: Buffer): SegmentDescription {
-  return descriptionSchema.parse(JSON.parse(payload.toString()));
+// A payload whose hash fits can still be of another version of the server: what cannot be decoded counts
+// as absent, and takes nothing else of its file along.
+
+/** Decodes the payload of a `segment` frame whose hash fitted; undefined when that cannot be done. */
+export function decodeDescription(payload: Buffer): SegmentDescription | undefined {
+  return descriptionSchema.safeParse(jsonOf(payload)).data;
 }
 
 /** Encodes a segment's total as the payload of its `end` frame. */
@@ -40,9 +44,9 @@ export function encodeEnd(chunkCount: number): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ chunkCount }));
 }
 
-/** The total in the payload of an `end` frame whose hash fitted. */
-export function decodeEnd(payload: Buffer): number {
-  return endSchema.parse(JSON.parse(payload.toString())).chunkCount;
+/** The total in the payload of an `end` frame whose hash fitted; undefined when it has none. */
+export function decodeEnd(payload: Buffer): number | undefined {
+  return endSchema.safeParse(jsonOf(payload)).data?.chunkCount;
 }
 
 /**
@@ -53,7 +57,18 @@ export function encodeMarks(marks: readonly Mark[]): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(marks));
 }
 
-/** Decodes the payload of a `marks` frame whose hash fitted. */
+/** Decodes the payload of a `marks` frame whose hash fitted; marks that are not known are left out. */
 export function decodeMarks(payload: Buffer): readonly Mark[] {
-  return marksSchema.parse(JSON.parse(payload.toString()));
+  const list: unknown = jsonOf(payload);
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item) => markSchema.safeParse(item).data ?? []);
+}
+
+/** Undefined for what is no JSON. */
+function jsonOf(payload: Buffer): unknown {
+  try {
+    return JSON.parse(payload.toString());
+  } catch {
+    return undefined;
+  }
 }

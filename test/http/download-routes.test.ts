@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { BlobReader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
 import { manifestSchema } from "../../src/contract/manifest.ts";
 import type { Recording } from "../../src/contract/recordings.ts";
 import { RecordingsApi } from "../support/recordings-api.ts";
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
+import { unzipped } from "../support/unzipped.ts";
 import { expectProblem } from "./expect-problem.ts";
 import { finishedRecording } from "./finished-recording.ts";
 import { growMedia } from "./grown-media.ts";
@@ -31,17 +31,6 @@ beforeAll(async () => {
 
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** Entries of a ZIP by name, each checked against its checksum. */
-async function unzip(response: Response): Promise<Map<string, Uint8Array>> {
-  const zip = new ZipReader(new BlobReader(await response.blob()), { checkSignature: true });
-  const entries = new Map<string, Uint8Array>();
-  for (const entry of await zip.getEntries()) {
-    if (!entry.directory) entries.set(entry.filename, await entry.getData(new Uint8ArrayWriter()));
-  }
-  await zip.close();
-  return entries;
-}
-
 const zipUrl = (recordingId: string) => `${server.url}/api/recordings/${recordingId}/download`;
 
 test("the archive holds every MP4 under a safe name of its own, and the manifest", async () => {
@@ -51,7 +40,7 @@ test("the archive holds every MP4 under a safe name of its own, and the manifest
   expect(response.headers.get("content-disposition")).toMatch(
     /^attachment; filename="Weekly_ Zo_ - [-\dT.]+\.zip"; filename\*=UTF-8''Weekly_%20Zo%C3%AB%20-%20/,
   );
-  const entries = await unzip(response);
+  const entries = await unzipped(response);
   expect([...entries.keys()].toSorted()).toEqual(
     [
       "Ada/camera.mp4",
@@ -78,7 +67,7 @@ test("an empty recording's archive holds the manifest", async () => {
   await api.stop(recordingId);
   await api.ready(recordingId);
   const response = await fetch(zipUrl(recordingId));
-  expect([...(await unzip(response)).keys()]).toEqual(["manifest.json"]);
+  expect([...(await unzipped(response)).keys()]).toEqual(["manifest.json"]);
 });
 
 test("there is no archive before the recording is finalized, and the answer says why", async () => {
@@ -123,6 +112,6 @@ test("a client that goes away in the middle of an archive harms nobody", async (
     aborted.abort();
   }
   const response = await fetch(zipUrl(recording.recordingId));
-  expect([...(await unzip(response)).keys()]).toContain("manifest.json");
+  expect([...(await unzipped(response)).keys()]).toContain("manifest.json");
   expect(server.stderr()).not.toContain("error");
 });

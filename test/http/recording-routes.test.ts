@@ -31,6 +31,9 @@ const send = (method: string, url: string, body?: string) =>
     ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } }),
   });
 
+const deepMetadata = (levels: number) =>
+  `{"metadata":{"a":${"[".repeat(levels)}${"]".repeat(levels)}}}`;
+
 /** IDs of all recordings; their states change by themselves. */
 const listed = async () => (await api.list()).map(({ recordingId }) => recordingId);
 
@@ -46,6 +49,21 @@ describe("starting", () => {
     const summary = recordingSummarySchema.parse(await response.json());
     expect(summary).toMatchObject({ name: "Weekly 🎥", metadata, state: "recording" });
     expect(await api.show(summary.recordingId)).toEqual({ ...summary, participants: [] });
+  });
+
+  test.each([
+    ["a key __proto__ at every level", '{"__proto__":{"__proto__":[{"__proto__":1}]},"a":null}'],
+    ["32 levels", `{"a":${'{"a":'.repeat(29)}1${"}".repeat(29)}}`],
+    ["brackets and quotes in texts", JSON.stringify({ a: `${"[".repeat(99)}"\\"`, '{"\\': "\\" })],
+    ["the characters that JSON escapes", '{"a":"\\u0000\\ud800"}'],
+    ["all that the limit allows, escaped", `{"a":"${"\\u00e9".repeat(16_376)}"}`],
+  ])("takes metadata with %s, and shows it as it came", async (_name, metadata) => {
+    const response = await send("POST", recordingUrl(""), `{"metadata":${metadata}}`);
+    const { recordingId } = recordingSummarySchema.parse(await response.clone().json());
+    const compact = JSON.stringify(JSON.parse(metadata));
+    expect(await response.text()).toContain(`"metadata":${compact},`);
+    expect(await (await fetch(recordingUrl(recordingId))).text()).toContain(compact);
+    expect(await (await fetch(recordingUrl("", "?limit=1"))).text()).toContain(compact);
   });
 
   test("needs no body", async () => {
@@ -64,6 +82,24 @@ describe("starting", () => {
       JSON.stringify({ metadata: { x: "x".repeat(20_000) } }),
       422,
       "invalid-request",
+    ],
+    ["metadata that is a list", '{"metadata":[]}', 422, "invalid-request"],
+    [
+      "a number that JSON cannot express again",
+      '{"metadata":{"a":[1e999]}}',
+      422,
+      "invalid-request",
+    ],
+    ["33 levels of objects", '{"a":'.repeat(33) + "1" + "}".repeat(33), 422, "invalid-request"],
+    ["6,500 levels of arrays", deepMetadata(6_500), 422, "invalid-request"],
+    ["60,000 levels that nothing closes", "[".repeat(60_000), 422, "invalid-request"],
+    ["a name with NUL", '{"name":"a\\u0000b"}', 422, "invalid-request"],
+    ["a name with half of a character", '{"name":"a\\ud83d"}', 422, "invalid-request"],
+    [
+      "more JSON than any recording needs",
+      `{"a":"${"x".repeat(200_000)}"}`,
+      413,
+      "chunk-too-large",
     ],
   ] as const)("with %s is refused", async (_name, body, status, code) => {
     const before = await listed();
@@ -102,12 +138,19 @@ describe("the list", () => {
     expect(running.recordings.map((it): string => it.recordingId)).toEqual(ids.slice(1));
   });
 
-  test.each(["limit=0", "limit=1000", "limit=x", "state=paused", "cursor=x"])(
-    "with %s is refused",
-    async (query) => {
-      await expectProblem(await fetch(recordingUrl("", `?${query}`)), 422, "invalid-request");
-    },
-  );
+  test.each([
+    "limit=0",
+    "limit=1000",
+    "limit=x",
+    "limit=0x10",
+    "limit=1e1",
+    "limit=%2010",
+    "q=%00",
+    "state=paused",
+    "cursor=x",
+  ])("with %s is refused", async (query) => {
+    await expectProblem(await fetch(recordingUrl("", `?${query}`)), 422, "invalid-request");
+  });
 });
 
 describe("a recording that is not there", () => {

@@ -8,6 +8,8 @@ import { chunkFormData, rightFields } from "./chunk-form-data.ts";
 import { expectProblem } from "./expect-problem.ts";
 import { rawRequest } from "./raw-request.ts";
 
+const UNKNOWN = crypto.randomUUID();
+
 const { server, api, vp9, payloadOf, chunksUrl, post } = await openChunkBed();
 
 afterAll(() => server[Symbol.asyncDispose]());
@@ -103,6 +105,41 @@ describe("refused, without changing anything, is", () => {
       );
     });
   });
+});
+
+describe("a body that is encoded is refused, with what is accepted,", () => {
+  const routes = [
+    ["by the chunks", (id: string) => `/api/recordings/${id}/chunks`],
+    ["by the start", () => "/api/recordings"],
+    ["by a segment's end", (id: string) => `/api/recordings/${id}/segments/${UNKNOWN}/end`],
+    ["by the exports", (id: string) => `/api/recordings/${id}/exports`],
+    ["by the guide's chunks", () => "/api/recording/upload-chunks"],
+    ["by the guide's chunk", () => "/recording/upload-chunk"],
+    ["by the guide's stop", () => "/recording/stop"],
+  ] as const;
+  test.each(routes)("%s", async (_name, path) => {
+    await expectUnchanged(api, vp9, async ({ recordingId }) => {
+      const url = `${server.url}${path(recordingId)}`;
+      for (const encoding of ["gzip", "Identity, br", "nonsense"]) {
+        const response = await fetch(url, {
+          method: "POST",
+          body: "{}",
+          headers: { "content-type": "application/json", "content-encoding": encoding },
+        });
+        expect(response.headers.get("accept-encoding")).toBe("identity");
+        await expectProblem(response, 415, "unsupported-content-encoding");
+      }
+    });
+  });
+});
+
+test("the encoding identity is none", async () => {
+  const response = await fetch(`${server.url}/api/recordings`, {
+    method: "POST",
+    body: "{}",
+    headers: { "content-type": "application/json", "content-encoding": "Identity" },
+  });
+  expect(response.status).toBe(201);
 });
 
 test("bodies whose senders hang up do not use up the room for others", async () => {

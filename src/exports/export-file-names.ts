@@ -1,31 +1,26 @@
+import { PortableFileNames } from "../storage/portable-file-names.ts";
+
 /**
- * Code points that are kept of each of the app's words. Two words of four bytes a character and what
- * joins them fit into the 255 bytes that file systems allow.
+ * Code points that are kept of each of the app's words: names stay readable, and what the making of an
+ * export puts behind them still fits into the 255 bytes that file systems allow.
  */
 const WORD_LENGTH_MAX = 24;
 
 /**
- * Names for the files of one export: letters and digits of the app's words, joined by dashes, unique
- * also where a file system ignores case.
+ * Names for the files of one export: letters and digits of the app's words, joined by dashes. Every
+ * system can hold them, and none replaces another.
  */
 export class ExportFileNames {
-  readonly #taken = new Set<string>();
+  readonly #names = new PortableFileNames((count) => `-${count}`);
 
   /** @param extension without its dot */
   add(words: readonly string[], extension: string): string {
-    const stem = words.map(kept).filter(Boolean).join("-") || "file";
-    for (let number = 1; ; number += 1) {
-      const name = `${number === 1 ? stem : `${stem}-${number}`}.${extension}`;
-      const folded = name.toLowerCase();
-      if (this.#taken.has(folded)) continue;
-      this.#taken.add(folded);
-      return name;
-    }
+    return this.#names.add(words.map(kept).filter(Boolean).join("-") || "file", extension);
   }
 }
 
 function kept(word: string): string {
-  const dashed = word.normalize("NFC").replaceAll(/[^\p{L}\p{N}_]+/gu, "-");
+  const dashed = word.normalize("NFC").replaceAll(/[^\p{L}\p{M}\p{N}_]+/gu, "-");
   return Array.from(dashed)
     .slice(0, WORD_LENGTH_MAX)
     .join("")

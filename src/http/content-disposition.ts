@@ -1,28 +1,12 @@
-/** Longest file name that is offered, in characters without the extension. */
-const STEM_LENGTH_MAX = 100;
+import { portableFileName, portableText } from "../storage/portable-file-names.ts";
 
-/**
- * A file name of the app's own words, safe on every file system: no separators, no control
- * characters, none of the characters that Windows refuses, no dot or space at an end.
- */
+/** A file name of the app's own words that every system can save. */
 export function safeFileName(words: readonly string[], extension: string): string {
   const stem = words
-    .map(safeWord)
+    .map(portableText)
     .filter((word) => word !== "")
     .join(" - ");
-  // By code points: half of a surrogate pair would be no character.
-  const short = Array.from(stem).slice(0, STEM_LENGTH_MAX).join("").trim();
-  return `${short === "" ? "recording" : short}.${extension}`;
-}
-
-/** One of the app's own words as a part of a file name; empty when nothing of it can be kept. */
-export function safeWord(word: string): string {
-  return (
-    word
-      // Cf too: marks that turn the direction of writing can hide an extension.
-      .replaceAll(/[\p{Cc}\p{Cf}\p{Cs}/\\:*?"<>|]+/gu, "_")
-      .replaceAll(/^[.\s]+|[.\s]+$/g, "")
-  );
+  return portableFileName(stem === "" ? "recording" : stem, extension);
 }
 
 /**

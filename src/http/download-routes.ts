@@ -14,7 +14,7 @@ import { findRecording } from "./recording-routes.ts";
 import { recordingParamsSchema } from "./route-params.ts";
 import { storedManifest } from "./stored-manifest.ts";
 import { whyNotReady } from "./track-lookup.ts";
-import { zipEntryNames } from "./zip-entry-names.ts";
+import { MANIFEST_ENTRY_NAME, zipEntryNames } from "./zip-entry-names.ts";
 
 /** Where the files of a recording lie. */
 export interface RecordingPaths extends MediaPaths {
@@ -164,7 +164,7 @@ async function* zip(
       size: bytes,
       input: fileBlocks(file, bytes),
     })),
-    { name: "manifest.json", input: `${JSON.stringify(manifest)}\n` },
+    { name: MANIFEST_ENTRY_NAME, input: `${JSON.stringify(manifest)}\n` },
   ]);
   const reader = archive.getReader();
   for (;;) {

@@ -1,34 +1,27 @@
 import type { TrackKey } from "../recording/ports.ts";
-import { safeWord } from "./content-disposition.ts";
+import { PortableFileNames } from "../storage/portable-file-names.ts";
+
+/** Beside the participants' folders. */
+export const MANIFEST_ENTRY_NAME = "manifest.json";
 
 /**
- * Names of tracks in an archive, `participant/track.mp4`, in the same order: safe to unpack
- * anywhere, and different from each other also where the case of letters does not count.
+ * Names of tracks in an archive, `participant/track.mp4`, in the same order: every system can unpack
+ * them, and none replaces another.
  */
 export function zipEntryNames(
   tracks: readonly Pick<TrackKey, "participantId" | "trackId">[],
 ): string[] {
+  const folderNames = new PortableFileNames();
+  // A participant of that name gets a folder of another one.
+  folderNames.add(MANIFEST_ENTRY_NAME, "");
   // One folder for one participant, and never one for two.
-  const folders = new Map<string, string>();
-  const takenFolders = new Set<string>();
-  const takenNames = new Set<string>();
+  const folders = new Map<string, { name: string; fileNames: PortableFileNames }>();
   return tracks.map(({ participantId, trackId }) => {
     let folder = folders.get(participantId);
     if (folder === undefined) {
-      folder = untaken(takenFolders, (suffix) => `${safeWord(participantId) || "_"}${suffix}`);
+      folder = { name: folderNames.add(participantId, ""), fileNames: new PortableFileNames() };
       folders.set(participantId, folder);
     }
-    return untaken(takenNames, (suffix) => `${folder}/${safeWord(trackId) || "_"}${suffix}.mp4`);
+    return `${folder.name}/${folder.fileNames.add(trackId, "mp4")}`;
   });
-}
-
-function untaken(taken: Set<string>, nameWith: (suffix: string) => string): string {
-  for (let count = 1; ; count += 1) {
-    const name = nameWith(count === 1 ? "" : ` (${count})`);
-    // NFC: some file systems compare names in it.
-    const key = name.normalize("NFC").toLowerCase();
-    if (taken.has(key)) continue;
-    taken.add(key);
-    return name;
-  }
 }

@@ -146,22 +146,22 @@ test("a page of the list goes past a row that has no ID", async () => {
   });
 });
 
-const shown = (row: keyof typeof RECORDING_ROWS) => api.show(idOf(row));
+const showRow = (row: keyof typeof RECORDING_ROWS) => api.show(idOf(row));
 
 test("a recording is shown with what can be read of it", async () => {
   for (const row of ["deep5000", "deep6500", "brokenMetadata", "listMetadata"] as const) {
-    expect(await shown(row)).toMatchObject({ name: row, state: "recording", metadata: {} });
+    expect(await showRow(row)).toMatchObject({ name: row, state: "recording", metadata: {} });
   }
-  expect((await shown("deep100")).metadata).toEqual(JSON.parse(deep(100)));
-  expect(await shown("unknownState")).toMatchObject({
+  expect((await showRow("deep100")).metadata).toEqual(JSON.parse(deep(100)));
+  expect(await showRow("unknownState")).toMatchObject({
     state: "failed",
     reason: 'The catalogue has an unknown state of the recording: "archived".',
   });
-  expect(await shown("hugeTime")).toMatchObject({ stoppedAt: null });
-  expect(await shown("blobName")).toMatchObject({ name: null });
+  expect(await showRow("hugeTime")).toMatchObject({ stoppedAt: null });
+  expect(await showRow("blobName")).toMatchObject({ name: null });
   // The ID holds the time of the start, too.
-  const { startedAt } = await shown("textTime");
-  const others = [await shown("unknownState"), await shown("hugeTime")];
+  const { startedAt } = await showRow("textTime");
+  const others = [await showRow("unknownState"), await showRow("hugeTime")];
   expect(startedAt >= (others[0]?.startedAt ?? "")).toBe(true);
   expect(startedAt <= (others[1]?.startedAt ?? "")).toBe(true);
 });

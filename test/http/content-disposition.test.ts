@@ -7,7 +7,11 @@ test.each([
   [[" x. ", "\u0000\n"], "x - _.mp4"],
   [["photo\u202Egpj"], "photo_gpj.mp4"],
   [["a".repeat(300)], `${"a".repeat(100)}.mp4`],
-  [["🎥".repeat(300)], `${"🎥".repeat(100)}.mp4`],
+  [["🎥".repeat(300)], `${"🎥".repeat(50)}.mp4`],
+  [["a".repeat(99), "👨🏽"], `${"a".repeat(99)}.mp4`],
+  [["CON"], "_CON.mp4"],
+  [["nul.tar.gz"], "_nul.tar.gz.mp4"],
+  [["console"], "console.mp4"],
 ])("of %p a safe file name is made", (words, expected) => {
   expect(safeFileName(words, "mp4")).toBe(expected);
 });

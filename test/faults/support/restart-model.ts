@@ -1,10 +1,22 @@
 import { expect } from "bun:test";
+import { z } from "zod";
 import { chunkUploadResultSchema } from "../../../src/contract/chunks.ts";
+import { metadataSchema } from "../../../src/contract/metadata.ts";
 import { problemSchema } from "../../../src/contract/problem.ts";
 import { recordingListSchema, recordingSummarySchema } from "../../../src/contract/recordings.ts";
 import { RecordingsApi, trackOf } from "../../support/recordings-api.ts";
 import { recordedSegment } from "../../support/recorded-media.ts";
+import { until } from "../../support/until.ts";
 import type { KnownIds, StrayRequest } from "./stray-requests.ts";
+
+/** What the start of a recording asked for. */
+const wantedSchema = z.object({
+  name: z.string().optional(),
+  metadata: metadataSchema.default({}),
+});
+
+/** How long the finalization of a clearing's recordings may take on a busy machine. */
+const END_TIMEOUT_MS = 120_000;
 
 const GOOD_TRACK = { participantId: "ada", trackId: "camera" };
 
@@ -25,14 +37,12 @@ export class RestartModel {
   requests = 0;
   taken = 0;
   finalized = 0;
+  ended = 0;
 
   get known(): KnownIds {
-    const orNone = (ids: Iterable<string>) => {
-      const all = [...ids];
-      return all.length === 0 ? [crypto.randomUUID()] : all;
-    };
     return {
-      recordingIds: orNone(this.#started.keys()),
+      // Strangers would make a good one worse, as they may.
+      recordingIds: orNone(this.#started.keys().filter((id) => !this.#good.has(id))),
       segmentIds: orNone(this.#segments.keys()),
     };
   }
@@ -49,7 +59,8 @@ export class RestartModel {
     });
     this.requests += 1;
     const answer = await response.text();
-    const what = `${method} ${sentPath.slice(0, 200)} ${String(sent).slice(0, 200)}`;
+    const text = typeof sent === "string" ? sent.slice(0, 200) : "";
+    const what = `${method} ${sentPath.slice(0, 200)} ${text}`;
     expect(response.status, `${what}: ${answer.slice(0, 500)}`).toBeLessThan(500);
     if (response.headers.get("content-type") === "application/problem+json" && answer !== "") {
       problemSchema.parse(JSON.parse(answer));
@@ -103,11 +114,17 @@ export class RestartModel {
     this.#good.clear();
   }
 
-  /** Stops and deletes everything, whatever is in it. */
-  async deleteAll(serverUrl: string): Promise<void> {
+  /** Stops everything, waits until each has ended, well or not, and deletes it. */
+  async endAll(serverUrl: string): Promise<void> {
     const api = new RecordingsApi(serverUrl);
-    for (const recordingId of (await listAll(serverUrl)).keys()) {
-      await api.stop(recordingId);
+    const recordingIds = [...(await listAll(serverUrl)).keys()];
+    for (const recordingId of recordingIds) await api.stop(recordingId);
+    for (const recordingId of recordingIds) {
+      await until(
+        async () => /^(ready|failed)$/.test((await api.show(recordingId)).state) || undefined,
+        { what: `recording ${recordingId} has ended`, timeoutMs: END_TIMEOUT_MS },
+      );
+      this.ended += 1;
       const url = `${serverUrl}/api/recordings/${recordingId}`;
       expect((await fetch(url, { method: "DELETE" })).status).toBe(204);
     }
@@ -124,8 +141,10 @@ export class RestartModel {
   ): void {
     if (method === "POST" && path === "/api/recordings") {
       const { recordingId, name, metadata } = recordingSummarySchema.parse(JSON.parse(answer));
-      const wanted = sent === undefined || sent === "" ? {} : JSON.parse(String(sent));
-      expect(JSON.stringify(metadata)).toBe(JSON.stringify(wanted.metadata ?? {}));
+      const wanted = wantedSchema.parse(
+        typeof sent === "string" && sent !== "" ? JSON.parse(sent) : {},
+      );
+      expect(JSON.stringify(metadata)).toBe(JSON.stringify(wanted.metadata));
       expect(name).toBe(wanted.name?.trim() ?? null);
       this.#started.set(recordingId, { name, metadata: JSON.stringify(metadata) });
       this.taken += 1;
@@ -145,6 +164,12 @@ export class RestartModel {
       }
     }
   }
+}
+
+/** There is always an ID to name, if only one of nothing. */
+function orNone(ids: Iterable<string>): string[] {
+  const all = [...ids];
+  return all.length === 0 ? [crypto.randomUUID()] : all;
 }
 
 /** Every recording that a server lists, page by page. */

@@ -1,4 +1,8 @@
 import * as fc from "fast-check";
+import { recordedSegment } from "../../support/recorded-media.ts";
+import { participantIdSchema } from "../../../src/contract/ids.ts";
+import { startRecordingRequestSchema } from "../../../src/contract/recordings.ts";
+import { markSchema } from "../../../src/contract/marks.ts";
 import { CHUNKS_PER_REQUEST_MAX, SEQUENCE_MAX } from "../../../src/contract/chunks.ts";
 
 /** IDs that a request may name, newest last; there is always one of each. */
@@ -15,6 +19,9 @@ export interface StrayRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: ((known: KnownIds) => string | FormData) | undefined;
 }
+
+const { chunks: sound } = await recordedSegment("audio-opus");
+const soundChunks = sound.map(({ payload }) => payload);
 
 const JSON_HEADERS = { "content-type": "application/json" };
 
@@ -98,6 +105,27 @@ const headers = fc.oneof(
   ),
 );
 
+/** What the contract allows. */
+const legalStart = fc
+  .record({
+    name: text.filter((word) => startRecordingRequestSchema.safeParse({ name: word }).success),
+    metadata: fc.oneof(
+      fc.json({ maxDepth: 8 }),
+      fc.constantFrom(
+        nested(30, '{"__proto__":', "}"),
+        nested(30, "[", "]"),
+        `"${"y".repeat(16_370)}"`,
+        `"${"\\u0000".repeat(2_700)}"`,
+      ),
+    ),
+  })
+  .map(({ name, metadata }): StrayRequest => ({
+    method: "POST",
+    path: () => "/api/recordings",
+    headers: JSON_HEADERS,
+    body: () => `{"name":${JSON.stringify(name)},"metadata":{"a":${metadata}}}`,
+  }));
+
 const start = fc
   .record({ name: fc.option(text), metadata: json, headers })
   .map(({ name, metadata, headers: more }): StrayRequest => ({
@@ -136,45 +164,101 @@ const list = fc
 
 const time = fc.constantFrom(0, 1, 1.5, 1.7e12, 8.64e15, 8.64e15 + 2, -1, 1e300, Number.MIN_VALUE);
 
-const mark = fc.oneof(
-  fc.record({
-    type: fc.constantFrom("paused", "resumed", "hidden", "visible", "ended"),
-    atMs: time,
-  }),
-  fc.record({ type: fc.constant("frozen"), atMs: time, toMs: time }),
-  fc.record({
-    type: fc.constantFrom("muted", "unmuted", "device-changed"),
-    atMs: time,
-    stream: fc.constantFrom("video", "audio", "smell"),
-  }),
-  fc.record({
-    type: fc.constant("began"),
-    atMs: time,
-    reason: text,
-    pictures: fc.constantFrom("continuous", "on-change", null),
-  }),
-);
+const mark = (atMs: fc.Arbitrary<number>) =>
+  fc.oneof(
+    fc.record({
+      type: fc.constantFrom("paused", "resumed", "hidden", "visible", "ended"),
+      atMs,
+    }),
+    fc.record({ type: fc.constant("frozen"), atMs, toMs: atMs }),
+    fc.record({
+      type: fc.constantFrom("muted", "unmuted", "device-changed"),
+      atMs,
+      stream: fc.constantFrom("video", "audio", "smell"),
+    }),
+    fc.record({
+      type: fc.constant("began"),
+      atMs,
+      reason: text,
+      pictures: fc.constantFrom("continuous", "on-change", null),
+    }),
+  );
 
-/** The fields of a form; the parts of the chunks are added to them. */
-const chunks = fc
+/** The first few are legal; each is one that some parser of numbers takes. */
+const SEQUENCES = (
+  `0|0|1|2|00|${SEQUENCE_MAX}|${SEQUENCE_MAX + 1}|-1|+1|1e3|0x1| 1|1.0|NaN|` + "9".repeat(400)
+).split("|");
+
+interface ChunkForm {
+  readonly recordingId: (known: KnownIds) => string;
+  readonly segmentId: (known: KnownIds) => string;
+  readonly fields: Readonly<Record<string, string | undefined>>;
+  readonly payloads: readonly Uint8Array[];
+}
+
+const chunkRequest = ({ recordingId, segmentId, fields, payloads }: ChunkForm): StrayRequest => ({
+  method: "POST",
+  path: (known) => `/api/recordings/${segment(recordingId(known))}/chunks`,
+  headers: {},
+  body: (known) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) {
+      if (value !== undefined) form.append(name, value);
+    }
+    form.append("segmentId", segmentId(known));
+    for (const [i, payload] of payloads.entries()) {
+      form.append(`chunk_${i}`, new Blob([new Uint8Array(payload)]));
+    }
+    return form;
+  },
+});
+
+const newSegment = fc.uuid().map((uuid) => () => uuid);
+
+/** What the contract allows, though no browser sends it: real media with marks and times at limits. */
+const legalChunks = fc
+  .record({
+    recordingId: fc.nat(3).map((place) => (known: KnownIds) => at(known.recordingIds, place)),
+    segmentId: newSegment,
+    fields: fc.record(
+      {
+        participantId: fc.oneof(
+          fc.constant("ada"),
+          text.filter((word) => participantIdSchema.safeParse(word).success),
+        ),
+        trackId: fc.constantFrom("camera", "x".repeat(128), "CON", "😀".repeat(128)),
+        mimeType: fc.oneof(
+          fc.constantFrom("video/webm", ""),
+          text.map((word) => word.slice(0, 99)),
+        ),
+        sequence: fc.constantFrom("0", "0", "0", "1", "00000000", String(SEQUENCE_MAX)),
+        capturedAt_0: fc.constantFrom("0", "1700000000000.5", "8640000000000000"),
+        marks_0: fc
+          .array(mark(fc.constantFrom(0, 1e-300, 1.7e12, 8.64e15)), { maxLength: 64 })
+          .map((marks) => JSON.stringify(marks.filter((it) => markSchema.safeParse(it).success))),
+      },
+      { requiredKeys: ["participantId", "sequence"] },
+    ),
+    payloads: fc.constantFrom([Buffer.concat(soundChunks)], soundChunks, [
+      Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3),
+      new Uint8Array(0),
+    ]),
+  })
+  .map(chunkRequest);
+
+const anyChunks = fc
   .record({
     recordingId: idOf("recordingIds"),
-    segmentId: fc.oneof(
-      fc.uuid().map((uuid) => () => uuid),
-      idOf("segmentIds"),
-    ),
+    segmentId: fc.oneof(newSegment, idOf("segmentIds")),
     fields: fc.record(
       {
         participantId: fc.oneof(fc.constant("ada"), text),
         trackId: text,
         mimeType: fc.oneof(fc.constantFrom("video/webm;codecs=vp9,opus", "video/mp4"), text),
-        sequence: fc.constantFrom(
-          ...["0", "0", "1", "2", "00", String(SEQUENCE_MAX), String(SEQUENCE_MAX + 1)],
-          ...["-1", "+1", "1e3", "0x1", " 1", "1.0", "NaN", "9".repeat(400)],
-        ),
+        sequence: fc.constantFrom(...SEQUENCES),
         capturedAt_0: fc.constantFrom("0", "1700000000000.5", "8640000000000000", "1e400", "x"),
         marks_0: fc.oneof(
-          fc.array(mark, { maxLength: 70 }).map((marks) => JSON.stringify(marks)),
+          fc.array(mark(time), { maxLength: 70 }).map((marks) => JSON.stringify(marks)),
           json,
         ),
         sha256_0: fc.constantFrom("", "abc", "0".repeat(64)),
@@ -183,26 +267,10 @@ const chunks = fc
     ),
     payloads: fc.oneof(
       fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 1, maxLength: 3 }),
-      fc.constant([Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3), new Uint8Array(0)]),
       fc.constant(Array.from({ length: CHUNKS_PER_REQUEST_MAX + 1 }, () => new Uint8Array(1))),
     ),
   })
-  .map(({ recordingId, segmentId, fields, payloads }): StrayRequest => ({
-    method: "POST",
-    path: (known) => `/api/recordings/${segment(recordingId(known))}/chunks`,
-    headers: {},
-    body: (known) => {
-      const form = new FormData();
-      for (const [name, value] of Object.entries(fields)) {
-        if (value !== undefined) form.append(name, value);
-      }
-      form.append("segmentId", segmentId(known));
-      for (const [i, payload] of payloads.entries()) {
-        form.append(`chunk_${i}`, new Blob([new Uint8Array(payload)]));
-      }
-      return form;
-    },
-  }));
+  .map(chunkRequest);
 
 const end = fc
   .tuple(
@@ -259,17 +327,21 @@ const guide = fc
       JSON.stringify({ recordingId: recordingId(known), participantId: word, type: word, chunk }),
   }));
 
+const TRACK = "/participants/ada/tracks/camera";
+
+/** What may follow a recording in a path. */
+const RESTS_OF_PATHS =
+  `|/stop|/retry|/download|/exports|/exports/x|/segments/x|/x|${TRACK}/media.mp4|${TRACK}/source|${TRACK}/source?segmentId=x|${TRACK}/poster.jpg|${TRACK}/waveform.json|/participants/%00/tracks/x/source|/%|/%ff|?__proto__=1`.split(
+    "|",
+  );
+
 /** Requests that bring nothing, for whatever there is, with headers at their limits. */
 const bare = fc
   .tuple(
     fc.constantFrom("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT"),
     idOf("recordingIds"),
     text,
-    fc.constantFrom(
-      ...["", "/stop", "/retry", "/download", "/exports", "/exports/x", "/segments/x", "/x"],
-      ...["/participants/ada/tracks/camera/media.mp4", "/participants/%00/tracks/x/source"],
-      ...["/participants/ada/tracks/camera/source?segmentId=x", "/%", "/%ff", "?__proto__=1"],
-    ),
+    fc.constantFrom(...RESTS_OF_PATHS),
     fc.constantFrom<Record<string, string>>(
       {},
       { range: "bytes=0-" },
@@ -291,10 +363,12 @@ const bare = fc
 
 /** Any request. */
 export const strayRequest: fc.Arbitrary<StrayRequest> = fc.oneof(
-  { weight: 5, arbitrary: start },
+  { weight: 3, arbitrary: legalStart },
+  { weight: 4, arbitrary: start },
   { weight: 2, arbitrary: startWithAnything },
   { weight: 2, arbitrary: list },
-  { weight: 6, arbitrary: chunks },
+  { weight: 4, arbitrary: legalChunks },
+  { weight: 4, arbitrary: anyChunks },
   { weight: 3, arbitrary: end },
   { weight: 2, arbitrary: exported },
   { weight: 2, arbitrary: guide },

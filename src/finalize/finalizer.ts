@@ -30,8 +30,6 @@ interface Watch {
   readonly askedWith: Map<string, string>;
   /** The manifest is written by one at a time. */
   manifest: Promise<void>;
-  /** SHA-256 of what was written last: the same is not written again. */
-  manifestSha256: string | undefined;
 }
 
 /** Of no segments: what a track has now is something else. */
@@ -204,7 +202,6 @@ export class Finalizer implements RecordingListener {
       lateSinceMs: new Map(),
       askedWith: new Map(),
       manifest: Promise.resolve(),
-      manifestSha256: undefined,
     };
     this.#watches.set(recordingId, watch);
     return watch;
@@ -352,10 +349,7 @@ export class Finalizer implements RecordingListener {
       const manifest = buildManifest(record, tracks, layout);
       // Without indentation: that of metadata that is nested deeply is many times its size.
       const text = `${JSON.stringify(manifest)}\n`;
-      const sha256 = new Bun.CryptoHasher("sha256").update(text).digest("hex");
-      if (sha256 === watch.manifestSha256) return;
       await writeFileDurably(layout.manifestPath(record.recordingId), text);
-      watch.manifestSha256 = sha256;
     })();
     // Whoever waits for the last write must not fail with it: its own caller does.
     watch.manifest = writing.then(

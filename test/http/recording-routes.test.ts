@@ -204,6 +204,20 @@ describe("stopping", () => {
   });
 });
 
+test("a manifest is written once and is not much larger than its metadata", async () => {
+  // A thousand lines, each of which indentation would make 60 characters longer.
+  const metadata = `{"a":${"[".repeat(28)}${Array(1_000).fill(1).join()}${"]".repeat(28)}}`;
+  const started = await send("POST", recordingUrl(""), `{"metadata":${metadata}}`);
+  const { recordingId } = recordingSummarySchema.parse(await started.json());
+  await Promise.all(Array.from({ length: 20 }, () => api.stop(recordingId)));
+  await api.ready(recordingId);
+  const manifest = Bun.file(join(server.recordingsDirectory, recordingId, "manifest.json"));
+  const written = await manifest.stat();
+  expect(written.size).toBeLessThan(metadata.length + 1_000);
+  await Promise.all(Array.from({ length: 20 }, () => api.stop(recordingId)));
+  expect((await manifest.stat()).mtimeMs).toBe(written.mtimeMs);
+});
+
 describe("deleting", () => {
   test("a recording in progress is refused", async () => {
     const recordingId = await api.start();

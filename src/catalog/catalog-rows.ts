@@ -15,7 +15,13 @@ import {
 } from "../contract/recordings.ts";
 import { isJsonDeeperThan } from "../contract/json-depth.ts";
 import { metadataSchema, type RecordingMetadata } from "../contract/metadata.ts";
-import type { FinalizeJob, RecordingRecord, TrackKey, TrackRecord } from "../recording/ports.ts";
+import type {
+  FinalizeJob,
+  RecordingRecord,
+  TrackKey,
+  TrackRecord,
+  TrackResult,
+} from "../recording/ports.ts";
 import type { FinalizeJobsTable, RecordingsTable, TracksTable } from "./catalog-schema.ts";
 import { countOrZero, type ReportFault, readOr, readTimeMs, textOrNull } from "./row-faults.ts";
 
@@ -115,10 +121,26 @@ export function trackRecordOf(
     ) ?? null;
   if (row.result === null) return { ...key, result: null, job };
   const { result: stored } = row;
-  const result = readOr("result", report, () => resultSchema.parse(JSON.parse(stored)));
+  const result =
+    readOr("result", report, () => resultSchema.parse(JSON.parse(stored))) ??
+    withoutTimeline(stored);
   if (result !== undefined) return { ...key, result, job };
   const isUnderWay = job?.state === "queued" || job?.state === "running";
   return { ...key, result: null, job: isUnderWay ? job : failedJob(key, UNREADABLE_RESULT) };
+}
+
+/** A result whose timeline alone cannot be read: its MP4 is worth more than to be made again. */
+function withoutTimeline(stored: string): TrackResult | undefined {
+  const value = z.looseObject({}).safeParse(jsonOf(stored)).data;
+  return value && resultSchema.safeParse({ ...value, timeline: null }).data;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 const UNREADABLE_RESULT =

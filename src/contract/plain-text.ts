@@ -8,6 +8,14 @@ export const plainTextSchema = z
   .string()
   .refine((text) => !UNSTORABLE.test(text), "must not contain NUL or half of a surrogate pair");
 
+/** Such text of 1 to `max` code points, as JSON Schema counts, without the spaces around it. */
+export const shortTextSchema = (max: number) =>
+  plainTextSchema
+    .trim()
+    .min(1)
+    .refine((text) => Array.from(text).length <= max, `must have at most ${max} characters`)
+    .meta({ maxLength: max });
+
 /** A whole number in plain digits: no sign, exponent, fraction, `0x` or spaces. */
 export const digitsSchema = (max: number) =>
   z

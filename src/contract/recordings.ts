@@ -8,7 +8,7 @@ import {
   trackIdSchema,
 } from "./ids.ts";
 import { metadataSchema, newMetadataSchema } from "./metadata.ts";
-import { digitsSchema, plainTextSchema } from "./plain-text.ts";
+import { digitsSchema, plainTextSchema, shortTextSchema } from "./plain-text.ts";
 import { trackTimelineSchema } from "./timeline.ts";
 
 /** Only ever moves forward, in this order; a retry that succeeds takes `failed` to `ready`. */
@@ -27,7 +27,7 @@ const isoTime = z.iso.datetime();
 
 /** The body of `POST /api/recordings`. */
 export const startRecordingRequestSchema = z.object({
-  name: plainTextSchema.trim().min(1).max(APP_WORD_CODE_POINTS_MAX).optional(),
+  name: shortTextSchema(APP_WORD_CODE_POINTS_MAX).optional(),
   /** The app's own words about the call; given back as they came. */
   metadata: newMetadataSchema.optional(),
 });
@@ -132,7 +132,7 @@ export const LIST_LIMIT_MAX = 200;
 export const listRecordingsQuerySchema = z.object({
   state: recordingStateSchema.optional(),
   /** Part of the name; ASCII letters in either case. */
-  q: plainTextSchema.max(APP_WORD_CODE_POINTS_MAX).optional(),
+  q: plainTextSchema.max(2 * APP_WORD_CODE_POINTS_MAX).optional(),
   limit: digitsSchema(LIST_LIMIT_MAX)
     .refine((limit) => limit > 0, "must be at least 1")
     .default(50),

@@ -176,6 +176,6 @@ const DETAILS = {
     summary: "Stop a recording",
     body: { required: true, ...jsonInput(stopSchema) },
     answers: { 200: { means: "It is stopped", body: jsonOutput(stoppedSchema) } },
-    problems: [400, 404, 408, 415, 422, 503],
+    problems: [400, 404, 408, 413, 415, 422, 503],
   }),
 };

@@ -30,6 +30,10 @@ const RECORDING_ROWS = {
   blobName: ["UPDATE recordings SET name = ?1 WHERE recording_id = ?2", Buffer.from([0, 255])],
 } as const;
 
+/** As of a server that knows more causes of gaps. */
+const ODD_TIMELINE =
+  "UPDATE tracks SET result = json_set(result, '$.timeline.gaps', json('[{\"cause\":\"x\"}]')) WHERE recording_id = ?1";
+
 /** The same for the rows of what belongs to the finished recording. */
 const TRACK_ROWS = {
   brokenResult: ["UPDATE tracks SET result = ?1 WHERE recording_id = ?2", '{"verdict":"complete"'],
@@ -75,7 +79,7 @@ beforeAll(async () => {
     toDelete.push(await api.start(row));
   }
   recordings.set("continued", await api.start("continued"));
-  for (const row of [...Object.keys(TRACK_ROWS), "brokenManifest"]) {
+  for (const row of [...Object.keys(TRACK_ROWS), "brokenManifest", "oddTimeline"]) {
     recordings.set(row, (await finishedRecording(api, row, [CAMERA])).recordingId);
   }
   for (const kind of ["aligned", "audio", "aligned", "audio"]) {
@@ -97,6 +101,7 @@ beforeAll(async () => {
   for (const [i, [sql, value]] of Object.values(RECORDING_ROWS).entries()) {
     database.run(sql, [value, toDelete[i] ?? ""]);
   }
+  database.run(ODD_TIMELINE, [idOf("oddTimeline")]);
   database.run(RECORDING_ROWS.deep6500[0], [deep(6_500), idOf("continued")]);
   database.run(
     "UPDATE recordings SET metadata = ?1, state = 'finalizing', stopped_at_ms = started_at_ms WHERE recording_id = ?2",
@@ -214,6 +219,13 @@ describe("a track", () => {
     },
     60_000,
   );
+});
+
+test("an MP4 of whose track only the timeline cannot be read is served", async () => {
+  const recordingId = idOf("oddTimeline");
+  const track = trackOf(await api.show(recordingId), CAMERA);
+  expect(track).toMatchObject({ state: "ready", verdict: "complete", timeline: null });
+  expect((await fetch(api.trackUrl({ recordingId, ...CAMERA }, "media.mp4"))).status).toBe(200);
 });
 
 test("the tracks and exports of a neighbour are as they were", async () => {

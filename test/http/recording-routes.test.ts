@@ -66,6 +66,13 @@ describe("starting", () => {
     expect(await (await fetch(recordingUrl("", "?limit=1"))).text()).toContain(compact);
   });
 
+  test("takes a name of 128 emoji, which the list finds", async () => {
+    const name = "🎥".repeat(128);
+    const recordingId = await api.start(name);
+    const found = await page(`q=${encodeURIComponent(name)}`);
+    expect(found.recordings).toMatchObject([{ recordingId, name }]);
+  });
+
   test("needs no body", async () => {
     const response = await send("POST", `${server.url}/api/recordings`);
     expect(response.status).toBe(201);
@@ -93,6 +100,7 @@ describe("starting", () => {
     ["33 levels of objects", '{"a":'.repeat(33) + "1" + "}".repeat(33), 422, "invalid-request"],
     ["6,500 levels of arrays", deepMetadata(6_500), 422, "invalid-request"],
     ["60,000 levels that nothing closes", "[".repeat(60_000), 422, "invalid-request"],
+    ["a name of 129 emoji", JSON.stringify({ name: "🎥".repeat(129) }), 422, "invalid-request"],
     ["a name with NUL", '{"name":"a\\u0000b"}', 422, "invalid-request"],
     ["a name with half of a character", '{"name":"a\\ud83d"}', 422, "invalid-request"],
     [

@@ -79,6 +79,21 @@ describe("refused, without changing anything, is", () => {
     });
   });
 
+  test("a list of what are no marks, of which the first are named", async () => {
+    await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+      const response = await post(recordingId, {
+        fields: {
+          ...rightFields(segmentId),
+          sequence: "2",
+          marks_0: `[${"0,".repeat(60)}0]`,
+        },
+        chunks: { chunk_0: payloadOf(2) },
+      });
+      const { errors } = await expectProblem(response, 422, "invalid-request");
+      expect(errors).toHaveLength(20);
+    });
+  });
+
   const badChunks: [name: string, chunks: ChunkFormParts["chunks"]][] = [
     ["no chunk", {}],
     ["a first chunk that is not chunk_0", { chunk_1: "x" }],

@@ -177,7 +177,6 @@ function headersOf(record: RecordingRecord): Record<string, string> {
   return {
     "content-type": "application/zip",
     "content-disposition": contentDisposition("attachment", fileName),
-    "cache-control": "no-store",
     "x-content-type-options": "nosniff",
   };
 }

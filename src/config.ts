@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { allowedOriginsSchema } from "./allowed-origins.ts";
 
 /** Levels of the log, from the most to the least talkative. */
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -46,6 +47,12 @@ const environmentSchema = z.object({
     meaning: "Address to listen on. Only loopback addresses, while there are no access keys.",
     allowed:
       "127.0.0.1, ::1 or localhost: the server has no access keys yet, so everything on it would be open to whoever reaches that address",
+  }),
+  ALLOWED_ORIGINS: allowedOriginsSchema.register(about, {
+    default: "",
+    meaning:
+      "Origins whose pages may use the server, separated by commas, such as https://app.example. Pages of loopback addresses (localhost, 127.0.0.1, [::1]) always may.",
+    allowed: "origins, separated by commas",
   }),
   RECORDINGS_DIR: z
     .string()
@@ -257,9 +264,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   );
   const result = environmentSchema.safeParse(texts);
   if (!result.success) {
-    const name = environmentSchema.keyof().parse(result.error.issues[0]?.path[0]);
+    const [issue] = result.error.issues;
+    const name = environmentSchema.keyof().parse(issue?.path[0]);
     const { allowed } = aboutOf(environmentSchema.shape[name]);
-    throw new ConfigError(name, texts[name] ?? "", allowed);
+    throw new ConfigError(
+      name,
+      texts[name] ?? "",
+      issue?.code === "custom" ? issue.message : allowed,
+    );
   }
   const config = Object.freeze(result.data);
   refuseContradictions(config);

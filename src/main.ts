@@ -144,6 +144,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     clock,
     intake,
     limits: requestBodyLimits(config),
+    allowedOrigins: config.ALLOWED_ORIGINS,
     log,
   });
   listen(app, intake, config, log, stops);

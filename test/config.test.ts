@@ -24,6 +24,16 @@ test("values are read as what they are", () => {
   expect(config).toMatchObject({ PORT: 0, LOG_LEVEL: "debug", FFMPEG_PATH: "/opt/ffmpeg" });
 });
 
+test("allowed origins are those that browsers send", () => {
+  const text =
+    " https://app.example,http://10.0.0.7:8080, capacitor://localhost,https://app.example";
+  expect(readConfig({ ALLOWED_ORIGINS: text }).ALLOWED_ORIGINS).toEqual([
+    "https://app.example",
+    "http://10.0.0.7:8080",
+    "capacitor://localhost",
+  ]);
+});
+
 test("the configuration cannot be changed", () => {
   expect(Object.isFrozen(readConfig({}))).toBe(true);
 });
@@ -47,6 +57,18 @@ describe("refused in one line that names variable, value and what is allowed is"
     ["TOTAL_PENDING_BYTES_MAX", "1000", "at least SEGMENT_PENDING_BYTES_MAX"],
     ["TOTAL_REQUEST_BYTES_MAX", "1000", "at least REQUEST_BYTES_MAX"],
     ["STOP_WAIT_MS_MAX", "1", "at least STOP_GRACE_MS"],
+    ["ALLOWED_ORIGINS", "https://app.example/", 'browsers send "https://app.example", without'],
+    ["ALLOWED_ORIGINS", "https://app.example/call", 'browsers send "https://app.example", without'],
+    ["ALLOWED_ORIGINS", "https://App.example:443", 'browsers send "https://app.example", without'],
+    ["ALLOWED_ORIGINS", "https://a.example,*", "* would let every web site"],
+    ["ALLOWED_ORIGINS", "https://*.example", "each origin has to be named"],
+    ["ALLOWED_ORIGINS", "null", "pages of any origin can send"],
+    ["ALLOWED_ORIGINS", "https://a.example,", "one of them is empty"],
+    ["ALLOWED_ORIGINS", "app.example", "does not begin with a scheme"],
+    ["ALLOWED_ORIGINS", "https:app.example", "does not begin with a scheme"],
+    ["ALLOWED_ORIGINS", "https://me@app.example", "a user name"],
+    ["ALLOWED_ORIGINS", "https://app.example:99999", "is not a URL"],
+    ["ALLOWED_ORIGINS", "https://a.example https://b.example", "is not a URL"],
   ])("%s=%p", (name, value, allowed) => {
     const act = () => readConfig({ [name]: value });
     expect(act).toThrow(ConfigError);

@@ -3,6 +3,11 @@ import { z } from "zod";
 /** Every way in which a request can fail, as a client may branch on it. */
 export const problemCodeSchema = z.enum([
   "invalid-request",
+  "invalid-host",
+  "misdirected-request",
+  "foreign-origin",
+  "method-not-allowed",
+  "precondition-failed",
   "unreadable-body",
   "body-timeout",
   "unsupported-media-type",

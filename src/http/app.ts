@@ -1,4 +1,3 @@
-import { cors } from "@elysiajs/cors";
 import { Elysia } from "elysia";
 import type { Logger } from "pino";
 import type { ArrivalNumbering } from "../recording/arrival-numbering.ts";
@@ -6,6 +5,7 @@ import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
 import type { LiveView } from "../live/live-view.ts";
 import { accessLog } from "./access-log.ts";
+import type { Route } from "./allowed-methods.ts";
 import { BodyReader, type RequestBodyLimits } from "./body-reader.ts";
 import { chunkRoutes } from "./chunk-routes.ts";
 import type { ClientAsset } from "./client-assets.ts";
@@ -13,6 +13,7 @@ import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
 import { exportFileRoutes, exportRoutes, type ExportPaths, type Exports } from "./export-routes.ts";
 import { type ExtrasMaker, type ExtrasPaths, trackExtrasRoutes } from "./track-extras-routes.ts";
+import { hostAndOriginGate } from "./host-and-origin-gate.ts";
 import { guideRoutes } from "./guide-routes.ts";
 import { healthRoutes, type FfmpegIdentity, type ReadinessChecks } from "./health-routes.ts";
 import { type Intake, intakeGate } from "./intake.ts";
@@ -42,11 +43,10 @@ export interface AppParts {
   readonly clock: Clock;
   readonly intake: Intake;
   readonly limits: RequestBodyLimits;
+  /** Whose pages may use the server, beside those of loopback addresses. */
+  readonly allowedOrigins: readonly string[];
   readonly log: Logger;
 }
-
-/** How long a browser may remember the answer to its preflight request (Chromium's own limit). */
-const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 
 /**
  * A connection on which nothing moves for so long is closed. Bun counts it from the beginning of a
@@ -60,32 +60,15 @@ export async function createApp(parts: AppParts) {
     app.server?.timeout(request, IDLE_TIMEOUT_SECONDS);
   });
   const bodies = new RequestBodies(reader);
-  const app = new Elysia({ name: "track-capture" })
-    .use(problems(parts))
-    .use(
-      cors({
-        origin: "*",
-        credentials: false,
-        methods: ["GET", "HEAD", "POST", "DELETE"],
-        // The wildcard does not stand for Authorization (Fetch, "CORS non-wildcard").
-        allowedHeaders: ["*", "Authorization"],
-        exposeHeaders: [
-          "Accept-Ranges",
-          "Content-Disposition",
-          "Content-Length",
-          "Content-Range",
-          "ETag",
-          "Last-Modified",
-          "Retry-After",
-          "X-Segment-Id",
-        ],
-        maxAge: PREFLIGHT_MAX_AGE_SECONDS,
-      }),
-    )
-    // The plugin sends `Vary: *`, which forbids every cache, though the answers do not vary.
-    .onRequest(({ set }) => {
-      delete set.headers["vary"];
-    })
+  const app = new Elysia({
+    name: "track-capture",
+    // Elysia's default looks for the path from the 11th character of the URL, which a short host does
+    // not reach: of http://a/client/api/recordings it would take /api/recordings.
+    handler: { standardHostname: false },
+  })
+    .use(problems({ ...parts, routes: (): readonly Route[] => app.routes }))
+    // Before all others: also while the server is stopping.
+    .use(hostAndOriginGate(parts))
     .use(intakeGate(parts.intake))
     .use(accessLog(parts))
     .use(recordingRoutes({ ...parts, bodies }))

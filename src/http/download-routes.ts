@@ -1,5 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
-import { makeZip } from "client-zip";
+import { makeZip, predictLength } from "client-zip";
 import { Elysia } from "elysia";
 import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
@@ -41,6 +41,13 @@ interface OpenFile extends ArchiveFile {
   readonly lastModified: Date;
 }
 
+/** What an archive is made of. */
+interface Archive {
+  /** Open; whoever has opened the archive closes them. */
+  readonly files: readonly OpenFile[];
+  readonly manifestBytes: Uint8Array;
+}
+
 const DOWNLOAD_ROUTE = "/api/recordings/:recordingId/download";
 
 /** Serves a recording's MP4s and its manifest as one ZIP. */
@@ -52,7 +59,7 @@ export function downloadRoutes({ catalog, paths, log }: Parts) {
   };
 
   /** All files are open when it resolves: a deletion afterwards does not break the archive. */
-  const openArchive = async (recordingId: RecordingId) => {
+  const openArchive = async (recordingId: RecordingId): Promise<Archive> => {
     const manifest = await storedManifest(recordingId, { catalog, paths, log });
     const keys = manifest.participants.flatMap(({ participantId, tracks }) =>
       tracks.flatMap(({ trackId, media }) =>
@@ -60,28 +67,38 @@ export function downloadRoutes({ catalog, paths, log }: Parts) {
       ),
     );
     const names = zipEntryNames(keys);
+    const text = `${JSON.stringify(withArchivePaths(manifest, names))}\n`;
+    const manifestBytes = new TextEncoder().encode(text);
     const files = await openAll(
       keys.map((key, i) => ({ name: names[i] ?? "", path: paths.mediaPath(key) })),
     );
-    return { files, manifest: withArchivePaths(manifest, names) };
+    return { files, manifestBytes };
+  };
+
+  /** Opens the archive, and gives what `use` makes of it. */
+  const withArchive = async (
+    recordingId: RecordingId,
+    use: (archive: Archive, headers: Record<string, string>) => Promise<Response> | Response,
+  ): Promise<Response> => {
+    const record = await findFinished(recordingId);
+    try {
+      const archive = await openArchive(recordingId);
+      return await use(archive, headersOf(record, archive));
+    } catch (error) {
+      // Files that are gone are so because the recording was deleted just now, or for no reason.
+      await findRecording(catalog, recordingId);
+      throw error;
+    }
   };
 
   return new Elysia({ name: "download-routes" })
     .get(
       DOWNLOAD_ROUTE,
-      async ({ params }) => {
-        const { recordingId } = params;
-        const record = await findFinished(recordingId);
-        try {
-          const { files, manifest } = await openArchive(recordingId);
-          const body = streamOf(zip(files, manifest), () => closeAll(files));
-          return new Response(body, { headers: headersOf(record) });
-        } catch (error) {
-          // Files that are gone are so because the recording was deleted just now, or for no reason.
-          await findRecording(catalog, recordingId);
-          throw error;
-        }
-      },
+      ({ params }) =>
+        withArchive(params.recordingId, (archive, headers) => {
+          const body = streamOf(zip(archive), () => closeAll(archive.files));
+          return new Response(body, { headers });
+        }),
       {
         params: recordingParamsSchema,
         detail: operation({
@@ -94,8 +111,11 @@ export function downloadRoutes({ catalog, paths, log }: Parts) {
     )
     .head(
       DOWNLOAD_ROUTE,
-      async ({ params }) =>
-        new Response(null, { headers: headersOf(await findFinished(params.recordingId)) }),
+      ({ params }) =>
+        withArchive(params.recordingId, async ({ files }, headers) => {
+          await closeAll(files);
+          return new Response(null, { headers });
+        }),
       { params: recordingParamsSchema, detail: { hide: true } },
     );
 }
@@ -152,10 +172,10 @@ function withArchivePaths(manifest: Manifest, names: readonly string[]): Manifes
  * The archive's bytes. When a download ends early the iterator is just dropped: client-zip's stream
  * rejects when it is cancelled, and holds nothing but the files, which the caller closes.
  */
-async function* zip(
-  files: readonly OpenFile[],
-  manifest: Manifest,
-): AsyncGenerator<Uint8Array, void, undefined> {
+async function* zip({
+  files,
+  manifestBytes,
+}: Archive): AsyncGenerator<Uint8Array, void, undefined> {
   const archive = makeZip([
     ...files.map(({ name, file, bytes, lastModified }) => ({
       name,
@@ -164,7 +184,7 @@ async function* zip(
       size: bytes,
       input: fileBlocks(file, bytes),
     })),
-    { name: MANIFEST_ENTRY_NAME, input: `${JSON.stringify(manifest)}\n` },
+    { name: MANIFEST_ENTRY_NAME, input: manifestBytes },
   ]);
   const reader = archive.getReader();
   for (;;) {
@@ -174,13 +194,22 @@ async function* zip(
   }
 }
 
-function headersOf(record: RecordingRecord): Record<string, string> {
+/** Bytes of the archive, exactly: its files have the sizes that they had when they were opened. */
+function lengthOf({ files, manifestBytes }: Archive): bigint {
+  return predictLength([
+    ...files.map(({ name, bytes }) => ({ name, size: bytes })),
+    { name: MANIFEST_ENTRY_NAME, size: manifestBytes.length },
+  ]);
+}
+
+function headersOf(record: RecordingRecord, archive: Archive): Record<string, string> {
   const started = new Date(record.startedAtMs).toISOString().slice(0, 16).replaceAll(":", ".");
   const fileName = safeFileName([record.name ?? "recording", started], "zip");
   return {
     "content-type": "application/zip",
+    // Bun sends it with HEAD alone: it gives every stream in chunks (oven-sh/bun#10507).
+    "content-length": String(lengthOf(archive)),
     "content-disposition": contentDisposition("attachment", fileName),
-    "cache-control": "no-store",
     "x-content-type-options": "nosniff",
   };
 }

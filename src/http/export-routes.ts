@@ -212,6 +212,6 @@ const DETAILS = {
       206: { means: "The part that was asked for", body: { type: "application/octet-stream" } },
       304: { means: "The client's copy is still right" },
     },
-    problems: [404, 416, 422],
+    problems: [404, 412, 416, 422],
   }),
 };

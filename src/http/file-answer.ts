@@ -23,7 +23,7 @@ export function etagOf({ size, mtimeMs }: { size: number; mtimeMs: number }): st
 /**
  * Answers a GET for a file, whole or in part, as its range and conditions ask for.
  *
- * @throws RangeNotSatisfiableError
+ * @throws RangeNotSatisfiableError, PreconditionFailedError
  */
 export async function answerFile(file: ServedFile, { headers }: Request): Promise<Response> {
   if (isNotModified(headers, file)) return notModified(file);
@@ -42,7 +42,11 @@ export async function answerFile(file: ServedFile, { headers }: Request): Promis
   }
 }
 
-/** Answers a HEAD for a file. */
+/**
+ * Answers a HEAD for a file.
+ *
+ * @throws PreconditionFailedError
+ */
 export function answerFileHead(file: ServedFile, { headers }: Request): Response {
   return isNotModified(headers, file)
     ? notModified(file)
@@ -75,11 +79,8 @@ async function wholeFileWithoutRanges(file: ServedFile): Promise<Response> {
   return new Response(body, { headers: headersOf(file) });
 }
 
-function notModified({ etag, lastModifiedMs }: ServedFile): Response {
-  return new Response(null, {
-    status: 304,
-    headers: { etag, "last-modified": new Date(lastModifiedMs).toUTCString() },
-  });
+function notModified(file: ServedFile): Response {
+  return new Response(null, { status: 304, headers: cachingHeadersOf(file) });
 }
 
 function headersOf(file: ServedFile): Record<string, string> {
@@ -87,10 +88,16 @@ function headersOf(file: ServedFile): Record<string, string> {
     "content-type": file.mediaType,
     "content-disposition": file.disposition,
     "accept-ranges": "bytes",
-    etag: file.etag,
-    "last-modified": new Date(file.lastModifiedMs).toUTCString(),
+    ...cachingHeadersOf(file),
+    "x-content-type-options": "nosniff",
+  };
+}
+
+function cachingHeadersOf({ etag, lastModifiedMs }: ServedFile): Record<string, string> {
+  return {
+    etag,
+    "last-modified": new Date(lastModifiedMs).toUTCString(),
     // A better file can replace this one: copies are kept, and asked about.
     "cache-control": "private, no-cache",
-    "x-content-type-options": "nosniff",
   };
 }

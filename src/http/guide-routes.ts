@@ -77,9 +77,7 @@ function guideRoutesBelow(
   prefix: "/api/recording" | "/recording",
   { engine, numbering, bodies }: Parts,
 ) {
-  const start = async ({ set }: { set: { headers: Record<string, string | number> } }) => {
-    // The guide's example starts with a GET, which no cache may answer.
-    set.headers["cache-control"] = "no-store";
+  const start = async () => {
     const { recordingId } = await engine.startRecording({});
     return { recordingId };
   };

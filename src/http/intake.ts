@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { ServerStoppingError } from "../recording/errors.ts";
+import { pathOf } from "./request-target.ts";
 
 /** What still answers when the server ends: it lives, until it does not. */
 const LIVENESS_PATH = "/healthz";
@@ -23,7 +24,7 @@ export function intakeGate(intake: Intake) {
   return new Elysia({ name: "intake-gate" })
     .onRequest(({ request }) => {
       if (!intake.isClosed) return;
-      if (new URL(request.url).pathname !== LIVENESS_PATH) throw new ServerStoppingError();
+      if (pathOf(request.url) !== LIVENESS_PATH) throw new ServerStoppingError();
     })
     .as("global");
 }

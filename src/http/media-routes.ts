@@ -61,7 +61,7 @@ export function mediaRoutes({ catalog, paths }: Parts) {
             206: { means: "The part that was asked for", body: { type: MEDIA_TYPE } },
             304: { means: "The client's copy is still right" },
           },
-          problems: [404, 416, 422],
+          problems: [404, 412, 416, 422],
         }),
       },
     )

@@ -2,15 +2,18 @@ import { Elysia, NotFoundError, ParseError, ValidationError } from "elysia";
 import type { Logger } from "pino";
 import type { Problem, ProblemCode } from "../contract/problem.ts";
 import { AppError, RecordingNotFoundError, ServerStoppingError } from "../recording/errors.ts";
+import { allowedMethods, type Route } from "./allowed-methods.ts";
 import { describeErrors } from "./parse-request.ts";
 import {
   BodyTimeoutError,
   InvalidRequestError,
+  MethodNotAllowedError,
   RangeNotSatisfiableError,
   RouteNotFoundError,
   UnreadableBodyError,
   UnsupportedContentEncodingError,
 } from "./request-errors.ts";
+import { pathOf } from "./request-target.ts";
 
 /** Content type of every error (RFC 9457). */
 export const PROBLEM_CONTENT_TYPE = "application/problem+json";
@@ -19,7 +22,10 @@ export const PROBLEM_CONTENT_TYPE = "application/problem+json";
 export function statusOf(code: ProblemCode): number {
   switch (code) {
     case "unreadable-body":
+    case "invalid-host":
       return 400;
+    case "foreign-origin":
+      return 403;
     case "not-found":
     case "recording-not-found":
     case "segment-not-found":
@@ -28,6 +34,8 @@ export function statusOf(code: ProblemCode): number {
     case "export-not-found":
     case "export-file-not-found":
       return 404;
+    case "method-not-allowed":
+      return 405;
     case "body-timeout":
       return 408;
     case "recording-in-progress":
@@ -40,6 +48,8 @@ export function statusOf(code: ProblemCode): number {
       return 409;
     case "recording-closed":
       return 410;
+    case "precondition-failed":
+      return 412;
     case "chunk-too-large":
       return 413;
     case "unsupported-media-type":
@@ -47,6 +57,8 @@ export function statusOf(code: ProblemCode): number {
       return 415;
     case "range-not-satisfiable":
       return 416;
+    case "misdirected-request":
+      return 421;
     case "invalid-request":
     case "chunk-malformed":
     case "chunk-hash-mismatch":
@@ -69,6 +81,16 @@ function titleOf(code: ProblemCode): string {
   switch (code) {
     case "invalid-request":
       return "The request does not fit the contract";
+    case "invalid-host":
+      return "The Host header is missing or malformed";
+    case "misdirected-request":
+      return "The request is addressed to another host";
+    case "foreign-origin":
+      return "Pages of this origin are not allowed";
+    case "method-not-allowed":
+      return "The method is not allowed here";
+    case "precondition-failed":
+      return "The file is not the one that the request is for";
     case "unreadable-body":
       return "The request body cannot be read";
     case "body-timeout":
@@ -170,6 +192,7 @@ function headersOf(error: AppError): Record<string, string> {
     // What would be accepted (RFC 9110, 15.5.16).
     headers["accept-encoding"] = "identity";
   }
+  if (error instanceof MethodNotAllowedError) headers["allow"] = error.allowed.join(", ");
   if (error instanceof BodyTimeoutError || error instanceof ServerStoppingError) {
     // Else the rest of a slow body would still be waited for (RFC 9110, 15.5.9), and a server that
     // ends would break the connection while the next request is on it.
@@ -208,7 +231,7 @@ function response(
 }
 
 /** What Elysia raises by itself, as one of our errors; undefined for what is none of Elysia's. */
-function appErrorOf(error: unknown, request: Request): AppError | undefined {
+function appErrorOf(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error;
   if (error instanceof ValidationError) return validationError(error);
   if (error instanceof ParseError) {
@@ -217,10 +240,16 @@ function appErrorOf(error: unknown, request: Request): AppError | undefined {
       ? error.cause
       : new UnreadableBodyError("The request body cannot be read.");
   }
-  if (error instanceof NotFoundError) {
-    return new RouteNotFoundError(request.method, new URL(request.url).pathname);
-  }
   return undefined;
+}
+
+/** The answer for a request that Elysia has no route for. */
+function withoutRoute({ method, url }: Request, routes: Routes): AppError | Response {
+  const path = pathOf(url) ?? url;
+  const allowed = allowedMethods(routes(), path);
+  if (allowed.length === 0) return new RouteNotFoundError(method, path);
+  if (method !== "OPTIONS") return new MethodNotAllowedError(method, path, allowed);
+  return new Response(null, { status: 204, headers: { allow: allowed.join(", ") } });
 }
 
 function validationError(error: ValidationError): AppError {
@@ -242,11 +271,24 @@ function recordingIdOf(params: unknown): string {
     : "";
 }
 
-/** Turns whatever a route throws into a problem; logs with its stack what nobody expected. */
-export function problems({ log }: { readonly log: Logger }) {
+/** The routes of the app that the problems belong to. */
+type Routes = () => readonly Route[];
+
+interface Parts {
+  readonly log: Logger;
+  readonly routes: Routes;
+}
+
+/**
+ * Turns whatever a route throws into a problem; logs with its stack what nobody expected. Of a path that
+ * has routes it also answers the methods that it has none for: OPTIONS, and all others with 405.
+ */
+export function problems({ log, routes }: Parts) {
   return new Elysia({ name: "problems" })
     .onError(({ error, request }) => {
-      const known = appErrorOf(error, request);
+      const found = error instanceof NotFoundError ? withoutRoute(request, routes) : error;
+      if (found instanceof Response) return found;
+      const known = appErrorOf(found);
       if (known !== undefined && known.code !== "internal") {
         log.debug({ code: known.code, method: request.method, url: request.url }, known.message);
         return problemResponse(known);

@@ -58,12 +58,76 @@ export class BodyTooLargeError extends AppError {
   }
 }
 
-/** No route has this path and method. */
+/** A request without a Host header, or with one that is not `host[:port]`. */
+export class InvalidHostError extends AppError {
+  readonly code = "invalid-host";
+
+  constructor(host: string | null) {
+    super(
+      host === null
+        ? "The request has no Host header."
+        : `The Host header must be one host, with or without a port, not ${JSON.stringify(host)}.`,
+    );
+  }
+}
+
+/** A request whose Host header names something other than a loopback address. */
+export class MisdirectedRequestError extends AppError {
+  readonly code = "misdirected-request";
+
+  constructor(host: string) {
+    super(
+      `The Host header is ${JSON.stringify(host)}, but this server answers only to loopback ` +
+        "addresses: localhost, 127.0.0.1 or [::1], with any port. A proxy in front of it must send " +
+        "such a Host (nginx: proxy_set_header Host 127.0.0.1:3000;).",
+    );
+  }
+}
+
+/** A request that a page sent whose origin may not use this server, or may not use it in this way. */
+export class ForeignOriginError extends AppError {
+  readonly code = "foreign-origin";
+
+  /** @param origin null where allowing one would not help */
+  constructor(origin: string | null) {
+    super(
+      origin === null || origin === "null"
+        ? "A page of another origin sent this request, and nothing in it says that it may. Pages of " +
+            "origins in ALLOWED_ORIGINS may fetch, and show media by elements with crossorigin; no page " +
+            "may show this server in a frame."
+        : `Pages of the origin ${JSON.stringify(origin)} may not use this server. To allow them, ` +
+            `start it with ALLOWED_ORIGINS=${origin}.`,
+    );
+  }
+}
+
+/** No route has this path. */
 export class RouteNotFoundError extends AppError {
   readonly code = "not-found";
 
   constructor(method: string, path: string) {
     super(`There is no ${method} ${path} here; /openapi lists what there is.`);
+  }
+}
+
+/** The path has routes, but none for this method. */
+export class MethodNotAllowedError extends AppError {
+  readonly code = "method-not-allowed";
+  /** The methods that it has routes for (RFC 9110, 10.2.1). */
+  readonly allowed: readonly string[];
+
+  constructor(method: string, path: string, allowed: readonly string[]) {
+    super(`${path} does not take ${method}, only ${allowed.join(", ")}.`);
+    this.allowed = allowed;
+  }
+}
+
+/** The file is not the version that the client's conditions ask for. */
+export class PreconditionFailedError extends AppError {
+  readonly code = "precondition-failed";
+
+  constructor(header: "If-Match" | "If-Unmodified-Since") {
+    super(`The file is another version than the one that ${header} names.`);
   }
 }
 

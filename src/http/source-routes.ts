@@ -88,7 +88,11 @@ export function sourceRoutes({ engine, store, live, log }: Parts) {
         const reader = await openSegment(params, query.segmentId);
         await reader.close();
         return new Response(null, {
-          headers: headersOf(reader, containerOf(reader), query.download),
+          headers: {
+            ...headersOf(reader, containerOf(reader), query.download),
+            // What is stored at this moment; damaged chunks are found, and left out, by a GET alone.
+            "content-length": String(reader.state.bytes),
+          },
         });
       },
       { params: trackParamsSchema, query: sourceQuerySchema, detail: { hide: true } },

@@ -7,8 +7,7 @@ import { jsonOutput, operation } from "./operation-detail.ts";
 export function timeRoutes({ clock }: { readonly clock: Clock }) {
   return new Elysia({ name: "time-routes" }).get(
     "/api/time",
-    ({ set }): ServerTime => {
-      set.headers["cache-control"] = "no-store";
+    (): ServerTime => {
       const nowMs = clock.nowMs();
       return { now: new Date(nowMs).toISOString(), nowMs };
     },

@@ -73,7 +73,7 @@ export function trackExtrasRoutes(parts: Parts) {
             200: { means: "A JPEG, at most 640 pixels wide", body: { type: POSTER.mediaType } },
             304: { means: "The client's copy is still right" },
           },
-          problems: [404, 422],
+          problems: [404, 412, 422],
         }),
       },
     )
@@ -91,7 +91,7 @@ export function trackExtrasRoutes(parts: Parts) {
             200: { means: "The waveform", body: jsonOutput(waveformSchema) },
             304: { means: "The client's copy is still right" },
           },
-          problems: [404, 422],
+          problems: [404, 412, 422],
         }),
       },
     );

@@ -226,9 +226,12 @@ test(
     });
     // While it ends it lives, and takes nothing new.
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
-    const refused = await fetch(`${server.url}/api/recordings`, { method: "POST" });
+    const refused = await fetch(`${server.url}/api/recordings`, {
+      method: "POST",
+      headers: { origin: "http://localhost:5173" },
+    });
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "2"]);
-    expect(refused.headers.get("access-control-allow-origin")).toBe("*");
+    expect(refused.headers.get("access-control-allow-origin")).toBe("http://localhost:5173");
     // Two signals at once are one request, so it may take more than one to be heard.
     const askedAgain = setInterval(() => process.kill(server.pid, "SIGINT"), 400);
     await hanging.closed;

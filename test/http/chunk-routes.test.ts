@@ -179,13 +179,13 @@ describe("an upload", () => {
     const response = await fetch(chunksUrl(await api.start()), {
       method: "OPTIONS",
       headers: {
-        origin: "https://calls.example",
+        origin: "http://localhost:5173",
         "access-control-request-method": "POST",
         "access-control-request-headers": "content-type",
       },
     });
     expect(response.status).toBe(204);
-    expect(response.headers.get("access-control-allow-origin")).toBe("*");
+    expect(response.headers.get("access-control-allow-origin")).toBe("http://localhost:5173");
     expect(response.headers.get("access-control-allow-methods")).toContain("POST");
   });
 });

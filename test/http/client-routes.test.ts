@@ -10,10 +10,12 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 test("the client library is one module that exports the recorder", async () => {
-  const response = await fetch(`${server.url}/client/recorder.js`);
+  const response = await fetch(`${server.url}/client/recorder.js`, {
+    headers: { origin: "http://localhost:5173" },
+  });
   expect(response.headers.get("content-type")).toContain("javascript");
   expect(response.headers.get("cache-control")).toBe("no-cache");
-  expect(response.headers.get("access-control-allow-origin")).toBe("*");
+  expect(response.headers.get("access-control-allow-origin")).toBe("http://localhost:5173");
   const code = await response.text();
   expect(code).toMatch(/export\s*\{[^}]*\bClientRecorder\b/);
   expect(code).not.toMatch(/\bimport\s*["'{]/);

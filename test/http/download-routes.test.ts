@@ -76,12 +76,32 @@ test("there is no archive before the recording is finalized, and the answer says
   expect(detail).toContain("recording");
 });
 
-test("a HEAD tells the archive's name", async () => {
-  const response = await fetch(zipUrl(recording.recordingId), { method: "HEAD" });
-  expect(response.status).toBe(200);
-  expect(response.headers.get("content-type")).toBe("application/zip");
-  expect(await response.text()).toBe("");
+test("a HEAD gives the archive's type and its length, to the byte", async () => {
+  const recordingId = await api.start();
+  await api.stop(recordingId);
+  await api.ready(recordingId);
+  for (const url of [zipUrl(recording.recordingId), zipUrl(recordingId)]) {
+    const response = await fetch(url, { method: "HEAD" });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("application/zip");
+    expect(await response.text()).toBe("");
+    const archive = await (await fetch(url)).bytes();
+    expect(response.headers.get("content-length")).toBe(String(archive.length));
+  }
 });
+
+test("an archive whose file is cut short meanwhile breaks off, and does not look complete", async () => {
+  const track = { participantId: "Ada", trackId: "camera" };
+  const { recordingId } = await finishedRecording(api, "to be cut", [track]);
+  const key = { ...track, recordingId };
+  await growMedia(server.recordingsDirectory, key, LARGE_BYTES);
+  const download = await beginSlowDownload(zipUrl(recordingId));
+  // The same as growing it, by fewer bytes.
+  await growMedia(server.recordingsDirectory, key, LARGE_BYTES / 2);
+  const { body } = await download.finish();
+  expect(body.length).toBeLessThan(LARGE_BYTES);
+  expect(body.subarray(-5).toString("latin1")).not.toBe("0\r\n\r\n");
+}, 60_000);
 
 test("a deletion does not break an archive's download that runs", async () => {
   const [first, second] = [

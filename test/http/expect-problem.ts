@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { problemSchema, type Problem } from "../../src/contract/problem.ts";
 
-/** Checks that an answer is a problem that a page on any origin can read; gives the problem. */
+/** Checks that an answer is a problem, which no cache keeps; gives the problem. */
 export async function expectProblem(
   response: Response,
   status: number,
@@ -10,7 +10,7 @@ export async function expectProblem(
   const text = await response.text();
   expect({ status: response.status, body: text }).toEqual({ status, body: text });
   expect(response.headers.get("content-type")).toBe("application/problem+json");
-  expect(response.headers.get("access-control-allow-origin")).toBe("*");
+  expect(response.headers.get("cache-control")).toBe("no-store");
   const problem = problemSchema.parse(JSON.parse(text));
   expect(problem).toMatchObject({ status, code });
   return problem;

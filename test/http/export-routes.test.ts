@@ -156,6 +156,8 @@ describe("a finished export", () => {
     await expectProblem(beyond, 416, "range-not-satisfiable");
     const same = await fetch(url, { headers: { "if-none-match": etag } });
     expect(same.status).toBe(304);
+    const other = await fetch(url, { headers: { "if-match": `W/${etag}`, range: "bytes=0-9" } });
+    await expectProblem(other, 412, "precondition-failed");
     const head = await fetch(url, { method: "HEAD" });
     expect(head.headers.get("content-length")).toBe(String(bytes.length));
     expect(head.headers.get("content-disposition")).toBe(

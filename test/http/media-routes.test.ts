@@ -42,7 +42,7 @@ test("the whole MP4 is the one that the recording tells of", async () => {
   expect(response.headers.get("content-type")).toBe("video/mp4");
   expect(response.headers.get("content-length")).toBe(String(whole.length));
   expect(response.headers.get("accept-ranges")).toBe("bytes");
-  expect(response.headers.get("vary")).toBeNull();
+  expect(response.headers.get("vary")).toBe("Origin");
   const { media } = trackOf(recording, TRACK);
   const bytes = await response.bytes();
   expect(bytes.length).toBe(media?.bytes ?? 0);
@@ -115,7 +115,24 @@ describe("a condition", () => {
       const response = await get(headers);
       expect(response.status).toBe(304);
       expect(response.headers.get("etag")).toBe(etag);
+      // A copy that is still right stays in the cache.
+      expect(response.headers.get("cache-control")).toBe("private, no-cache");
     }
+  });
+
+  test("for another version is answered with 412, before any range and any copy", async () => {
+    for (const headers of [
+      { "if-match": '"x"' },
+      { "if-match": `W/${etag}`, "if-none-match": etag },
+      { "if-match": '"x"', range: "bytes=0-9", "if-range": etag },
+      { "if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT" },
+    ]) {
+      await expectProblem(await get(headers), 412, "precondition-failed");
+      expect((await get(headers, "HEAD")).status).toBe(412);
+    }
+    expect((await get({ "if-match": `"x", ${etag}` })).status).toBe(200);
+    expect((await get({ "if-match": etag, range: "bytes=0-9" })).status).toBe(206);
+    expect((await get({ "if-unmodified-since": lastModified }, "HEAD")).status).toBe(200);
   });
 
   test("that it does not fulfil is answered with the file", async () => {

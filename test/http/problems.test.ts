@@ -13,7 +13,7 @@ import { problemSchema } from "../../src/contract/problem.ts";
 function failingApp(error: unknown) {
   const lines: string[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => lines.push(line) });
-  const app = new Elysia().use(problems({ log })).get("/", () => {
+  const app = new Elysia().use(problems({ log, routes: () => [] })).get("/", () => {
     throw error;
   });
   return { lines, answer: () => app.handle(new Request("http://localhost/")) };

@@ -323,10 +323,25 @@ test("retrying when nothing has failed is refused", async () => {
 
 test.each([
   ["GET", "/api/nothing"],
-  ["PUT", "/api/recordings"],
-  ["PATCH", `/api/recordings/${UNKNOWN}`],
+  ["OPTIONS", "/api/nothing"],
   ["GET", "/../../etc/passwd"],
 ])("%s %s is a problem that says so", async (method, path) => {
   const { detail } = await expectProblem(await send(method, server.url + path), 404, "not-found");
   expect(detail).toContain("/openapi");
+});
+
+test.each([
+  ["PUT", "/api/recordings", "GET, HEAD, OPTIONS, POST"],
+  ["DELETE", "/api/recordings/", "GET, HEAD, OPTIONS, POST"],
+  ["PATCH", `/api/recordings/${UNKNOWN}`, "DELETE, GET, HEAD, OPTIONS"],
+  ["GET", `/api/recordings/${UNKNOWN}/stop`, "OPTIONS, POST"],
+  ["POST", "/", "GET, HEAD, OPTIONS"],
+  ["POST", "/openapi/assets/swagger-ui.css", "GET, HEAD, OPTIONS"],
+  ["DELETE", "/recording/start", "GET, HEAD, OPTIONS, POST"],
+])("%s %s is not allowed, and the answer lists what is", async (method, path, allowed) => {
+  const response = await send(method, server.url + path);
+  expect(response.headers.get("allow")).toBe(allowed);
+  await expectProblem(response, 405, "method-not-allowed");
+  const options = await send("OPTIONS", server.url + path);
+  expect([options.status, options.headers.get("allow")]).toEqual([204, allowed]);
 });

@@ -97,7 +97,7 @@ describe("refused, without changing anything, is", () => {
       await rawRequest(
         server.url,
         [
-          `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: x\r\n` +
+          `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
             `Content-Type: ${contentType}\r\nContent-Length: ${bytes.length}\r\n\r\n`,
           bytes.subarray(0, -20),
         ],
@@ -155,7 +155,7 @@ test("bodies whose senders hang up do not use up the room for others", async () 
   const { recordingId, segmentId, track } = await begunRecording(smallApi, vp9);
   for (const framing of ["Content-Length: 150000", "Transfer-Encoding: chunked"]) {
     const head =
-      `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: x\r\n` +
+      `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
       `Content-Type: multipart/form-data; boundary=x\r\n${framing}\r\n\r\n`;
     await rawRequest(small.url, [head, "186A0\r\n", new Uint8Array(90_000)], {
       hangUpAfterSending: true,

@@ -48,8 +48,12 @@ test("the newest segment is given, in order of sequence, unless another is named
   expect(await named.bytes()).toEqual(bytes[0] ?? new Uint8Array(0));
 });
 
-test("a HEAD tells what a GET would give, without the bytes", async () => {
-  const { url } = await twoSegments();
+test("a HEAD gives what a GET would, with the length, without the bytes", async () => {
+  const { url, segmentIds, bytes } = await twoSegments();
+  for (const [i, segmentId] of segmentIds.entries()) {
+    const { headers } = await fetch(`${url}?segmentId=${segmentId}`, { method: "HEAD" });
+    expect(headers.get("content-length")).toBe(String(bytes[i]?.length));
+  }
   const response = await fetch(url, { method: "HEAD" });
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("video/mp4");

@@ -79,6 +79,25 @@ test("a camera has a poster, and a copy of it is not sent twice", async () => {
   expect([again.status, (await again.bytes()).length]).toEqual([304, 0]);
 });
 
+test("another poster or waveform than the one that is asked for is refused", async () => {
+  for (const url of [`${cameraUrl}/poster.jpg`, `${cameraUrl}/waveform.json`]) {
+    const etag = (await made(url)).headers.get("etag") ?? "";
+    for (const method of ["GET", "HEAD"]) {
+      const ask = (headers: Record<string, string>) => fetch(url, { method, headers });
+      expect((await ask({ "if-match": '"x"' })).status).toBe(412);
+      expect((await ask({ "if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT" })).status).toBe(
+        412,
+      );
+      expect((await ask({ "if-match": etag })).status).toBe(200);
+    }
+    await expectProblem(
+      await fetch(url, { headers: { "if-match": '"x"' } }),
+      412,
+      "precondition-failed",
+    );
+  }
+});
+
 test("both tracks have a waveform of their length", async () => {
   for (const url of [cameraUrl, microphoneUrl]) {
     const { stepMs, peaks } = waveformSchema.parse(

@@ -37,6 +37,16 @@ export interface LedgerSegment {
   readonly chunkCount: number | null;
   /** Chunks whose bytes are not those that were acknowledged. */
   readonly damagedChunks: readonly SequenceRange[];
+  /** Of a segment that others of the track overlap; then `video` and `audio` are what is shown of it. */
+  readonly overlap?: LedgerOverlap | undefined;
+}
+
+/** What of a segment is known beside what is shown of it. */
+export interface LedgerOverlap {
+  /** When all of it was recorded, on the server's clock. */
+  readonly recorded: Span;
+  /** Whether another segment is shown from before its end on. */
+  readonly isTakenOver: boolean;
 }
 
 /** A stretch of time that is missing, on the server's clock. */
@@ -118,7 +128,9 @@ export class SegmentGaps {
       beginMs,
     );
     this.span = mediaSpan(segment) ?? { fromMs: beginMs, toMs: chunksEndMs };
-    const isCutShort = this.#losses.some(({ toMs }) => toMs > this.span.toMs);
+    const isCutShort =
+      segment.overlap?.isTakenOver !== true &&
+      this.#losses.some(({ toMs }) => toMs > this.span.toMs);
     this.tailEndMs = isCutShort ? Math.max(this.span.toMs, chunksEndMs) : this.span.toMs;
   }
 
@@ -129,6 +141,12 @@ export class SegmentGaps {
 
   has(stream: StreamKind): boolean {
     return this.#segment[stream] !== null;
+  }
+
+  /** From the first packet of a stream to the end of its last one; undefined without that stream. */
+  spanOf(stream: StreamKind): Span | undefined {
+    const extent = this.#segment[stream];
+    return extent === null ? undefined : extentSpan(this.#segment.timeline, extent);
   }
 
   /** When its recorder was paused, or its computer slept. */

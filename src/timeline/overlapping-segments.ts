@@ -1,0 +1,131 @@
+import type { Span } from "./spans.ts";
+
+/** The pictures of a segment, on the server's clock. */
+export interface RecordedPictures extends Span {
+  /** When a decoder can begin, in order of time. */
+  readonly keyframesMs: readonly number[];
+}
+
+/** When the streams of a segment were recorded, on the server's clock. */
+export interface RecordedSegment {
+  /** Whether its sender told when it was recorded; otherwise its times are those of its arrival. */
+  readonly isTimed: boolean;
+  /** Null without any, as `audio`. */
+  readonly video: RecordedPictures | null;
+  readonly audio: Span | null;
+}
+
+/**
+ * What of a segment is shown, on the server's clock. A stream is null when nothing of it is; an end at
+ * which nothing is left out is infinite.
+ */
+export interface ShownSegment {
+  readonly video: Span | null;
+  readonly audio: Span | null;
+}
+
+/**
+ * Segments that overlap by no more follow each other, and both are shown. A page that goes on with
+ * another stream starts the new recorder before it stops the old one, which still hands over what its
+ * encoder holds: some 100 ms, 300 on a busy computer. A reload measures the server's clock again, which
+ * adds some 50 ms.
+ */
+export const FOLLOWING_OVERLAP_MS_MAX = 500;
+
+/**
+ * A segment that lasts longer than another by less has nothing to add: both were stopped at once. A
+ * packet of sound has 60 ms, and recorders that stop hand over their last one or two.
+ */
+export const REMAINDER_MS_MIN = 100;
+
+/** Whether spans are recorded at the same time, rather than one after the other. */
+export function areAtOnce(a: Span, b: Span): boolean {
+  const [first, second] = a.fromMs <= b.fromMs ? [a, b] : [b, a];
+  return first.toMs - second.fromMs > FOLLOWING_OVERLAP_MS_MAX;
+}
+
+/**
+ * Decides which segment of a track is shown at each moment where several were recorded at the same
+ * time, as by a double mount, two tabs or two devices. Pure.
+ *
+ * - The one that began first is shown; those that end no later are not.
+ * - One that lasts longer takes over at its last keyframe before the first one ends. From its first
+ *   keyframe after that end, pictures would be missing for up to a whole keyframe interval.
+ * - Sound changes together with the pictures, or else where the first one ends.
+ * - Segments that follow each other (`areAtOnce`), and those whose times are not known, are shown whole.
+ *
+ * So each moment that any of them has is shown once, but for a rest of less than `REMAINDER_MS_MIN`.
+ * A loss in the middle of the one that is shown is not filled from another.
+ *
+ * @param segments in the order in which they began, which is taken for the order of each stream
+ * @returns what is shown of each, in the same order
+ */
+export function resolveOverlaps(segments: readonly RecordedSegment[]): ShownSegment[] {
+  const pictures = shownSpans(
+    segments.map(({ isTimed, video }) => (isTimed ? video : null)),
+    ({ keyframesMs }, endMs) => keyframesMs.findLast((atMs) => atMs <= endMs) ?? keyframesMs[0],
+  );
+  const sounds = shownSpans(
+    segments.map(({ isTimed, audio }, i) =>
+      isTimed && audio !== null ? { ...audio, picturesFromMs: pictures[i]?.fromMs } : null,
+    ),
+    ({ fromMs, picturesFromMs = Infinity }, endMs) =>
+      Math.min(endMs, Math.max(fromMs, picturesFromMs)),
+  );
+  return segments.map(({ isTimed, video, audio }, i) =>
+    isTimed
+      ? { video: pictures[i] ?? null, audio: sounds[i] ?? null }
+      : { video: video && WHOLE, audio: audio && WHOLE },
+  );
+}
+
+const WHOLE: Span = { fromMs: -Infinity, toMs: Infinity };
+
+/** A stretch of one segment that is shown, as far as the segments before tell. */
+interface ShownStretch extends Span {
+  readonly index: number;
+  readonly isWhole: { readonly atBegin: boolean; readonly atEnd: boolean };
+}
+
+/**
+ * Resolves one stream.
+ *
+ * @param takeOverMs when `next` can take over from one that ends at `endMs`; undefined if it never can
+ */
+function shownSpans<T extends Span>(
+  recorded: readonly (T | null)[],
+  takeOverMs: (next: T, endMs: number) => number | undefined,
+): (Span | null)[] {
+  const shown: ShownStretch[] = [];
+  for (const [index, next] of recorded.entries()) {
+    if (next === null) continue;
+    const { fromMs, toMs } = next;
+    const last = shown.at(-1);
+    if (last === undefined || last.toMs - fromMs <= FOLLOWING_OVERLAP_MS_MAX) {
+      shown.push({ index, fromMs, toMs, isWhole: { atBegin: true, atEnd: true } });
+      continue;
+    }
+    if (toMs - last.toMs < REMAINDER_MS_MIN) continue;
+    const atMs = takeOverMs(next, last.toMs);
+    if (atMs === undefined) continue;
+    cutAt(shown, atMs);
+    shown.push({ index, fromMs: atMs, toMs, isWhole: { atBegin: atMs <= fromMs, atEnd: true } });
+  }
+  const spans: (Span | null)[] = recorded.map(() => null);
+  for (const { index, fromMs, toMs, isWhole } of shown) {
+    spans[index] = {
+      fromMs: isWhole.atBegin ? -Infinity : fromMs,
+      toMs: isWhole.atEnd ? Infinity : toMs,
+    };
+  }
+  return spans;
+}
+
+/** Leaves out what is shown from `atMs` on, of those too that end a little behind the next one's begin. */
+function cutAt(shown: ShownStretch[], atMs: number): void {
+  while ((shown.at(-1)?.fromMs ?? -Infinity) >= atMs) shown.pop();
+  for (const [i, stretch] of shown.entries()) {
+    if (stretch.toMs <= atMs) continue;
+    shown[i] = { ...stretch, toMs: atMs, isWhole: { ...stretch.isWhole, atEnd: false } };
+  }
+}

@@ -4,10 +4,17 @@ import { join } from "node:path";
 import type { RecordingId } from "../../src/contract/ids.ts";
 import type { TrackResult } from "../../src/recording/ports.ts";
 import { complaintsAbout } from "../support/judge-ffmpeg.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import { decodeFrameNumbers } from "../support/media-judge.ts";
 import { onlyStream, streamsOf, totalDurationMs } from "../support/media-streams.ts";
 import { type RecordedName, joinChunks, recordedSegment } from "../support/recorded-media.ts";
-import { FinalizerBed, testFfmpeg, trackKey } from "./finalizer-bed.ts";
+import {
+  FinalizerBed,
+  type SentSegment,
+  newSegmentId,
+  testFfmpeg,
+  trackKey,
+} from "./finalizer-bed.ts";
 
 const MEDIA_TIMEOUT_MS = 120_000;
 
@@ -24,7 +31,7 @@ interface Run {
   readonly atMs: number;
   /** By default all. */
   readonly chunks?: number;
-  readonly isTimed?: false;
+  readonly isTimed?: boolean;
 }
 
 /** What is shown of a run, up to the begin of the next one that is shown. */
@@ -37,6 +44,8 @@ interface Shown {
 /** Recorded media have keyframes at 0 and behind this. */
 const SECOND_KEYFRAME_MS = 3_345;
 
+const STARTED_AT_MS = new ManualClock().nowMs();
+
 let bed: FinalizerBed;
 beforeEach(async () => {
   bed = await FinalizerBed.open(await testFfmpeg());
@@ -45,26 +54,29 @@ afterEach(async () => {
   await bed[Symbol.asyncDispose]();
 });
 
-async function record(runs: readonly Run[]): Promise<RecordingId> {
+/** A run's chunks as its client sends them. */
+async function sentBy({ name, atMs, chunks, isTimed = true }: Run): Promise<SentSegment> {
+  const recorded = await recordedSegment(name);
+  const sent = recorded.chunks.slice(0, chunks);
+  const zeroMs = STARTED_AT_MS + atMs;
+  // A slice begins when the one before was handed over.
+  const capturedAtMs = sent.map((_, i) => zeroMs + (sent[i - 1]?.atMs ?? 0));
+  return {
+    chunks: sent.map(({ payload }) => payload),
+    mimeType: recorded.mimeType,
+    capturedAtMs: isTimed ? capturedAtMs : [],
+  };
+}
+
+async function startRecording(): Promise<RecordingId> {
   const { recordingId } = await bed.engine.startRecording({});
-  const startedAtMs = bed.clock.nowMs();
   bed.clock.advance(60_000);
-  for (const { name, atMs, chunks, isTimed = true } of runs) {
-    const recorded = await recordedSegment(name);
-    const sent = recorded.chunks.slice(0, chunks);
-    // A slice begins when the one before was handed over.
-    const capturedAtMs = sent.map((_, i) => startedAtMs + atMs + (sent[i - 1]?.atMs ?? 0));
-    await bed.send(recordingId, {
-      chunks: sent.map(({ payload }) => payload),
-      mimeType: recorded.mimeType,
-      ...(isTimed && { capturedAtMs }),
-    });
-  }
   return recordingId;
 }
 
 async function finalized(runs: readonly Run[]): Promise<{ result: TrackResult; path: string }> {
-  const recordingId = await record(runs);
+  const recordingId = await startRecording();
+  for (const run of runs) await bed.send(recordingId, await sentBy(run));
   await bed.engine.stopRecording(recordingId);
   await bed.untilState(recordingId, "ready", "failed");
   const { result, job } = await bed.track(recordingId);
@@ -118,8 +130,8 @@ async function expectMedia(
     Math.abs((result.media?.durationMs ?? 0) - (result.timeline?.durationMs ?? 0)),
   ).toBeLessThan(40);
   // What is called missing is no longer than the step from one recorder's packets to the other's.
-  for (const { fromMs, toMs } of result.timeline?.gaps ?? []) {
-    expect(toMs - fromMs).toBeLessThanOrEqual(SOUND_STEP_MS_MAX);
+  for (const { cause, fromMs, toMs } of result.timeline?.gaps ?? []) {
+    if (cause !== "muted") expect(toMs - fromMs).toBeLessThanOrEqual(SOUND_STEP_MS_MAX);
   }
 }
 
@@ -212,6 +224,130 @@ test.each([
     const { result, path } = await finalized(runs);
     await expectMedia(path, { result, runs }, shown);
     expect(result).toMatchObject({ verdict: "complete", media: { action: "copy" } });
+  },
+  MEDIA_TIMEOUT_MS,
+);
+
+test.each([
+  [
+    "another codec that is not shown leaves H.264 as it is",
+    [
+      { name: "h264-opus", atMs: 500 },
+      { name: "vp9-opus", atMs: 700, chunks: 5 },
+    ],
+    [{ run: 0 }],
+    { action: "copy", videoCodec: "h264" },
+  ],
+  [
+    "H.264 that is not shown has nothing transcoded for its sake",
+    [
+      { name: "vp9-opus", atMs: 500 },
+      { name: "h264-opus", atMs: 700, chunks: 5 },
+    ],
+    [{ run: 0 }],
+    { action: "copy", videoCodec: "vp9" },
+  ],
+  [
+    "VP9, and H.264 that takes over",
+    [
+      { name: "vp9-opus", atMs: 500 },
+      { name: "h264-opus", atMs: 2_500 },
+    ],
+    [{ run: 0 }, { run: 1, fromMs: SECOND_KEYFRAME_MS }],
+    { action: "transcode", videoCodec: "h264" },
+  ],
+  [
+    "H.264, and VP8 whose keyframes are those of the encoder",
+    [
+      { name: "h264-opus", atMs: 500 },
+      { name: "vp8-opus", atMs: 2_500 },
+    ],
+    [{ run: 0 }, { run: 1 }],
+    { action: "transcode", videoCodec: "h264" },
+  ],
+  [
+    "sound alone, and picture and sound that last longer",
+    [
+      { name: "audio-opus", atMs: 500 },
+      { name: "h264-opus", atMs: 2_500 },
+    ],
+    [{ run: 1 }],
+    { action: "copy", videoCodec: "h264", audioCodec: "opus" },
+  ],
+  [
+    "picture and sound within a time of sound alone",
+    [
+      { name: "audio-opus", atMs: 500 },
+      { name: "h264-opus", atMs: 1_500, chunks: 3 },
+    ],
+    [{ run: 1 }],
+    { action: "copy", videoCodec: "h264", audioCodec: "opus" },
+  ],
+] satisfies [string, Run[], Shown[], object][])(
+  "%s",
+  async (_, runs, shown, media) => {
+    const { result, path } = await finalized(runs);
+    await expectMedia(path, { result, runs }, shown);
+    expect(result).toMatchObject({ verdict: "complete", media });
+    expect(result.reason).toMatch(AT_ONCE);
+  },
+  MEDIA_TIMEOUT_MS,
+);
+
+test(
+  "runs whose times nobody told follow each other",
+  async () => {
+    const name = "h264-opus";
+    const { result, path } = await finalized([
+      { name, atMs: 0, isTimed: false },
+      { name, atMs: 10, isTimed: false },
+    ]);
+    const numbers = (await picturesOf({ name, atMs: 0 })).map(({ number }) => number);
+    const frames = await decodeFrameNumbers(path);
+    expect(frames.map(({ number }) => number)).toEqual([...numbers, ...numbers]);
+    expect(result).toMatchObject({ verdict: "complete", reason: null });
+    expect(result.timeline?.overlaps).toBeUndefined();
+  },
+  MEDIA_TIMEOUT_MS,
+);
+
+test(
+  "the end of the first that comes late is shown instead of what stood in for it",
+  async () => {
+    const runs: Run[] = [
+      { name: "h264-opus", atMs: 500 },
+      { name: "h264-opus", atMs: 1_500 },
+    ];
+    const [first, second] = await Promise.all(runs.map((run) => sentBy(run)));
+    if (first === undefined || second === undefined) throw new RangeError("There are two runs");
+    const recordingId = await startRecording();
+    const segmentId = newSegmentId();
+    const early = first.chunks.map((chunk, i) => (i < 3 ? chunk : undefined));
+    await bed.send(recordingId, { ...first, segmentId, chunks: early });
+    await bed.send(recordingId, second);
+    await bed.engine.stopRecording(recordingId);
+    await bed.untilWaiting();
+    bed.clock.advance(10_000);
+    await bed.untilState(recordingId, "ready");
+    const path = bed.layout.mediaPath(trackKey(recordingId));
+    const { result } = await bed.track(recordingId);
+    if (result === null) throw new Error("There is no result");
+    expect(result.verdict).toBe("degraded");
+    await expectMedia(path, { result, runs }, [{ run: 0 }, { run: 1 }]);
+
+    const rest = first.chunks.map((chunk, i) => (i < 3 ? undefined : chunk));
+    await bed.send(recordingId, { ...first, segmentId, chunks: rest, ends: false });
+    bed.clock.advance(60_000);
+    const late = await bed.untilTrack(
+      recordingId,
+      "it is whole",
+      (track) => track.job?.state === "done" && track.result?.verdict === "complete",
+    );
+    if (late.result === null) throw new Error("There is no result");
+    await expectMedia(path, { result: late.result, runs }, [
+      { run: 0 },
+      { run: 1, fromMs: SECOND_KEYFRAME_MS },
+    ]);
   },
   MEDIA_TIMEOUT_MS,
 );

@@ -372,3 +372,68 @@ test("sound that did not come has stalled, unless its sender may leave silence o
     ["stalled", "audio", 3_000, 4_400],
   ]);
 });
+
+describe("where segments were recorded at the same time", () => {
+  const hidden: PlainSegment = {
+    beginMs: 2_000,
+    video: null,
+    audio: null,
+    recorded: [2_000, 9_000],
+  };
+
+  test("one that is not shown is on the list alone, whatever it lacks", () => {
+    const timeline = timelineOf(
+      { recorded: [0, 10_000] },
+      { ...hidden, missing: [3], marks: [{ type: "paused", atMs: at(5_000) }] },
+    );
+    expect(timeline).toMatchObject({ offsetMs: 0, durationMs: 10_000, gaps: [] });
+    expect(timeline.segments).toHaveLength(1);
+    expect(timeline.overlaps).toMatchObject([
+      {
+        fromMs: 0,
+        toMs: 10_000,
+        shown: [
+          { streams: ["video"], fromMs: 0, toMs: 10_000 },
+          { streams: ["audio"], fromMs: 0, toMs: 10_000 },
+        ],
+      },
+      { fromMs: 2_000, toMs: 9_000, shown: [] },
+    ]);
+  });
+
+  test("one that takes over leaves no gap, though the first has lost its end", () => {
+    const first: PlainSegment = {
+      video: [0, 7_000],
+      audio: [0, 6_950],
+      missing: [8, 9],
+      recorded: [0, 8_000],
+      isTakenOver: true,
+    };
+    const second: PlainSegment = { beginMs: 4_000, recorded: [4_000, 14_000] };
+    expect(gapsOf(first, { ...second, video: [3_000, 10_000], audio: [3_000, 10_000] })).toEqual([
+      ["between-segments", "audio", 6_950, 7_000],
+    ]);
+  });
+
+  test("pictures of one beside the sound of another lack nothing but where there are none", () => {
+    const sound: PlainSegment = { video: null, recorded: [0, 10_000] };
+    const both: PlainSegment = { beginMs: 3_000, chunkCount: 5, recorded: [3_000, 8_000] };
+    expect(gapsOf(sound, { ...both, audio: null })).toEqual([
+      ["muted", "video", 0, 3_000],
+      ["muted", "video", 8_000, 10_000],
+    ]);
+  });
+
+  test("what the one that is shown lacks is a gap", () => {
+    const lossy: PlainSegment = {
+      video: [0, 10_000, [3_000, 5_000]],
+      audio: [0, 10_000, [3_000, 4_000]],
+      missing: [3],
+      recorded: [0, 10_000],
+    };
+    expect(gapsOf(lossy, hidden)).toEqual([
+      ["missing-chunks", "video+audio", 3_000, 4_000],
+      ["damaged", "video", 4_000, 5_000],
+    ]);
+  });
+});

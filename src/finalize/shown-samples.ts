@@ -2,6 +2,7 @@ import {
   type RecordedSegment,
   type ShownSegment,
   areAtOnce,
+  driftMsOf,
   resolveOverlaps,
 } from "../timeline/overlapping-segments.ts";
 import { type SegmentTimeline, wallEndMsOf, wallMsOf } from "../timeline/segment-timeline.ts";
@@ -64,8 +65,9 @@ export async function chooseShown(
   const chosen: (OverlappingSegment | undefined)[] = made.map(() => undefined);
   const overlapping = overlappingOf(made);
   const segments: RecordedSegment[] = [];
-  for (const { segment } of overlapping) {
-    segments.push(recordedSegment(segment, await tablesOf(segment)));
+  for (const { segment, span } of overlapping) {
+    const streams = recordedStreams(segment, await tablesOf(segment));
+    segments.push({ driftMs: span.driftMs, ...streams });
   }
   const resolved = resolveOverlaps(segments);
   // From the last one on, since where one is cut off depends on what comes behind.
@@ -83,13 +85,15 @@ const NOTHING: ShownSegment = { video: null, audio: null };
 /** The segments that others overlap, by their index. */
 function overlappingOf(
   made: readonly TimedMedia[],
-): { index: number; segment: TimedMedia; recorded: Span }[] {
+): { index: number; segment: TimedMedia; recorded: Span; span: { driftMs: number } }[] {
   const timed = made.flatMap((segment, index) => {
     const recorded = segment.isTimed ? recordedSpan(segment) : undefined;
-    return recorded === undefined ? [] : [{ index, segment, recorded }];
+    if (recorded === undefined) return [];
+    const span = { ...recorded, driftMs: driftMsOf(recorded, segment.timeline.rate) };
+    return [{ index, segment, recorded, span }];
   });
   return timed.filter((one) =>
-    timed.some((other) => other !== one && areAtOnce(one.recorded, other.recorded)),
+    timed.some((other) => other !== one && areAtOnce(one.span, other.span)),
   );
 }
 
@@ -135,16 +139,15 @@ function streamSpan(timeline: SegmentTimeline, count: StreamCount | undefined): 
   };
 }
 
-function recordedSegment(
-  { media, timeline, isTimed }: TimedMedia,
+function recordedStreams(
+  { media, timeline }: TimedMedia,
   { video }: SampleTables,
-): RecordedSegment {
+): Pick<RecordedSegment, "video" | "audio"> {
   const { counts } = media;
   const startMs = startMsOf(counts);
   const pictures = streamSpan(timeline, counts.video);
   const keyframesMs = keyframesOf(video).map((atMs) => wallMsOf(timeline, startMs + atMs));
   return {
-    isTimed,
     video: pictures === undefined ? null : { ...pictures, keyframesMs },
     audio: streamSpan(timeline, counts.audio) ?? null,
   };

@@ -8,8 +8,8 @@ export interface RecordedPictures extends Span {
 
 /** When the streams of a segment were recorded, on the server's clock. */
 export interface RecordedSegment {
-  /** Whether its sender told when it was recorded; otherwise its times are those of its arrival. */
-  readonly isTimed: boolean;
+  /** By how much its end may seem too late, since its device's clock is fast; see `driftMsOf`. */
+  readonly driftMs: number;
   /** Null without any, as `audio`. */
   readonly video: RecordedPictures | null;
   readonly audio: Span | null;
@@ -39,10 +39,28 @@ export const FOLLOWING_OVERLAP_MS_MAX = 500;
  */
 export const REMAINDER_MS_MIN = 100;
 
-/** Whether spans are recorded at the same time, rather than one after the other. */
-export function areAtOnce(a: Span, b: Span): boolean {
+/** Of a quartz whose error could not be measured: most are within 50 ppm, cheap ones within 100. */
+const UNMEASURED_DRIFT = 0.000_1;
+
+/**
+ * By how much the end of a segment may seem too late: its media keep the time of its device, which is
+ * fast at a `rate` below 1. After hours that is longer than what segments that follow each other overlap.
+ */
+export function driftMsOf({ fromMs, toMs }: Span, rate: number): number {
+  return (toMs - fromMs) * (rate === 1 ? UNMEASURED_DRIFT : Math.max(0, 1 - rate));
+}
+
+/** A span of a segment and how much too late its end may seem. */
+type DriftingSpan = Span & Pick<RecordedSegment, "driftMs">;
+
+/** Whether segments were recorded at the same time, rather than one after the other. */
+export function areAtOnce(a: DriftingSpan, b: DriftingSpan): boolean {
   const [first, second] = a.fromMs <= b.fromMs ? [a, b] : [b, a];
-  return first.toMs - second.fromMs > FOLLOWING_OVERLAP_MS_MAX;
+  return !follows(first, second);
+}
+
+function follows(first: DriftingSpan, second: Span): boolean {
+  return first.toMs - first.driftMs - second.fromMs <= FOLLOWING_OVERLAP_MS_MAX;
 }
 
 /**
@@ -53,37 +71,32 @@ export function areAtOnce(a: Span, b: Span): boolean {
  * - One that lasts longer takes over at its last keyframe before the first one ends. From its first
  *   keyframe after that end, pictures would be missing for up to a whole keyframe interval.
  * - Sound changes together with the pictures, or else where the first one ends.
- * - Segments that follow each other (`areAtOnce`), and those whose times are not known, are shown whole.
+ * - Segments that follow each other (`areAtOnce`) are shown whole.
  *
  * So each moment that any of them has is shown once, but for a rest of less than `REMAINDER_MS_MIN`.
  * A loss in the middle of the one that is shown is not filled from another.
  *
- * @param segments in the order in which they began, which is taken for the order of each stream
+ * @param segments whose senders told their times, in the order in which they began, which is taken for
+ * the order of each stream
  * @returns what is shown of each, in the same order
  */
 export function resolveOverlaps(segments: readonly RecordedSegment[]): ShownSegment[] {
   const pictures = shownSpans(
-    segments.map(({ isTimed, video }) => (isTimed ? video : null)),
+    segments.map(({ driftMs, video }) => video && { ...video, driftMs }),
     ({ keyframesMs }, endMs) => keyframesMs.findLast((atMs) => atMs <= endMs) ?? keyframesMs[0],
   );
   const sounds = shownSpans(
-    segments.map(({ isTimed, audio }, i) =>
-      isTimed && audio !== null ? { ...audio, picturesFromMs: pictures[i]?.fromMs } : null,
+    segments.map(
+      ({ driftMs, audio }, i) =>
+        audio && { ...audio, driftMs, picturesFromMs: pictures[i]?.fromMs ?? Infinity },
     ),
-    ({ fromMs, picturesFromMs = Infinity }, endMs) =>
-      Math.min(endMs, Math.max(fromMs, picturesFromMs)),
+    ({ fromMs, picturesFromMs }, endMs) => Math.min(endMs, Math.max(fromMs, picturesFromMs)),
   );
-  return segments.map(({ isTimed, video, audio }, i) =>
-    isTimed
-      ? { video: pictures[i] ?? null, audio: sounds[i] ?? null }
-      : { video: video && WHOLE, audio: audio && WHOLE },
-  );
+  return segments.map((_, i) => ({ video: pictures[i] ?? null, audio: sounds[i] ?? null }));
 }
 
-const WHOLE: Span = { fromMs: -Infinity, toMs: Infinity };
-
 /** A stretch of one segment that is shown, as far as the segments before tell. */
-interface ShownStretch extends Span {
+interface ShownStretch extends DriftingSpan {
   readonly index: number;
   readonly isWhole: { readonly atBegin: boolean; readonly atEnd: boolean };
 }
@@ -93,24 +106,25 @@ interface ShownStretch extends Span {
  *
  * @param takeOverMs when `next` can take over from one that ends at `endMs`; undefined if it never can
  */
-function shownSpans<T extends Span>(
+function shownSpans<T extends DriftingSpan>(
   recorded: readonly (T | null)[],
   takeOverMs: (next: T, endMs: number) => number | undefined,
 ): (Span | null)[] {
   const shown: ShownStretch[] = [];
   for (const [index, next] of recorded.entries()) {
     if (next === null) continue;
-    const { fromMs, toMs } = next;
+    const { fromMs, toMs, driftMs } = next;
     const last = shown.at(-1);
-    if (last === undefined || last.toMs - fromMs <= FOLLOWING_OVERLAP_MS_MAX) {
-      shown.push({ index, fromMs, toMs, isWhole: { atBegin: true, atEnd: true } });
+    if (last === undefined || follows(last, next)) {
+      shown.push({ index, fromMs, toMs, driftMs, isWhole: { atBegin: true, atEnd: true } });
       continue;
     }
     if (toMs - last.toMs < REMAINDER_MS_MIN) continue;
     const atMs = takeOverMs(next, last.toMs);
     if (atMs === undefined) continue;
     cutAt(shown, atMs);
-    shown.push({ index, fromMs: atMs, toMs, isWhole: { atBegin: atMs <= fromMs, atEnd: true } });
+    const isWhole = { atBegin: atMs <= fromMs, atEnd: true };
+    shown.push({ index, fromMs: atMs, toMs, driftMs, isWhole });
   }
   const spans: (Span | null)[] = recorded.map(() => null);
   for (const { index, fromMs, toMs, isWhole } of shown) {

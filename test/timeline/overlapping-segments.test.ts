@@ -5,6 +5,8 @@ import {
   REMAINDER_MS_MIN,
   type RecordedSegment,
   type ShownSegment,
+  areAtOnce,
+  driftMsOf,
   resolveOverlaps,
 } from "../../src/timeline/overlapping-segments.ts";
 import { type Span, lengthMs, minus, overlap, union } from "../../src/timeline/spans.ts";
@@ -19,7 +21,7 @@ function both(fromMs: number, toMs: number, keyframeEveryMs = 2_000): RecordedSe
     (_, i) => fromMs + i * keyframeEveryMs,
   );
   const span = { fromMs, toMs };
-  return { isTimed: true, video: { ...span, keyframesMs }, audio: span };
+  return { driftMs: 0, video: { ...span, keyframesMs }, audio: span };
 }
 
 /** The same stretch of pictures and sound. */
@@ -32,6 +34,11 @@ test.each([
   [
     "a recorder that is replaced ends behind the begin of the next one",
     [both(0, 5_000), both(5_000 - FOLLOWING_OVERLAP_MS_MAX, 9_000)],
+    ["whole", "whole"],
+  ],
+  [
+    "a recorder that is replaced, of a device whose clock is fast",
+    [{ ...both(0, 60_000), driftMs: 300 }, both(59_200, 90_000)],
     ["whole", "whole"],
   ],
   ["a double mount", [both(0, 8_000), both(10, 8_050)], ["whole", NONE]],
@@ -81,11 +88,6 @@ test.each([
       { video: null, audio: { fromMs: 10_000, toMs: Infinity } },
     ],
   ],
-  [
-    "segments whose times are not known",
-    [both(0, 8_000), { ...both(10, 8_050), isTimed: false }],
-    ["whole", "whole"],
-  ],
 ] as const)("%s", (_, segments, expected) => {
   expect(resolveOverlaps(segments)).toEqual(
     expected.map((one): ShownSegment => (one === "whole" ? { video: WHOLE, audio: WHOLE } : one)),
@@ -101,10 +103,10 @@ const segmentArbitrary = fc
     soundLongMs: fc.integer({ min: -60, max: 60 }),
   })
   .map(({ fromMs, lengthMs: length, keyframeEveryMs, soundLateMs, soundLongMs }) => {
-    const { isTimed, video } = both(fromMs, fromMs + length, keyframeEveryMs);
+    const { driftMs, video } = both(fromMs, fromMs + length, keyframeEveryMs);
     const beginMs = fromMs + soundLateMs;
     const audio = { fromMs: beginMs, toMs: Math.max(beginMs + 1, fromMs + length + soundLongMs) };
-    return { isTimed, video, audio };
+    return { driftMs, video, audio };
   });
 
 const tracks = fc
@@ -164,6 +166,16 @@ test("a segment that comes later changes nothing of what is shown before it", ()
       }
     }),
   );
+});
+
+test("a device's clock that is fast, or not known to be right, makes a segment's end seem late", () => {
+  const hour = { fromMs: 1_000, toMs: 3_601_000 };
+  expect(driftMsOf(hour, 0.999_8)).toBeCloseTo(720, 6);
+  expect(driftMsOf(hour, 1)).toBeCloseTo(360, 6);
+  expect(driftMsOf(hour, 1.000_2)).toBe(0);
+  const next = { fromMs: 3_600_000, toMs: 4_000_000, driftMs: 0 };
+  expect(areAtOnce({ ...hour, driftMs: 720 }, next)).toBeFalse();
+  expect(areAtOnce(next, { ...hour, driftMs: 0 })).toBeTrue();
 });
 
 function total(spans: readonly Span[]): number {

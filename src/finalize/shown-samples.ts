@@ -50,6 +50,8 @@ export interface OverlappingSegment {
   /** When all of it was recorded, on the server's clock. */
   readonly recorded: Span;
   readonly shown: ShownSamples | "whole";
+  /** When it takes over from another, on the server's clock; undefined when it does not. */
+  readonly takesOverMs: number | undefined;
 }
 
 /**
@@ -74,8 +76,14 @@ export async function chooseShown(
   const nextMs: NextBegins = { video: undefined, audio: undefined };
   for (const [k, { index, segment, recorded }] of [...overlapping.entries()].toReversed()) {
     const tables = await tablesOf(segment);
-    const shown = shownSamples(segment, tables, resolved[k] ?? NOTHING, nextMs);
-    chosen[index] = { recorded, shown: isWhole(tables, shown) ? "whole" : shown };
+    const { video, audio } = resolved[k] ?? NOTHING;
+    const shown = shownSamples(segment, tables, { video, audio }, nextMs);
+    const beginsMs = [video, audio].flatMap((span) => span?.fromMs ?? []).filter(Number.isFinite);
+    chosen[index] = {
+      recorded,
+      shown: isWhole(tables, shown) ? "whole" : shown,
+      takesOverMs: beginsMs.length > 0 ? Math.min(...beginsMs) : undefined,
+    };
   }
   return chosen;
 }
@@ -146,9 +154,13 @@ function recordedStreams(
   const { counts } = media;
   const startMs = startMsOf(counts);
   const pictures = streamSpan(timeline, counts.video);
+  const holes = (counts.video?.holes ?? []).map(({ fromMs, toMs }) => ({
+    fromMs: wallEndMsOf(timeline, fromMs),
+    toMs: wallMsOf(timeline, toMs),
+  }));
   const keyframesMs = keyframesOf(video).map((atMs) => wallMsOf(timeline, startMs + atMs));
   return {
-    video: pictures === undefined ? null : { ...pictures, keyframesMs },
+    video: pictures === undefined ? null : { ...pictures, keyframesMs, holes },
     audio: streamSpan(timeline, counts.audio) ?? null,
   };
 }

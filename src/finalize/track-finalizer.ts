@@ -229,10 +229,10 @@ function ledgerSegment(
   };
 }
 
-function ledgerOverlap({ recorded, shown }: OverlappingSegment): LedgerOverlap {
+function ledgerOverlap({ recorded, shown, takesOverMs }: OverlappingSegment): LedgerOverlap {
   const isTakenOver =
     shown !== "whole" && [shown.video, shown.audio].some((stream) => stream?.isCutAtEnd === true);
-  return { recorded, isTakenOver };
+  return { recorded, isTakenOver, takesOverMs };
 }
 
 function extentOf(count: StreamCount | undefined): StreamExtent | null {

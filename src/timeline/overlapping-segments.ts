@@ -1,9 +1,11 @@
-import type { Span } from "./spans.ts";
+import { type Span, lengthMs, within } from "./spans.ts";
 
 /** The pictures of a segment, on the server's clock. */
 export interface RecordedPictures extends Span {
   /** When a decoder can begin, in order of time. */
   readonly keyframesMs: readonly number[];
+  /** When there are none that can be used. */
+  readonly holes: readonly Span[];
 }
 
 /** When the streams of a segment were recorded, on the server's clock. */
@@ -69,7 +71,8 @@ function follows(first: DriftingSpan, second: Span): boolean {
  *
  * - The one that began first is shown; those that end no later are not.
  * - One that lasts longer takes over at its last keyframe before the first one ends. From its first
- *   keyframe after that end, pictures would be missing for up to a whole keyframe interval.
+ *   keyframe after that end, pictures would be missing for up to a whole keyframe interval. It does so
+ *   there nevertheless where it lacks more of its own since the keyframe before.
  * - Sound changes together with the pictures, or else where the first one ends.
  * - Segments that follow each other (`areAtOnce`) are shown whole.
  *
@@ -83,7 +86,7 @@ function follows(first: DriftingSpan, second: Span): boolean {
 export function resolveOverlaps(segments: readonly RecordedSegment[]): ShownSegment[] {
   const pictures = shownSpans(
     segments.map(({ driftMs, video }) => video && { ...video, driftMs }),
-    ({ keyframesMs }, endMs) => keyframesMs.findLast((atMs) => atMs <= endMs) ?? keyframesMs[0],
+    (next, endMs) => keyframeFor(next, endMs),
   );
   const sounds = shownSpans(
     segments.map(
@@ -93,6 +96,18 @@ export function resolveOverlaps(segments: readonly RecordedSegment[]): ShownSegm
     ({ fromMs, picturesFromMs }, endMs) => Math.min(endMs, Math.max(fromMs, picturesFromMs)),
   );
   return segments.map((_, i) => ({ video: pictures[i] ?? null, audio: sounds[i] ?? null }));
+}
+
+/** The keyframe near `endMs` with which the fewest pictures are missing; undefined without any. */
+function keyframeFor({ keyframesMs, holes }: RecordedPictures, endMs: number): number | undefined {
+  const before = keyframesMs.findLast((atMs) => atMs <= endMs);
+  const after = keyframesMs.find((atMs) => atMs > endMs);
+  if (before === undefined || after === undefined) return before ?? after;
+  const lackMs = (window: Span): number =>
+    within(holes, window).reduce((sum, hole) => sum + lengthMs(hole), 0);
+  const lackBeforeMs = lackMs({ fromMs: before, toMs: endMs });
+  const lackAfterMs = after - endMs - lackMs({ fromMs: endMs, toMs: after });
+  return lackAfterMs < lackBeforeMs ? after : before;
 }
 
 /** A stretch of one segment that is shown, as far as the segments before tell. */

@@ -47,6 +47,8 @@ export interface LedgerOverlap {
   readonly recorded: Span;
   /** Whether another segment is shown from before its end on. */
   readonly isTakenOver: boolean;
+  /** When it takes over from another, on the server's clock: what it lacks from then on is missing. */
+  readonly takesOverMs: number | undefined;
 }
 
 /** A stretch of time that is missing, on the server's clock. */
@@ -321,14 +323,17 @@ function holeSpans(timeline: SegmentTimeline, { holes }: StreamExtent): Hole[] {
   }));
 }
 
-/** From the first packet of any stream to the end of the last; undefined without media. */
-function mediaSpan({ timeline, video, audio }: LedgerSegment): Span | undefined {
+/**
+ * From the first packet of any stream, or from when it takes over, to the end of the last; undefined
+ * without media.
+ */
+function mediaSpan({ timeline, video, audio, overlap: others }: LedgerSegment): Span | undefined {
   const spans = [video, audio].flatMap((extent) =>
     extent === null ? [] : [extentSpan(timeline, extent)],
   );
   if (spans.length === 0) return undefined;
   return {
-    fromMs: Math.min(...spans.map(({ fromMs }) => fromMs)),
+    fromMs: Math.min(...spans.map(({ fromMs }) => fromMs), others?.takesOverMs ?? Infinity),
     toMs: Math.max(...spans.map(({ toMs }) => toMs)),
   };
 }

@@ -32,6 +32,8 @@ interface Run {
   /** By default all. */
   readonly chunks?: number;
   readonly isTimed?: boolean;
+  /** The only chunk that never comes. */
+  readonly lost?: number;
 }
 
 /** What is shown of a run, up to the begin of the next one that is shown. */
@@ -55,14 +57,14 @@ afterEach(async () => {
 });
 
 /** A run's chunks as its client sends them. */
-async function sentBy({ name, atMs, chunks, isTimed = true }: Run): Promise<SentSegment> {
+async function sentBy({ name, atMs, chunks, isTimed = true, lost }: Run): Promise<SentSegment> {
   const recorded = await recordedSegment(name);
   const sent = recorded.chunks.slice(0, chunks);
   const zeroMs = STARTED_AT_MS + atMs;
   // A slice begins when the one before was handed over.
   const capturedAtMs = sent.map((_, i) => zeroMs + (sent[i - 1]?.atMs ?? 0));
   return {
-    chunks: sent.map(({ payload }) => payload),
+    chunks: sent.map(({ payload }, i) => (i === lost ? undefined : payload)),
     mimeType: recorded.mimeType,
     capturedAtMs: isTimed ? capturedAtMs : [],
   };
@@ -131,7 +133,8 @@ async function expectMedia(
   ).toBeLessThan(40);
   // What is called missing is no longer than the step from one recorder's packets to the other's.
   for (const { cause, fromMs, toMs } of result.timeline?.gaps ?? []) {
-    if (cause !== "muted") expect(toMs - fromMs).toBeLessThanOrEqual(SOUND_STEP_MS_MAX);
+    const isOwn = cause === "muted" || cause === "missing-chunks" || cause === "damaged";
+    if (!isOwn) expect(toMs - fromMs).toBeLessThanOrEqual(SOUND_STEP_MS_MAX);
   }
 }
 
@@ -295,6 +298,35 @@ test.each([
 );
 
 test(
+  "the first is shown to its end where the one that takes over has lost as much",
+  async () => {
+    const runs: Run[] = [
+      { name: "vp9-opus", atMs: 500, chunks: 5 },
+      { name: "vp9-opus", atMs: 2_700, lost: 2 },
+    ];
+    const recordingId = await startRecording();
+    for (const run of runs) await bed.send(recordingId, await sentBy(run));
+    await bed.engine.stopRecording(recordingId);
+    await bed.untilWaiting();
+    bed.clock.advance(10_000);
+    await bed.untilState(recordingId, "ready");
+    const { result } = await bed.track(recordingId);
+    if (result === null) throw new Error("There is no result");
+    const path = bed.layout.mediaPath(trackKey(recordingId));
+    await expectMedia(path, { result, runs }, [{ run: 0 }, { run: 1, fromMs: SECOND_KEYFRAME_MS }]);
+    expect(result.verdict).toBe("degraded");
+    // Only what neither has: from the end of the first to the keyframe of the second.
+    const lost = (result.timeline?.gaps ?? []).filter(
+      ({ cause, streams }) => cause !== "between-segments" && streams.includes("video"),
+    );
+    expect(lost.map(({ cause }) => cause)).toEqual(["missing-chunks", "damaged"]);
+    expect(Math.abs((lost[0]?.fromMs ?? 0) - 5_590)).toBeLessThan(100);
+    expect(Math.abs((lost[1]?.toMs ?? 0) - 6_069)).toBeLessThan(PLACE_TOLERANCE_MS);
+  },
+  MEDIA_TIMEOUT_MS,
+);
+
+test(
   "runs whose times nobody told follow each other",
   async () => {
     const name = "h264-opus";
@@ -334,6 +366,9 @@ test(
     if (result === null) throw new Error("There is no result");
     expect(result.verdict).toBe("degraded");
     await expectMedia(path, { result, runs }, [{ run: 0 }, { run: 1 }]);
+    // What the first lacks the second has.
+    const causes = result.timeline?.gaps.map(({ cause }) => cause) ?? [];
+    expect(causes.filter((cause) => cause !== "between-segments")).toEqual([]);
 
     const rest = first.chunks.map((chunk, i) => (i < 3 ? undefined : chunk));
     await bed.send(recordingId, { ...first, segmentId, chunks: rest, ends: false });

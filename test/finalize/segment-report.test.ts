@@ -89,13 +89,17 @@ describe("judgeTrack", () => {
     });
 
     test("complete: recorders that ran at the same time are named", () => {
-      const overlap = (fromMs: number, toMs: number) => ({
+      const recorded = [
+        { fromMs: 0, toMs: 9_000 },
+        { fromMs: 4_000, toMs: 20_000 },
+        { fromMs: 5_000, toMs: 6_000 },
+      ];
+      const overlaps = recorded.map(({ fromMs, toMs }) => ({
         segmentId: newSegmentId(),
         fromMs,
         toMs,
         shown: [],
-      });
-      const overlaps = [overlap(0, 9_000), overlap(4_000, 20_000), overlap(5_000, 6_000)];
+      }));
       const timeline = { ...timelineWith(), overlaps };
       const note =
         "More than one recorder ran at the same time (0:04.0 to 0:09.0): the MP4 shows one of them at " +

@@ -36,6 +36,8 @@ export interface PlainSegment {
   readonly recorded?: readonly [fromMs: number, toMs: number];
   /** Whether another is shown from its end on. */
   readonly isTakenOver?: boolean;
+  /** From when on it is shown instead of another, from the recording's zero. */
+  readonly takesOverMs?: number;
 }
 
 /** The segment as the ledger takes it; ten seconds of picture and sound unless told otherwise. */
@@ -52,6 +54,7 @@ export function ledgerSegment({
   isStamped = true,
   recorded,
   isTakenOver = false,
+  takesOverMs,
 }: PlainSegment): LedgerSegment {
   const epochMs = STARTED_AT_MS + beginMs;
   const stored = Array.from({ length: chunkCount }, (_, sequence) => sequence).filter(
@@ -81,6 +84,7 @@ export function ledgerSegment({
     overlap: recorded && {
       recorded: { fromMs: STARTED_AT_MS + recorded[0], toMs: STARTED_AT_MS + recorded[1] },
       isTakenOver,
+      takesOverMs: takesOverMs === undefined ? undefined : STARTED_AT_MS + takesOverMs,
     },
   };
 }

@@ -21,7 +21,7 @@ function both(fromMs: number, toMs: number, keyframeEveryMs = 2_000): RecordedSe
     (_, i) => fromMs + i * keyframeEveryMs,
   );
   const span = { fromMs, toMs };
-  return { driftMs: 0, video: { ...span, keyframesMs }, audio: span };
+  return { driftMs: 0, video: { ...span, keyframesMs, holes: [] }, audio: span };
 }
 
 /** The same stretch of pictures and sound. */
@@ -59,6 +59,25 @@ test.each([
     [shown(-Infinity, 2_000), NONE, "whole"],
   ],
   [
+    "one that lost pictures takes over at the keyframe that ends its loss",
+    [
+      both(0, 10_000),
+      {
+        ...both(5_000, 20_000),
+        video: {
+          fromMs: 5_000,
+          toMs: 20_000,
+          keyframesMs: [5_000, 10_500],
+          holes: [{ fromMs: 8_000, toMs: 10_500 }],
+        },
+      },
+    ],
+    [
+      "whole",
+      { video: { fromMs: 10_500, toMs: Infinity }, audio: { fromMs: 10_000, toMs: Infinity } },
+    ],
+  ],
+  [
     "sound alone beside picture and sound",
     [{ ...both(0, 30_000), video: null }, both(10_000, 20_000)],
     [
@@ -81,7 +100,10 @@ test.each([
     "pictures that nothing can decode do not take over",
     [
       both(0, 10_000),
-      { ...both(5_000, 20_000), video: { fromMs: 5_000, toMs: 20_000, keyframesMs: [] } },
+      {
+        ...both(5_000, 20_000),
+        video: { fromMs: 5_000, toMs: 20_000, keyframesMs: [], holes: [] },
+      },
     ],
     [
       { video: WHOLE, audio: WHOLE },

@@ -26,7 +26,10 @@ export const manifestTrackSchema = z.object({
   trackId: trackIdSchema,
   /** Null when the track could not be finalized. */
   verdict: verdictSchema.nullable(),
-  /** Why the track failed or is not complete, in a sentence; null otherwise. */
+  /**
+   * Why the track failed or is not complete, and that several recorders ran at the same time, in
+   * sentences; null otherwise.
+   */
   reason: z.string().nullable(),
   segments: z.array(manifestSegmentSchema),
   /** Where its MP4 stands on the recording's timeline, and what is missing; null when it is not known. */

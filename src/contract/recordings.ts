@@ -99,7 +99,10 @@ export const trackSchema = z.object({
   /** Share of the finalization that is done, 0 to 1; null when none is under way. */
   progress: z.number().nullable(),
   verdict: verdictSchema.nullable(),
-  /** Why the track failed or is not complete, in a sentence; null otherwise. */
+  /**
+   * Why the track failed or is not complete, and that several recorders ran at the same time, in
+   * sentences; null otherwise.
+   */
   reason: z.string().nullable(),
   media: trackMediaSchema.nullable(),
   /** Path of a JPEG of the track; null without pictures. It is made soon after the MP4: 404 till then. */

@@ -48,6 +48,27 @@ export const timelineSegmentSchema = z.object({
 export type TimelineSegment = z.infer<typeof timelineSegmentSchema>;
 
 /**
+ * A segment that was recorded while others of its track were: a second tab or device, or a recorder that
+ * a page started twice. The MP4 shows one of them at each moment, first the one that began first. All of
+ * it is at the track's `source?segmentId=`.
+ */
+export const overlapSchema = z.object({
+  segmentId: segmentIdSchema,
+  /** When all of it was recorded, in milliseconds from the recording's zero. */
+  fromMs: z.number(),
+  toMs: z.number(),
+  /** What of it is in the MP4; empty when nothing is. */
+  shown: z.array(
+    z.object({
+      streams: z.array(streamKindSchema).min(1),
+      fromMs: z.number(),
+      toMs: z.number(),
+    }),
+  ),
+});
+export type Overlap = z.infer<typeof overlapSchema>;
+
+/**
  * Where a track stands on the recording's timeline, and every moment of it that is missing. The time
  * of its MP4 is the wall clock: second 0 is `offsetMs` after the recording's zero, and gaps and pauses
  * are kept in it, as a picture that stands still and silence.
@@ -55,8 +76,11 @@ export type TimelineSegment = z.infer<typeof timelineSegmentSchema>;
 export const trackTimelineSchema = z.object({
   offsetMs: z.number(),
   durationMs: z.number(),
+  /** Those that are in the MP4, with the part of each that is. */
   segments: z.array(timelineSegmentSchema),
   /** In order of `fromMs`. Those of one stream do not overlap. */
   gaps: z.array(gapSchema),
+  /** In order of `fromMs`; only where segments were recorded at the same time. */
+  overlaps: z.array(overlapSchema).optional(),
 });
 export type TrackTimeline = z.infer<typeof trackTimelineSchema>;

@@ -1,13 +1,13 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { SegmentReader } from "../recording/ports.ts";
-import { type SegmentTimeline, wallMsOf } from "../timeline/segment-timeline.ts";
+import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
 import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
 import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
 import { type Mp4Index, mp4IndexOf, settleMoov } from "./mp4-index.ts";
+import { type Made, isShown, madeSegments, removeFiles, shownOf } from "./made-segments.ts";
 import { type SampleTables, readSampleTables, tablesOf } from "./mp4-sample-tables.ts";
 import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
-import { type WitnessedSegment, segmentTimelineOf } from "./segment-begin.ts";
+import type { WitnessedSegment } from "./segment-begin.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
@@ -15,8 +15,9 @@ import {
   segmentStreams,
   startMsOf,
 } from "./segment-remux.ts";
+import { type OverlappingSegment, countShown, shownTables } from "./shown-samples.ts";
 import type { SourceStreams } from "./source-stream.ts";
-import { checkTimeline } from "./timeline-check.ts";
+import { type JoinedPart, checkTimeline } from "./timeline-check.ts";
 import { type TimelineMuxRequest, muxTimeline } from "./timeline-mux.ts";
 import {
   type PlacedPart,
@@ -36,7 +37,12 @@ import {
 
 /** What became of a segment: it is in the MP4, where, or nothing can be made of it, and why. */
 export type SegmentOutcome =
-  | { readonly media: SegmentMedia; readonly timeline: SegmentTimeline }
+  | {
+      readonly media: SegmentMedia;
+      readonly timeline: SegmentTimeline;
+      /** Undefined unless others of the track were recorded at the same time. */
+      readonly overlap: OverlappingSegment | undefined;
+    }
   | { readonly unusable: string };
 
 /** The MP4 of a track, verified, with what became of each segment, in their order. */
@@ -54,6 +60,7 @@ const REMUX_SHARE = 0.8;
  * Makes one MP4 of a track's segments, whose time is the wall clock: between segments and in pauses
  * stays the gap that was there, the picture stands still over it, and the sound is silent. Segments
  * of one codec are copied together; of those that differ in it, only what is not H.264 is transcoded.
+ * Of segments that were recorded at the same time one is shown at each moment (`chooseShown`).
  * A single segment that was not disturbed is done with the first pass over its bytes. One of which
  * nothing can be made does not keep the others from being delivered; when that is so of all, the
  * track fails with the first one's reason.
@@ -65,43 +72,33 @@ export async function joinSegments(
   segments: readonly WitnessedSegment[],
   context: RemuxContext,
 ): Promise<JoinedMedia> {
-  const outcomes = await remuxAll(
-    segments.map(({ reader }) => reader),
-    context,
-  );
-  const found = outcomes.flatMap((media, i): Made[] => {
-    const segment = segments[i];
-    if (segment === undefined || media instanceof FinalizeError) return [];
-    const timeline = segmentTimelineOf(segment, media.chunkEnds);
-    return [{ media, timeline, beginMs: wallMsOf(timeline, startMsOf(media.counts)) }];
-  });
-  // With its media known, a segment can turn out to have begun at another time than its stamps say.
-  const made = found.toSorted((a, b) => a.beginMs - b.beginMs);
+  const remux = (own: readonly WitnessedSegment[]): ReturnType<typeof remuxAll> =>
+    remuxAll(
+      own.map(({ reader }) => reader),
+      context,
+    );
+  const outcomes = await remux(segments);
+  const made = await madeSegments(segments, outcomes, { context, remux });
   if (made.length === 0) {
     const error = outcomes.find((outcome) => outcome instanceof FinalizeError);
     throw error ?? new RangeError("There is no segment to make an MP4 of.");
   }
-  const places = placeParts(made.map(unplaced));
-  const results = outcomes.map((outcome): SegmentOutcome => {
+  const shown = made.filter(isShown);
+  const places = placeParts(shown.map(unplaced));
+  const results = segments.map((segment, i): SegmentOutcome => {
+    const outcome = outcomes[i];
     if (outcome instanceof FinalizeError) return { unusable: unusableWords(outcome) };
-    const place = places.parts[made.findIndex(({ media }) => media === outcome)];
-    if (place === undefined) throw new RangeError("A segment has no place");
-    return { media: outcome, timeline: place.timeline };
+    const own = made.find((one) => one.segment === segment);
+    if (own === undefined) throw new RangeError("A segment has no media");
+    const timeline = places.parts[shown.indexOf(own)]?.timeline ?? own.timeline;
+    return { media: own.media, timeline, overlap: own.overlap };
   });
-  const [only, ...others] = made;
+  const [only, ...others] = shown;
   if (only !== undefined && others.length === 0 && !isDisturbed(only)) {
     const { path, plan, index } = only.media;
     return { path, plan, index, segments: results };
   }
-  return { ...(await joinParts(made, places.parts, context)), segments: results };
-}
-
-/** A segment with its own MP4. */
-interface Made {
-  readonly media: SegmentMedia;
-  readonly timeline: SegmentTimeline;
-  /** When its first packet was recorded, on the server's clock. */
-  readonly beginMs: number;
+  return { ...(await joinParts(shown, places.parts, context)), segments: results };
 }
 
 /** The MP4 of each segment, or why there can be none, in the same order. */
@@ -146,14 +143,22 @@ function unusableWords({ message }: FinalizeError): string {
   return `could not be used: ${message.replace(/\.$/, "")}`;
 }
 
-/** Whether the times of a segment's own MP4 are not those of the wall clock, or not those of its sound. */
-function isDisturbed({ media, timeline }: Made): boolean {
+/**
+ * Whether the times of a segment's own MP4 are not those of the wall clock, or not those of its sound, or
+ * not all of it is shown.
+ */
+function isDisturbed(made: Made): boolean {
+  if (shownOf(made) !== "whole") return true;
+  const { media, timeline } = made;
   const { holes = [], deficitMs = 0 } = media.counts.audio ?? {};
   return timeline.pauses.length > 0 || holes.length > 0 || deficitMs > SOUND_DEFICIT_MS_MAX;
 }
 
-function unplaced({ media, timeline }: Made): UnplacedPart {
+function unplaced(made: Made): UnplacedPart {
+  const { media, timeline } = made;
+  const shown = shownOf(made);
   const span = (kind: "video" | "audio"): StreamSpan | undefined => {
+    if (shown !== "whole") return shown[kind];
     const track = media.index.tracks.find((candidate) => candidate.kind === kind);
     if (track?.firstMs === undefined) return undefined;
     const { firstMs, lastMs = firstMs, endMs = lastMs } = track;
@@ -179,9 +184,8 @@ async function joinParts(
   });
   const { index, written } = await readBack(path);
   const findings = checkTimeline(
-    made.map(({ media }, i) => ({
-      media,
-      place: places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms },
+    made.map((one, i) => ({
+      ...checkedMedia(one, places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms }),
       insertedBytes: insertedBytes[i] ?? 0,
     })),
     timeline,
@@ -189,9 +193,38 @@ async function joinParts(
     index,
   );
   if (findings.length > 0) throw new MediaMismatchError(findings);
-  // The disk may be short, and what is joined is not needed any more.
-  await Promise.all(made.map(({ media }) => rm(media.path, { force: true })));
+  await removeFiles(made);
   return { path, plan: joinedPlan(made, timeline, areBrought), index };
+}
+
+/**
+ * What the joined file must have of a segment. Of one that is shown in part that is a copy of some
+ * samples of its own MP4, all of which were compared with its chunks.
+ */
+function checkedMedia(
+  made: Made,
+  place: Pick<PlacedPart, "toTrackMs">,
+): Pick<JoinedPart, "media" | "place"> {
+  const { media } = made;
+  const shown = shownOf(made);
+  if (shown === "whole") return { media, place };
+  const counts = { video: countShown(shown.video), audio: countShown(shown.audio) };
+  const startMs = startMsOf(counts);
+  return {
+    media: { plan: copied(media.plan), counts, isIncomplete: false },
+    place: { toTrackMs: (ms) => place.toTrackMs(ms + startMs) },
+  };
+}
+
+function copied(plan: RemuxPlan): RemuxPlan {
+  const { video, audio } = plan;
+  const action = "copy";
+  return {
+    ...plan,
+    video: video && { ...video, action },
+    audio: audio && { ...audio, action },
+    action,
+  };
 }
 
 /** What the finished file says of itself; the index is read once and forgotten. */
@@ -226,10 +259,10 @@ async function writeJoined(
 /** Places all samples; the tables of the segments' own MP4s are forgotten when it resolves. */
 async function planJoin(made: readonly Made[], places: readonly PlacedPart[]): Promise<JoinPlan> {
   const tables: SampleTables[] = [];
-  for (const { media } of made) {
-    const own = await readSampleTables(media.path);
+  for (const one of made) {
+    const own = await readSampleTables(one.media.path);
     if (own === undefined) throw new FfmpegFailedError("a file without an index", "");
-    tables.push(own);
+    tables.push(shownTables(own, shownOf(one)));
   }
   const areBrought = differInParameterSets(tables);
   const parts: TimelinePart[] = [];

@@ -2,11 +2,11 @@ import type { SegmentSummary, Verdict } from "../contract/recordings.ts";
 import type { SegmentId } from "../contract/ids.ts";
 import type { SequenceRange } from "../contract/chunks.ts";
 import type { StreamKind } from "../contract/marks.ts";
-import type { Gap, GapCause, TrackTimeline } from "../contract/timeline.ts";
+import type { Gap, GapCause, Overlap, TrackTimeline } from "../contract/timeline.ts";
 import { describeRanges } from "../recording/errors.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
 import { describeSpans } from "../timeline/describe-times.ts";
-import { lengthMs, overlaps } from "../timeline/spans.ts";
+import { type Span, lengthMs, overlaps, within } from "../timeline/spans.ts";
 
 /** What a run found of one segment. */
 export interface SegmentReport {
@@ -44,6 +44,9 @@ const STALL_DEGRADES_MS_MIN = 2_000;
  * no picture or no sound came out of a source that was on. What people did on purpose is on the
  * timeline alone: pauses, mutes, and the time between segments, in which nobody recorded.
  *
+ * Segments that were recorded at the same time are no fault: each moment of them is in the MP4 once. The
+ * reason says so beside a `complete` too.
+ *
  * @param timeline adds to the reasons when on the recording's timeline it was
  */
 export function judgeTrack(
@@ -60,9 +63,26 @@ export function judgeTrack(
     ...reports.flatMap((report) => segmentFaults(report, timeline)),
     ...stallFaults(timeline?.gaps ?? []),
   ];
-  return faults.length === 0
-    ? { verdict: "complete", reason: null }
-    : { verdict: "degraded", reason: faults.join(" ") };
+  const reason = [...faults, ...overlapNotes(timeline?.overlaps ?? [])].join(" ");
+  return {
+    verdict: faults.length === 0 ? "complete" : "degraded",
+    reason: reason === "" ? null : reason,
+  };
+}
+
+/** Says that the MP4 does not show all that was recorded. Nothing of the call is missing by that. */
+function overlapNotes(overlapping: readonly Overlap[]): string[] {
+  const recorded: Span[] = [];
+  const atOnce: Span[] = [];
+  for (const own of overlapping) {
+    atOnce.push(...within(recorded, own));
+    recorded.push(own);
+  }
+  if (atOnce.length === 0) return [];
+  return [
+    `More than one recorder ran at the same time (${describeSpans(atOnce)}): the MP4 shows one of them ` +
+      "at each moment, first the one that began first. All of them can be downloaded as source.",
+  ];
 }
 
 /**

@@ -46,8 +46,8 @@ const PICTURE_STEP_MS_MIN = 1;
 /**
  * Places the segments of a track on the server's clock. Each begins where its timeline says, unless
  * its sound or its pictures would begin before those of the segment before it have ended: two
- * readings of one clock can differ by its noise, a few milliseconds, and two tabs can record the same
- * track at once. Then it begins right behind that, as a whole, so that its picture and sound stay
+ * readings of one clock can differ by its noise, a few milliseconds, and segments whose senders told no
+ * times can seem to overlap. Then it begins right behind that, as a whole, so that its picture and sound stay
  * together; the next one is not moved unless it must be, too. Pure.
  *
  * @param parts in the order in which they began; at least one

@@ -1,5 +1,6 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { StreamKind } from "../contract/marks.ts";
 import type { SegmentSummary } from "../contract/recordings.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type {
@@ -14,7 +15,7 @@ import { summaryOf } from "../recording/segment-view.ts";
 import { publishFile, syncDirectory } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
 import { haveSameBytes } from "../storage/same-bytes.ts";
-import type { LedgerSegment, StreamExtent } from "../timeline/segment-gaps.ts";
+import type { LedgerOverlap, LedgerSegment, StreamExtent } from "../timeline/segment-gaps.ts";
 import { buildTrackTimeline } from "../timeline/track-ledger.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
@@ -22,6 +23,8 @@ import { workDirectoryOf } from "./half-made-files.ts";
 import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segment-begin.ts";
 import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
+import { startMsOf } from "./segment-remux.ts";
+import type { OverlappingSegment, ShownStream } from "./shown-samples.ts";
 import type { StreamCount } from "./source-stream.ts";
 
 /** What making a track's MP4 needs. */
@@ -209,18 +212,49 @@ function ledgerSegment(
     const timeline = segmentTimelineOf(segment, []);
     return { ...known, timeline, video: null, audio: null, chunkEnds: [] };
   }
-  const { timeline, media } = outcome;
+  const { timeline, media, overlap } = outcome;
   const { chunkEnds, counts } = media;
+  const shown = overlap?.shown ?? "whole";
+  const extent = (stream: StreamKind): StreamExtent | null => {
+    const whole = extentOf(counts[stream]);
+    return shown === "whole" ? whole : shownExtent(whole, shown[stream], startMsOf(counts));
+  };
   return {
     ...known,
     timeline,
-    video: extentOf(counts.video),
-    audio: extentOf(counts.audio),
+    video: extent("video"),
+    audio: extent("audio"),
     chunkEnds,
+    overlap: overlap && ledgerOverlap(overlap),
   };
+}
+
+function ledgerOverlap({ recorded, shown, takesOverMs }: OverlappingSegment): LedgerOverlap {
+  const isTakenOver =
+    shown !== "whole" && [shown.video, shown.audio].some((stream) => stream?.isCutAtEnd === true);
+  return { recorded, isTakenOver, takesOverMs };
 }
 
 function extentOf(count: StreamCount | undefined): StreamExtent | null {
   if (count?.firstMs === undefined || count.endMs === undefined) return null;
   return { firstMs: count.firstMs, endMs: count.endMs, holes: count.holes };
+}
+
+/** @param startMs media time at the zero of the segment's own MP4 */
+function shownExtent(
+  whole: StreamExtent | null,
+  shown: ShownStream | undefined,
+  startMs: number,
+): StreamExtent | null {
+  if (whole === null || shown === undefined) return null;
+  const firstMs = shown.isCutAtBegin ? startMs + shown.firstMs : whole.firstMs;
+  const endMs = shown.isCutAtEnd ? startMs + shown.endMs : whole.endMs;
+  const holes = whole.holes
+    .filter(({ fromMs, toMs }) => fromMs < endMs && toMs > firstMs)
+    .map(({ fromMs, toMs, resumesMs }) => ({
+      fromMs: Math.max(fromMs, firstMs),
+      toMs: Math.min(toMs, endMs),
+      resumesMs,
+    }));
+  return { firstMs, endMs, holes };
 }

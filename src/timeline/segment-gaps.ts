@@ -37,6 +37,18 @@ export interface LedgerSegment {
   readonly chunkCount: number | null;
   /** Chunks whose bytes are not those that were acknowledged. */
   readonly damagedChunks: readonly SequenceRange[];
+  /** Of a segment that others of the track overlap; then `video` and `audio` are what is shown of it. */
+  readonly overlap?: LedgerOverlap | undefined;
+}
+
+/** What of a segment is known beside what is shown of it. */
+export interface LedgerOverlap {
+  /** When all of it was recorded, on the server's clock. */
+  readonly recorded: Span;
+  /** Whether another segment is shown from before its end on. */
+  readonly isTakenOver: boolean;
+  /** When it takes over from another, on the server's clock: what it lacks from then on is missing. */
+  readonly takesOverMs: number | undefined;
 }
 
 /** A stretch of time that is missing, on the server's clock. */
@@ -118,7 +130,9 @@ export class SegmentGaps {
       beginMs,
     );
     this.span = mediaSpan(segment) ?? { fromMs: beginMs, toMs: chunksEndMs };
-    const isCutShort = this.#losses.some(({ toMs }) => toMs > this.span.toMs);
+    const isCutShort =
+      segment.overlap?.isTakenOver !== true &&
+      this.#losses.some(({ toMs }) => toMs > this.span.toMs);
     this.tailEndMs = isCutShort ? Math.max(this.span.toMs, chunksEndMs) : this.span.toMs;
   }
 
@@ -129,6 +143,12 @@ export class SegmentGaps {
 
   has(stream: StreamKind): boolean {
     return this.#segment[stream] !== null;
+  }
+
+  /** From the first packet of a stream to the end of its last one; undefined without that stream. */
+  spanOf(stream: StreamKind): Span | undefined {
+    const extent = this.#segment[stream];
+    return extent === null ? undefined : extentSpan(this.#segment.timeline, extent);
   }
 
   /** When its recorder was paused, or its computer slept. */
@@ -303,14 +323,17 @@ function holeSpans(timeline: SegmentTimeline, { holes }: StreamExtent): Hole[] {
   }));
 }
 
-/** From the first packet of any stream to the end of the last; undefined without media. */
-function mediaSpan({ timeline, video, audio }: LedgerSegment): Span | undefined {
+/**
+ * From the first packet of any stream, or from when it takes over, to the end of the last; undefined
+ * without media.
+ */
+function mediaSpan({ timeline, video, audio, overlap: others }: LedgerSegment): Span | undefined {
   const spans = [video, audio].flatMap((extent) =>
     extent === null ? [] : [extentSpan(timeline, extent)],
   );
   if (spans.length === 0) return undefined;
   return {
-    fromMs: Math.min(...spans.map(({ fromMs }) => fromMs)),
+    fromMs: Math.min(...spans.map(({ fromMs }) => fromMs), others?.takesOverMs ?? Infinity),
     toMs: Math.max(...spans.map(({ toMs }) => toMs)),
   };
 }

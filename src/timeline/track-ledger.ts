@@ -1,5 +1,5 @@
 import type { StreamKind } from "../contract/marks.ts";
-import type { Gap, GapCause, TrackTimeline } from "../contract/timeline.ts";
+import type { Gap, GapCause, Overlap, TrackTimeline } from "../contract/timeline.ts";
 import { type CausedSpan, type LedgerSegment, SegmentGaps, caused } from "./segment-gaps.ts";
 import { type Span, lengthMs, minus, within } from "./spans.ts";
 
@@ -14,6 +14,8 @@ const PRECEDENCE: readonly GapCause[] = [
   "stalled",
   "muted",
 ];
+
+const STREAMS = ["video", "audio"] as const;
 
 /** Shorter gaps are none: times come from clocks of milliseconds. */
 const GAP_MS_MIN = 1;
@@ -41,6 +43,7 @@ export interface TrackLedgerInput {
  *   MP4 ends before them.
  * - A stream that the track has but one of its segments lacks was not being given: `muted`.
  * - A source that gives pictures only when something changes has no gap while nothing does.
+ * - Where segments were recorded at the same time, what one lacks is no gap while another is shown.
  *
  * @returns null when no segment has usable media
  */
@@ -49,10 +52,10 @@ export function buildTrackTimeline({
   stoppedAtMs = null,
   segments,
 }: TrackLedgerInput): TrackTimeline | null {
-  const all = segments.map(({ timeline, ...rest }): Segment => ({
-    timeline,
-    gaps: new SegmentGaps({ timeline, ...rest }),
-  }));
+  const all = segments.map((segment): Segment => {
+    const { timeline, overlap } = segment;
+    return { timeline, overlap, gaps: new SegmentGaps(segment) };
+  });
   const usable = all
     .filter(({ gaps }) => gaps.isUsable)
     .toSorted((a, b) => a.gaps.span.fromMs - b.gaps.span.fromMs);
@@ -67,10 +70,13 @@ export function buildTrackTimeline({
     fromMs: first.gaps.span.fromMs,
     toMs: Math.max(...placed.map(({ window }) => window.toMs)),
   };
-  const unusable = all.flatMap(({ gaps }) => (gaps.isUsable ? [] : [gaps]));
-  const gaps = (["video", "audio"] as const)
-    .filter((stream) => usable.some((segment) => segment.gaps.has(stream)))
-    .map((stream) => ({ stream, spans: streamGaps(stream, track, placed, unusable) }));
+  const unusable = all.flatMap(({ gaps, overlap }) =>
+    gaps.isUsable || overlap !== undefined ? [] : [gaps],
+  );
+  const gaps = STREAMS.filter((stream) => usable.some((segment) => segment.gaps.has(stream))).map(
+    (stream) => ({ stream, spans: streamGaps(stream, track, placed, unusable) }),
+  );
+  const overlaps = overlapsOf(all, startedAtMs);
   return {
     offsetMs: rounded(track.fromMs - startedAtMs),
     durationMs: rounded(lengthMs(track)),
@@ -81,11 +87,30 @@ export function buildTrackTimeline({
       rate,
     })),
     gaps: joinStreams(gaps, startedAtMs),
+    ...(overlaps.length > 0 && { overlaps }),
   };
+}
+
+/** The segments that others overlap, in order of time. */
+function overlapsOf(segments: readonly Segment[], startedAtMs: number): Overlap[] {
+  const onTimeline = ({ fromMs, toMs }: Span): Span => ({
+    fromMs: rounded(fromMs - startedAtMs),
+    toMs: rounded(toMs - startedAtMs),
+  });
+  const overlaps = segments.flatMap(({ timeline: { segmentId }, overlap, gaps }): Overlap[] => {
+    if (overlap === undefined) return [];
+    const shown = STREAMS.flatMap((stream) => {
+      const span = gaps.spanOf(stream);
+      return span === undefined ? [] : [{ streams: [stream], ...onTimeline(span) }];
+    });
+    return [{ segmentId, ...onTimeline(overlap.recorded), shown }];
+  });
+  return overlaps.toSorted((a, b) => a.fromMs - b.fromMs);
 }
 
 interface Segment {
   readonly timeline: LedgerSegment["timeline"];
+  readonly overlap: LedgerSegment["overlap"];
   readonly gaps: SegmentGaps;
 }
 
@@ -109,10 +134,16 @@ function streamGaps(
 ): CausedSpan[] {
   const windows = placed.map(({ window }) => window);
   const found: CausedSpan[] = [
-    ...placed.flatMap(({ gaps }) => gaps.pauses()),
-    ...placed.flatMap(({ gaps, window }, i) =>
-      gaps.ofStream(stream, window, { before: i > 0, after: i < placed.length - 1 }),
-    ),
+    ...placed.flatMap((segment, i) => {
+      const { gaps, window, overlap } = segment;
+      const neighbours = { before: i > 0, after: i < placed.length - 1 };
+      const own = [...gaps.pauses(), ...gaps.ofStream(stream, window, neighbours)];
+      if (overlap === undefined) return own;
+      const others = placed.flatMap((other) =>
+        other === segment ? [] : (other.gaps.spanOf(stream) ?? []),
+      );
+      return own.flatMap((span) => caused(span.cause, minus(within([span], window), others)));
+    }),
     ...unusable.flatMap((gaps) =>
       minus([gaps.span], windows).flatMap((window) => gaps.ofUnusable(window)),
     ),

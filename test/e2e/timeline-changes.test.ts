@@ -1,8 +1,12 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { CAMPAIGN_TIMEOUT_MS, campaign } from "../faults/campaign.ts";
 import { ClockCall } from "../support/clock-call.ts";
+import { decodeClockPictures } from "../support/clock-judge.ts";
 import { clockReaches } from "../support/clock-page.ts";
+import { exportedFiles } from "../support/exported-files.ts";
 import {
+  PLACE_TOLERANCE_MS,
   expectGaps,
   expectInPlace,
   expectWholeWallClock,
@@ -12,7 +16,7 @@ import {
 } from "../support/judged-track.ts";
 import type { CallRequest } from "../support/clock-call.ts";
 import { openTestBed, type TestBed } from "../support/test-bed.ts";
-import { firstShown } from "../support/timeline-judge.ts";
+import { firstShown, placePictures, worstErrorMs } from "../support/timeline-judge.ts";
 
 /** How long each part of a call lasts. */
 const PART_MS = campaign({ short: 3_000, long: 10_000 });
@@ -169,6 +173,56 @@ test(
     const beginMs = startedAtMs + timeline.offsetMs;
     expect(Math.abs(beginMs - sharedAtMs)).toBeLessThan(1_000);
     expect(Math.abs(beginMs + timeline.durationMs - unsharedAtMs)).toBeLessThan(1_000);
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);
+
+test(
+  "of two tabs that record one track at the same time the MP4 and its exports show one at each moment",
+  async () => {
+    await using bed = await openTestBed();
+    const { api, directory } = bed;
+    const recordingId = await api.start();
+    const name = { recordingId, participantId: "ann", trackId: "camera" };
+    await using first = await ClockCall.open(bed, { ...name, source: 1 });
+    await partOver();
+    await using second = await ClockCall.open(bed, { ...name, source: 2 });
+    await partOver();
+    // It begins and ends within the time of the second one.
+    await using third = await ClockCall.open(bed, { ...name, source: 3 });
+    await first.stop();
+    await third.stop();
+    await partOver();
+    await second.stop();
+    await api.stop(recordingId);
+    const recording = await api.ready(recordingId);
+    const judged = await judgeTrack(recording, name, { api, directory, player: first.clock });
+    const { track, timeline, zeroMs } = judged;
+    expect(track.verdict).toBe("complete");
+    expect(track.reason).toMatch(/^More than one recorder ran at the same time/);
+    process.stderr.write(`two tabs: ${figuresInWords(expectInPlace(judged))}\n`);
+    expectWholeWallClock(judged);
+    expectShortGaps(judged, 2);
+    expect(sourcesOf(judged)).toEqual([1, 2]);
+
+    const segmentIds = track.segments.map(({ segmentId }) => segmentId);
+    expect(timeline.segments.map(({ segmentId }) => segmentId)).toEqual(segmentIds.slice(0, 2));
+    expect(timeline.overlaps?.map(({ segmentId }) => segmentId)).toEqual(segmentIds);
+    expect(timeline.overlaps?.map(({ shown }) => shown.length)).toEqual([2, 2, 0]);
+    // What is not shown is there as its recorder gave it.
+    const source = join(directory, "third.webm");
+    await api.download(`${api.trackUrl(name, "source")}?segmentId=${segmentIds[2]}`, source);
+    expect(Bun.file(source).size).toBe(track.segments[2]?.bytes ?? 0);
+
+    const options = { directory, timeoutMs: CAMPAIGN_TIMEOUT_MS };
+    const request = { kind: "aligned", padding: "media" };
+    const [file] = await exportedFiles(api, recordingId, request, options);
+    if (file === undefined) throw new Error("There is no aligned file");
+    const { startedAtMs } = judged;
+    const pictures = await decodeClockPictures(file.path, { nearMs: zeroMs });
+    const placed = placePictures(pictures, startedAtMs).slice(1);
+    expect(Math.abs(worstErrorMs(placed))).toBeLessThanOrEqual(PLACE_TOLERANCE_MS);
+    expect(sourcesOf({ ...judged, pictures })).toEqual([1, 2]);
   },
   CAMPAIGN_TIMEOUT_MS,
 );

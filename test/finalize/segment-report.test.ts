@@ -88,6 +88,28 @@ describe("judgeTrack", () => {
       );
     });
 
+    test("complete: recorders that ran at the same time are named", () => {
+      const recorded = [
+        { fromMs: 0, toMs: 9_000 },
+        { fromMs: 4_000, toMs: 20_000 },
+        { fromMs: 5_000, toMs: 6_000 },
+      ];
+      const overlaps = recorded.map(({ fromMs, toMs }) => ({
+        segmentId: newSegmentId(),
+        fromMs,
+        toMs,
+        shown: [],
+      }));
+      const timeline = { ...timelineWith(), overlaps };
+      const note =
+        "More than one recorder ran at the same time (0:04.0 to 0:09.0): the MP4 shows one of them at " +
+        "each moment, first the one that began first. All of them can be downloaded as source.";
+      expect(judgeTrack([report()], timeline)).toEqual({ verdict: "complete", reason: note });
+      const { verdict, reason } = judgeTrack([missing], timeline);
+      expect(verdict).toBe("degraded");
+      expect(reason).toEndWith(` ${note}`);
+    });
+
     test("degraded: a source that was on gave nothing for a while", () => {
       const timeline = timelineWith(
         gap("stalled", 4_000, 8_040, ["video"]),

@@ -32,6 +32,12 @@ export interface PlainSegment {
   readonly isEnded?: boolean;
   /** Whether the sender stamps its chunks. */
   readonly isStamped?: boolean;
+  /** Of one that others overlap: when all of it was recorded, from the recording's zero. */
+  readonly recorded?: readonly [fromMs: number, toMs: number];
+  /** Whether another is shown from its end on. */
+  readonly isTakenOver?: boolean;
+  /** From when on it is shown instead of another, from the recording's zero. */
+  readonly takesOverMs?: number;
 }
 
 /** The segment as the ledger takes it; ten seconds of picture and sound unless told otherwise. */
@@ -46,6 +52,9 @@ export function ledgerSegment({
   damaged = [],
   isEnded = true,
   isStamped = true,
+  recorded,
+  isTakenOver = false,
+  takesOverMs,
 }: PlainSegment): LedgerSegment {
   const epochMs = STARTED_AT_MS + beginMs;
   const stored = Array.from({ length: chunkCount }, (_, sequence) => sequence).filter(
@@ -72,6 +81,11 @@ export function ledgerSegment({
       .map((sequence) => ({ sequence, mediaEndMs: (sequence + 1) * 1_000 })),
     chunkCount: isEnded ? chunkCount : null,
     damagedChunks: damaged.map((sequence) => ({ from: sequence, to: sequence })),
+    overlap: recorded && {
+      recorded: { fromMs: STARTED_AT_MS + recorded[0], toMs: STARTED_AT_MS + recorded[1] },
+      isTakenOver,
+      takesOverMs: takesOverMs === undefined ? undefined : STARTED_AT_MS + takesOverMs,
+    },
   };
 }
 

@@ -1,0 +1,205 @@
+import { expect, test } from "bun:test";
+import * as fc from "fast-check";
+import {
+  FOLLOWING_OVERLAP_MS_MAX,
+  REMAINDER_MS_MIN,
+  type RecordedSegment,
+  type ShownSegment,
+  areAtOnce,
+  driftMsOf,
+  resolveOverlaps,
+} from "../../src/timeline/overlapping-segments.ts";
+import { type Span, lengthMs, minus, overlap, union } from "../../src/timeline/spans.ts";
+
+const NONE = { video: null, audio: null };
+const WHOLE = { fromMs: -Infinity, toMs: Infinity };
+
+/** Picture and sound in one span, with a keyframe every so often from its begin. */
+function both(fromMs: number, toMs: number, keyframeEveryMs = 2_000): RecordedSegment {
+  const keyframesMs = Array.from(
+    { length: Math.ceil((toMs - fromMs) / keyframeEveryMs) },
+    (_, i) => fromMs + i * keyframeEveryMs,
+  );
+  const span = { fromMs, toMs };
+  return { driftMs: 0, video: { ...span, keyframesMs, holes: [] }, audio: span };
+}
+
+/** The same stretch of pictures and sound. */
+function shown(fromMs: number, toMs: number): ShownSegment {
+  return { video: { fromMs, toMs }, audio: { fromMs, toMs } };
+}
+
+test.each([
+  ["one after the other", [both(0, 5_000), both(6_000, 9_000)], ["whole", "whole"]],
+  [
+    "a recorder that is replaced ends behind the begin of the next one",
+    [both(0, 5_000), both(5_000 - FOLLOWING_OVERLAP_MS_MAX, 9_000)],
+    ["whole", "whole"],
+  ],
+  [
+    "a recorder that is replaced, of a device whose clock is fast",
+    [{ ...both(0, 60_000), driftMs: 300 }, both(59_200, 90_000)],
+    ["whole", "whole"],
+  ],
+  ["a double mount", [both(0, 8_000), both(10, 8_050)], ["whole", NONE]],
+  ["a short one inside a long one", [both(0, 60_000), both(20_000, 21_000)], ["whole", NONE]],
+  [
+    "one that lasts longer takes over at its last keyframe before the end of the first",
+    [both(0, 10_000), both(5_000, 20_000)],
+    [shown(-Infinity, 9_000), shown(9_000, Infinity)],
+  ],
+  [
+    "three that begin and end one after the other",
+    [both(0, 10_000), both(5_000, 20_000), both(12_000, 30_000, 1_500)],
+    [shown(-Infinity, 9_000), shown(9_000, 19_500), shown(19_500, Infinity)],
+  ],
+  [
+    "what another covers from its begin on is not needed",
+    [both(0, 10_000), both(1_000, 11_000, 8_500), both(2_000, 30_000, 50_000)],
+    [shown(-Infinity, 2_000), NONE, "whole"],
+  ],
+  [
+    "one that lost pictures takes over at the keyframe that ends its loss",
+    [
+      both(0, 10_000),
+      {
+        ...both(5_000, 20_000),
+        video: {
+          fromMs: 5_000,
+          toMs: 20_000,
+          keyframesMs: [5_000, 10_500],
+          holes: [{ fromMs: 8_000, toMs: 10_500 }],
+        },
+      },
+    ],
+    [
+      "whole",
+      { video: { fromMs: 10_500, toMs: Infinity }, audio: { fromMs: 10_000, toMs: Infinity } },
+    ],
+  ],
+  [
+    "sound alone beside picture and sound",
+    [{ ...both(0, 30_000), video: null }, both(10_000, 20_000)],
+    [
+      { video: null, audio: WHOLE },
+      { video: WHOLE, audio: null },
+    ],
+  ],
+  [
+    "pictures alone beside sound alone",
+    [
+      { ...both(0, 30_000), video: null },
+      { ...both(100, 20_000), audio: null },
+    ],
+    [
+      { video: null, audio: WHOLE },
+      { video: WHOLE, audio: null },
+    ],
+  ],
+  [
+    "pictures that nothing can decode do not take over",
+    [
+      both(0, 10_000),
+      {
+        ...both(5_000, 20_000),
+        video: { fromMs: 5_000, toMs: 20_000, keyframesMs: [], holes: [] },
+      },
+    ],
+    [
+      { video: WHOLE, audio: WHOLE },
+      { video: null, audio: { fromMs: 10_000, toMs: Infinity } },
+    ],
+  ],
+] as const)("%s", (_, segments, expected) => {
+  expect(resolveOverlaps(segments)).toEqual(
+    expected.map((one): ShownSegment => (one === "whole" ? { video: WHOLE, audio: WHOLE } : one)),
+  );
+});
+
+const segmentArbitrary = fc
+  .record({
+    fromMs: fc.integer({ min: 0, max: 60_000 }),
+    lengthMs: fc.integer({ min: 1, max: 30_000 }),
+    keyframeEveryMs: fc.integer({ min: 1, max: 20_000 }),
+    soundLateMs: fc.integer({ min: 0, max: 60 }),
+    soundLongMs: fc.integer({ min: -60, max: 60 }),
+  })
+  .map(({ fromMs, lengthMs: length, keyframeEveryMs, soundLateMs, soundLongMs }) => {
+    const { driftMs, video } = both(fromMs, fromMs + length, keyframeEveryMs);
+    const beginMs = fromMs + soundLateMs;
+    const audio = { fromMs: beginMs, toMs: Math.max(beginMs + 1, fromMs + length + soundLongMs) };
+    return { driftMs, video, audio };
+  });
+
+const tracks = fc
+  .array(segmentArbitrary, { minLength: 1, maxLength: 8 })
+  .map((segments) => segments.toSorted((a, b) => a.audio.fromMs - b.audio.fromMs))
+  .filter((segments) =>
+    segments.every((one, i) => (one.video?.fromMs ?? 0) >= (segments[i - 1]?.video?.fromMs ?? 0)),
+  );
+
+test("each moment that any segment has is shown once, in order, from keyframe to keyframe", () => {
+  fc.assert(
+    fc.property(tracks, (segments) => {
+      const resolved = resolveOverlaps(segments);
+      expect(resolved).toHaveLength(segments.length);
+      for (const stream of ["video", "audio"] as const) {
+        const recorded = segments.map((segment) => segment[stream] ?? WHOLE);
+        const stretches = resolved.flatMap((one, i) => {
+          const span = one[stream];
+          return span === null ? [] : [{ ...overlap(span, recorded[i] ?? WHOLE), index: i }];
+        });
+        for (const [i, { fromMs, toMs, index }] of stretches.entries()) {
+          expect(toMs).toBeGreaterThan(fromMs);
+          const before = stretches[i - 1];
+          if (before === undefined) continue;
+          // In order, and twice only what follows one another anyway.
+          expect(fromMs).toBeGreaterThanOrEqual(before.fromMs);
+          const isWhole = fromMs === recorded[index]?.fromMs;
+          expect(before.toMs - fromMs).toBeLessThanOrEqual(isWhole ? FOLLOWING_OVERLAP_MS_MAX : 0);
+          if (stream === "video" && !isWhole) {
+            expect(segments[index]?.video?.keyframesMs).toContain(fromMs);
+          }
+        }
+        const missing = minus(recorded, stretches);
+        for (const rest of missing) {
+          expect(lengthMs(rest)).toBeLessThan(REMAINDER_MS_MIN);
+          expect(stretches.some(({ toMs }) => toMs === rest.fromMs)).toBeTrue();
+        }
+        const restMs = missing.reduce((sum, rest) => sum + lengthMs(rest), 0);
+        expect(total(union(stretches))).toBeCloseTo(total(union(recorded)) - restMs, 3);
+      }
+    }),
+    { numRuns: 1_000, endOnFailure: true },
+  );
+});
+
+test("a segment that comes later changes nothing of what is shown before it", () => {
+  fc.assert(
+    fc.property(tracks, (segments) => {
+      const [before, all] = [resolveOverlaps(segments.slice(0, -1)), resolveOverlaps(segments)];
+      const beginMs = segments.at(-1)?.video?.fromMs ?? 0;
+      for (const [i, { video }] of before.entries()) {
+        const recorded = segments[i]?.video ?? WHOLE;
+        const until = { fromMs: -Infinity, toMs: beginMs };
+        const shownUntil = (span: Span | null | undefined): Span[] =>
+          span ? union([overlap(overlap(span, recorded), until)]) : [];
+        expect(shownUntil(all[i]?.video)).toEqual(shownUntil(video));
+      }
+    }),
+  );
+});
+
+test("a device's clock that is fast, or not known to be right, makes a segment's end seem late", () => {
+  const hour = { fromMs: 1_000, toMs: 3_601_000 };
+  expect(driftMsOf(hour, 0.999_8)).toBeCloseTo(720, 6);
+  expect(driftMsOf(hour, 1)).toBeCloseTo(360, 6);
+  expect(driftMsOf(hour, 1.000_2)).toBe(0);
+  const next = { fromMs: 3_600_000, toMs: 4_000_000, driftMs: 0 };
+  expect(areAtOnce({ ...hour, driftMs: 720 }, next)).toBeFalse();
+  expect(areAtOnce(next, { ...hour, driftMs: 0 })).toBeTrue();
+});
+
+function total(spans: readonly Span[]): number {
+  return spans.reduce((sum, span) => sum + lengthMs(span), 0);
+}

@@ -233,6 +233,19 @@ export class SqliteCatalog implements Catalog {
     return rows.map((row) => trackRecordOf(row, jobs));
   }
 
+  async track(key: TrackKey): Promise<TrackRecord | undefined> {
+    const row = await this.#db
+      .selectFrom("tracks")
+      .selectAll()
+      .where("recording_id", "=", key.recordingId)
+      .where("participant_id", "=", key.participantId)
+      .where("track_id", "=", key.trackId)
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    const job = await this.jobs.job(key);
+    return trackRecordOf(row, job === undefined ? [] : [job]);
+  }
+
   async saveTrackResult(
     { recordingId, participantId, trackId }: TrackKey,
     result: TrackResult,

@@ -1,8 +1,9 @@
 import { type Kysely, sql } from "kysely";
 import type { RecordingId } from "../contract/ids.ts";
+import { FairTurns } from "../jobs/fair-turns.ts";
 import type { Clock, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
 import { jobOf } from "./catalog-rows.ts";
-import type { CatalogDatabase } from "./catalog-schema.ts";
+import type { CatalogDatabase, FinalizeJobsTable } from "./catalog-schema.ts";
 
 /** The finalizations that are to be done, in the catalogue's database. */
 export class SqliteJobQueue implements JobQueue {
@@ -10,14 +11,28 @@ export class SqliteJobQueue implements JobQueue {
   readonly #clock: Clock;
   /** Of running jobs: a crash begins them anew, so it need not be durable. */
   readonly #progress = new Map<string, number>();
+  readonly #turns = new FairTurns<string>();
 
   constructor(db: Kysely<CatalogDatabase>, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
   }
 
-  async enqueue({ recordingId, participantId, trackId }: TrackKey): Promise<void> {
-    await this.#db
+  async enqueue(key: TrackKey): Promise<void> {
+    await this.#enqueue(this.#db, key);
+  }
+
+  async enqueueAll(keys: readonly TrackKey[]): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      for (const key of keys) await this.#enqueue(transaction, key);
+    });
+  }
+
+  async #enqueue(
+    db: Kysely<CatalogDatabase>,
+    { recordingId, participantId, trackId }: TrackKey,
+  ): Promise<void> {
+    await db
       .insertInto("finalize_jobs")
       .values({
         recording_id: recordingId,
@@ -44,7 +59,33 @@ export class SqliteJobQueue implements JobQueue {
   }
 
   async take(): Promise<FinalizeJob | undefined> {
-    const row = await this.#db
+    for (;;) {
+      const recordingId = this.#turns.next(await this.#waitingRecordings());
+      if (recordingId === undefined) return undefined;
+      const row = await this.#takeRow(recordingId);
+      // Its jobs can have been removed meanwhile.
+      if (row === undefined) continue;
+      const job = jobOf(row, 0);
+      this.#progress.delete(nameOf(job));
+      return job;
+    }
+  }
+
+  /** Those that have a queued job, the one whose job waits longest first. */
+  async #waitingRecordings(): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("finalize_jobs")
+      .select("recording_id")
+      .where("state", "=", "queued")
+      .groupBy("recording_id")
+      .orderBy(({ fn }) => fn.min("queued_at_ms"))
+      .orderBy("recording_id")
+      .execute();
+    return rows.map((row) => row.recording_id);
+  }
+
+  async #takeRow(recordingId: string): Promise<FinalizeJobsTable | undefined> {
+    return await this.#db
       .updateTable("finalize_jobs")
       .set(({ eb }) => ({ state: "running", attempts: eb("attempts", "+", 1) }))
       .where((eb) =>
@@ -54,17 +95,15 @@ export class SqliteJobQueue implements JobQueue {
           eb
             .selectFrom("finalize_jobs")
             .where("state", "=", "queued")
+            .where("recording_id", "=", recordingId)
             .orderBy("queued_at_ms")
+            .orderBy(sql`rowid`)
             .select(sql<number>`rowid`.as("rowid"))
             .limit(1),
         ),
       )
       .returningAll()
       .executeTakeFirst();
-    if (row === undefined) return undefined;
-    const job = jobOf(row, 0);
-    this.#progress.delete(nameOf(job));
-    return job;
   }
 
   reportProgress(key: TrackKey, progress: number): void {
@@ -119,16 +158,39 @@ export class SqliteJobQueue implements JobQueue {
       .selectAll()
       .where("recording_id", "=", recordingId)
       .execute();
-    return rows.map((row) => {
-      const progress = this.#progress.get(
-        JSON.stringify([row.recording_id, row.participant_id, row.track_id]),
-      );
-      return jobOf(row, progress ?? 0);
-    });
+    return rows.map((row) => this.#jobOf(row));
+  }
+
+  /** The job of a track; undefined when it never had one. */
+  async job(key: TrackKey): Promise<FinalizeJob | undefined> {
+    const row = await this.#db
+      .selectFrom("finalize_jobs")
+      .selectAll()
+      .where("recording_id", "=", key.recordingId)
+      .where("participant_id", "=", key.participantId)
+      .where("track_id", "=", key.trackId)
+      .executeTakeFirst();
+    return row === undefined ? undefined : this.#jobOf(row);
+  }
+
+  async hasOpenJobs(recordingId: RecordingId): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom("finalize_jobs")
+      .select("state")
+      .where("recording_id", "=", recordingId)
+      .where("state", "in", ["queued", "running"])
+      .limit(1)
+      .executeTakeFirst();
+    return row !== undefined;
   }
 
   async removeJobs(recordingId: RecordingId): Promise<void> {
     await this.#db.deleteFrom("finalize_jobs").where("recording_id", "=", recordingId).execute();
+  }
+
+  #jobOf(row: FinalizeJobsTable): FinalizeJob {
+    const name = JSON.stringify([row.recording_id, row.participant_id, row.track_id]);
+    return jobOf(row, this.#progress.get(name) ?? 0);
   }
 
   #update({ recordingId, participantId, trackId }: TrackKey) {

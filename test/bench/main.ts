@@ -33,7 +33,17 @@ const runs = Number(values.runs);
 const durationMs = Number(values.seconds) * 1_000;
 const asked = new Set(
   positionals.length === 0
-    ? ["sync", "ingest", "ack", "finalize", "small-tracks", "long-call", "memory", "recovery", "exports"]
+    ? [
+        "sync",
+        "ingest",
+        "ack",
+        "finalize",
+        "small-tracks",
+        "long-call",
+        "memory",
+        "recovery",
+        "exports",
+      ]
     : positionals,
 );
 

@@ -15,8 +15,9 @@ export interface FfmpegRun {
   readonly ffmpeg: FfmpegBinary;
   readonly confinement: FfmpegConfinement;
   readonly limits: FinalizeLimits;
-  readonly task: Omit<FfmpegTask, "abilities">;
-  /** Fed to ffmpeg when the task's input is the pipe. */
+  /** What it makes; several only of files that are all copied. */
+  readonly tasks: readonly Omit<FfmpegTask, "abilities">[];
+  /** Fed to ffmpeg when a task's input is the pipe. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** Bytes of the source: time and output are bounded by them. */
   readonly inputBytes: number;
@@ -38,14 +39,17 @@ const OUTPUT_PER_INPUT_MAX = { copy: 2, transcode: 16 } as const;
  * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
  */
 export async function runFfmpeg(run: FfmpegRun): Promise<void> {
-  const { ffmpeg, limits, task, inputBytes } = run;
-  const outputBytesMax = OUTPUT_BYTES_BASE + inputBytes * OUTPUT_PER_INPUT_MAX[task.plan.action];
+  const { ffmpeg, limits, tasks, inputBytes } = run;
+  const growths = tasks.map(({ plan }) => OUTPUT_PER_INPUT_MAX[plan.action]);
+  const outputBytesMax = OUTPUT_BYTES_BASE + inputBytes * Math.max(...growths);
   await runConfinedFfmpeg({
     ...run,
     isNice: false,
     onStdout: progressTo(run.onMediaMs),
-    args: ffmpegArguments({ ...task, abilities: ffmpeg.abilities }),
-    fileBytesMax: outputBytesMax + task.moovBytes,
+    args: ffmpegArguments(
+      tasks.map((task) => Object.assign({ abilities: ffmpeg.abilities }, task)),
+    ),
+    fileBytesMax: outputBytesMax + Math.max(...tasks.map(({ moovBytes }) => moovBytes)),
     timeLimitMs: limits.runMsBase + (inputBytes / MEBIBYTE) * limits.runMsPerMib,
   });
 }

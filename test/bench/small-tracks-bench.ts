@@ -1,7 +1,6 @@
 import { RecordingsApi } from "../support/recordings-api.ts";
 import { type RecordedSegment, recordedSegment } from "../support/recorded-media.ts";
 import { type TrackCaptureServer, startServer } from "../support/track-capture-server.ts";
-import { until } from "../support/until.ts";
 import { settleDisk } from "./settle-disk.ts";
 import { printTable } from "./table.ts";
 
@@ -10,7 +9,8 @@ const CHUNKS_PER_SEGMENT = 2;
 /** As long as the slices of the fixture. */
 const SEGMENT_MS = 2_500;
 const UPLOADS_AT_ONCE = 8;
-const WAIT_MS_MAX = 600_000;
+/** Answers take time of the server that is measured. */
+const POLL_MS = 250;
 
 /** A recording of short segments. */
 interface SmallTracks {
@@ -53,7 +53,6 @@ async function measure(
   await api.stop(recordingId);
   await api.stop(nextId);
   const stoppedAt = performance.now();
-  // Progress of both is asked for once in a while only, since an answer about 200 tracks takes time.
   const [ownMs, next] = await Promise.all([
     readyMs(api, recordingId),
     readyMs(api, nextId).then(async (ms) => ({ ms, waveformMs: await waveformMs(api, nextId) })),
@@ -99,28 +98,24 @@ async function upload(
 
 /** By the server's own clock. */
 async function readyMs(api: RecordingsApi, recordingId: string): Promise<number> {
-  const summary = await until(
-    async () => {
-      const recordings = await api.list();
-      const found = recordings.find((recording) => recording.recordingId === recordingId);
-      if (found?.state === "failed") throw new Error(`Recording ${recordingId} failed`);
-      return found?.state === "ready" ? found : undefined;
-    },
-    { what: `recording ${recordingId} is ready`, timeoutMs: WAIT_MS_MAX },
-  );
-  return Date.parse(summary.finalizedAt ?? "") - Date.parse(summary.stoppedAt ?? "");
+  for (;;) {
+    const found = (await api.list()).find((recording) => recording.recordingId === recordingId);
+    if (found?.state === "failed") throw new Error(`Recording ${recordingId} failed`);
+    if (found?.state === "ready") {
+      return Date.parse(found.finalizedAt ?? "") - Date.parse(found.stoppedAt ?? "");
+    }
+    await Bun.sleep(POLL_MS);
+  }
 }
 
 /** When the waveform of the recording's only track was there, on the clock of `performance`. */
 async function waveformMs(api: RecordingsApi, recordingId: string): Promise<number> {
   const recording = await api.show(recordingId);
-  const url = recording.participants[0]?.tracks[0]?.waveformUrl ?? "";
-  return await until(
-    async () => {
-      const response = await fetch(new URL(url, api.serverUrl));
-      await response.bytes();
-      return response.ok ? performance.now() : undefined;
-    },
-    { what: `waveform of ${recordingId}`, timeoutMs: WAIT_MS_MAX },
-  );
+  const url = new URL(recording.participants[0]?.tracks[0]?.waveformUrl ?? "", api.serverUrl);
+  for (;;) {
+    const response = await fetch(url);
+    await response.bytes();
+    if (response.ok) return performance.now();
+    await Bun.sleep(POLL_MS);
+  }
 }

@@ -163,11 +163,10 @@ describe("SqliteCatalog", () => {
   });
 
   test("gives recordings turns, so that one with many tracks does not hold the next one back", async () => {
-    const big = await addTrack();
-    const tracks = ["camera", "screen", "microphone"].map((name) => ({
-      ...big,
-      trackId: trackIdSchema.parse(name),
-    }));
+    const { recordingId, participantId } = await addTrack();
+    const tracks = ["camera", "screen", "microphone"].map((name) => {
+      return { recordingId, participantId, trackId: trackIdSchema.parse(name) };
+    });
     await catalog.addTracks(tracks);
     await catalog.jobs.enqueueAll(tracks);
     clock.advance(1);

@@ -61,6 +61,8 @@ export type FfmpegContext = Pick<FfmpegRun, "ffmpeg" | "confinement" | "limits" 
 export interface FfmpegPass {
   /** Inputs, filters and outputs; see `inputArguments`. */
   readonly args: readonly string[];
+  /** Working directory of ffmpeg, to which paths can be relative; the server's own without it. */
+  readonly directory?: string;
   /** Length of the media: the time that it may take is bounded by it. */
   readonly mediaMs: number;
   /** A larger output is cut off by the system, and fails. */
@@ -91,6 +93,7 @@ export async function runPass(pass: FfmpegPass, context: FfmpegContext): Promise
     isNice: true,
     fileBytesMax: pass.outputBytesMax,
     timeLimitMs: context.limits.runMsBase + pass.mediaMs * SLOWDOWN_MAX,
+    directory: pass.directory,
     onStdout: onOutput ? { onStdout: onOutput } : progressTo(onMediaMs),
   });
 }
@@ -101,6 +104,8 @@ const NICENESS = "10";
 interface ConfinedRun extends FfmpegContext {
   /** All but the program. */
   readonly args: readonly string[];
+  /** Working directory; the server's own when it is undefined. */
+  readonly directory?: string | undefined;
   /** Fed to ffmpeg's stdin; undefined for none. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** Largest file that it may write. */
@@ -122,6 +127,7 @@ async function runConfinedFfmpeg(run: ConfinedRun): Promise<string> {
       fileBytesMax: run.fileBytesMax,
     }),
     ...(run.input === undefined ? {} : { input: run.input }),
+    ...(run.directory === undefined ? {} : { directory: run.directory }),
     ...run.onStdout,
     signal: run.signal,
     timeLimitMs: run.timeLimitMs,

@@ -76,7 +76,8 @@ export async function remuxBatch(
     }
     return made;
   } finally {
-    await Promise.all(prepared.map((item) => item && rm(item.task.input.path, { force: true })));
+    const sources = prepared.flatMap((item) => item?.task.input.path ?? []);
+    await Promise.all(sources.map((path) => rm(path, { force: true })));
   }
 }
 

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AppError } from "../../recording/errors.ts";
 
@@ -42,7 +43,7 @@ export async function findNamesFont(path: string): Promise<NamesFont> {
   if (!SIGNATURES.has(Buffer.from(begin).toString("latin1"))) {
     throw new NamesFontUnusableError(path, "it begins with something else");
   }
-  return { path, isOwn: false };
+  return { path: resolve(path), isOwn: false };
 }
 
 /** Scripts of which DejaVu Sans 2.37 has the letters. */

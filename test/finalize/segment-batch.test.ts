@@ -16,13 +16,15 @@ let vp8: Uint8Array<ArrayBuffer>[];
 
 beforeAll(async () => {
   directory = await temporaryDirectory();
-  const payloads = async (name: "vp9-opus" | "vp8-opus") =>
-    (await recordedSegment(name)).chunks.slice(0, 2).map(({ payload }) => payload);
-  whole = await payloads("vp9-opus");
-  vp8 = await payloads("vp8-opus");
+  whole = await payloadsOf("vp9-opus");
+  vp8 = await payloadsOf("vp8-opus");
 });
 
 afterAll(() => directory[Symbol.asyncDispose]());
+
+async function payloadsOf(name: "vp9-opus" | "vp8-opus"): Promise<Uint8Array<ArrayBuffer>[]> {
+  return (await recordedSegment(name)).chunks.slice(0, 2).map(({ payload }) => payload);
+}
 
 /** The machine's ffmpeg behind a script that writes a line for each of its starts. */
 async function counted(name: string, before = ""): Promise<{ ffmpeg: FfmpegBinary; log: string }> {

@@ -12,7 +12,7 @@ import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
 export interface FinalizerParts extends JobRunnerParts {
-  /** Told of each new MP4; left out where nobody looks at posters and waveforms. */
+  /** Told of new MP4s, once their recording has all; left out where nobody looks at posters and waveforms. */
   readonly extras?: Pick<TrackExtras, "request" | "forget" | "stop">;
 }
 
@@ -23,6 +23,8 @@ interface Watch {
   isStale: boolean;
   /** Tracks whose jobs ended since the last look. */
   ended: TrackKey[];
+  /** Tracks with a new MP4, whose extras are made when the others have theirs. */
+  unillustrated: TrackKey[];
   /** Nothing more is to come but by a change, of which the catalogue tells all that must be known. */
   isOver: boolean;
   cancelTimer: () => void;
@@ -71,7 +73,7 @@ export class Finalizer implements RecordingListener {
     this.#runner = new JobRunner(this.#parts, {
       trackFinalized: async (key) => {
         await this.#rewriteManifest(key);
-        parts.extras?.request(key);
+        this.#watch(key.recordingId).unillustrated.push(key);
       },
       jobEnded: (key) => this.#considerEnded(key),
       roomIsLeft: () => this.#onRoom(),
@@ -203,6 +205,7 @@ export class Finalizer implements RecordingListener {
       considering: undefined,
       isStale: false,
       ended: [],
+      unillustrated: [],
       isOver: false,
       cancelTimer: () => {},
       lateSinceMs: new Map(),
@@ -306,7 +309,11 @@ export class Finalizer implements RecordingListener {
       }
       this.#runner.wake();
     }
-    if (decisions.every(isSettled)) await this.#settle(record, tracks, watch);
+    if (decisions.every(isSettled)) {
+      await this.#settle(record, tracks, watch);
+      // Earlier they would take the processor from the MP4s of the recording's other tracks.
+      for (const key of watch.unillustrated.splice(0)) this.#parts.extras?.request(key);
+    }
     const waits = decisions.flatMap((decision) =>
       decision.next === "wait" ? decision.untilMs : [],
     );

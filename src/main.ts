@@ -67,14 +67,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     log.error({ err: error, ...where }, "a row of the catalogue cannot be read"),
   );
   stops.push(() => catalog.close());
-  const syncfs = await Syncfs.start(layout.rootDirectory);
-  stops.push(async () => syncfs?.stop());
-  log.info({ sync: syncfs === undefined ? "fdatasync" : "syncfs" }, "how uploads become durable");
-  const store = new FileChunkStore(
-    layout,
-    (finding, path, bytes) => log.warn({ path, bytes }, finding),
-    syncfs === undefined ? separateSync : new GroupSync(syncfs),
-  );
+  const store = await openStore(layout, log, stops);
   const freeSpace = new FileSystemSpace(layout.rootDirectory);
   const engine = new RecordingEngine({
     store,
@@ -150,6 +143,22 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   listen(app, intake, config, log, stops);
   // Streams that follow a call would keep the server from its end.
   stops.push(async () => live.stop());
+}
+
+/** Opens the chunk files' store, which syncs as the file system allows. */
+async function openStore(
+  layout: RecordingsLayout,
+  log: Logger,
+  stops: Stop[],
+): Promise<FileChunkStore> {
+  const syncfs = await Syncfs.start(layout.rootDirectory);
+  stops.push(async () => syncfs?.stop());
+  log.info({ sync: syncfs === undefined ? "fdatasync" : "syncfs" }, "how uploads become durable");
+  return new FileChunkStore(
+    layout,
+    (finding, path, bytes) => log.warn({ path, bytes }, finding),
+    syncfs === undefined ? separateSync : new GroupSync(syncfs),
+  );
 }
 
 async function findFfmpeg({ FFMPEG_PATH }: Config, log: Logger): Promise<FfmpegBinary> {

@@ -1,4 +1,4 @@
-import type { Export } from "../../src/contract/exports.ts";
+import type { Export, ExportRequest } from "../../src/contract/exports.ts";
 import type { ApiClient } from "./api-client.ts";
 import { OFFERED_EXPORTS, describeExport, exportName, isUnderWay } from "./describe-export.ts";
 import { describeRequestProblem } from "./describe-request-problem.ts";
@@ -19,6 +19,12 @@ interface Row {
   readonly drawn: string;
 }
 
+/** What the view reports; it holds no reference to its owner. */
+export interface ExportsViewEvents {
+  /** The exports of the recording that is shown, newest first, after each look. */
+  readonly seen?: (exports: readonly Export[]) => void;
+}
+
 /**
  * The exports of one finished recording: asks for them, shows how far they are, cancels and retries
  * them, and offers their files. Follows them by itself from `show` to `close`.
@@ -26,6 +32,7 @@ interface Row {
 export class ExportsView {
   readonly element: HTMLElement;
   readonly #api: ApiClient;
+  readonly #events: ExportsViewEvents;
   readonly #list = element("ul", { class: "tracks", attributes: { "aria-label": "Exports" } });
   readonly #trouble = element("p", { class: "trouble", attributes: { role: "alert" } });
   readonly #rows = new Map<string, Row>();
@@ -36,14 +43,15 @@ export class ExportsView {
   /** The sentence of trouble comes from a look that failed: the next one that succeeds takes it away. */
   #isLookTrouble = false;
 
-  constructor(api: ApiClient) {
+  constructor(api: ApiClient, events: ExportsViewEvents = {}) {
     this.#api = api;
+    this.#events = events;
     const buttons = OFFERED_EXPORTS.map(({ kind, name, purpose }) =>
       element("button", {
         class: "button quiet",
         text: name,
         attributes: { type: "button", title: purpose },
-        onClick: () => void this.#ask((id) => api.requestExport(id, { kind })),
+        onClick: () => this.request(kind),
       }),
     );
     this.element = element(
@@ -59,13 +67,19 @@ export class ExportsView {
     this.close();
   }
 
-  /** Shows the exports of this recording and follows them. */
+  /** Shows the exports of this recording and follows them; again, it looks at the server at once. */
   show(recordingId: string): void {
-    if (this.#recordingId === recordingId) return;
-    this.close();
-    this.#recordingId = recordingId;
-    this.element.hidden = false;
+    if (this.#recordingId !== recordingId) {
+      this.close();
+      this.#recordingId = recordingId;
+      this.element.hidden = false;
+    }
     void this.#refresh();
+  }
+
+  /** Asks for an export of the recording that is shown, with the defaults of its kind. */
+  request(kind: ExportRequest["kind"]): void {
+    void this.#ask((id) => this.#api.requestExport(id, { kind }));
   }
 
   /** Stops following, and hides the view. */
@@ -75,6 +89,7 @@ export class ExportsView {
     clearTimeout(this.#timer);
     this.#rows.clear();
     this.#list.replaceChildren();
+    this.#events.seen?.([]);
     this.element.hidden = true;
     this.#tell(null);
   }
@@ -93,6 +108,8 @@ export class ExportsView {
       this.#tell(null);
     } catch (error) {
       this.#tell(describeRequestProblem(error, "The export is not changed"));
+      // It can have been asked for elsewhere on the page.
+      if (this.element instanceof HTMLDetailsElement) this.element.open = true;
     }
     if (this.#recordingId === recordingId) await this.#refresh();
   }
@@ -109,6 +126,7 @@ export class ExportsView {
       if (look !== this.#look) return;
       if (this.#isLookTrouble) this.#tell(null);
       this.#draw(exports);
+      this.#events.seen?.(exports);
       delayMs = exports.some(isUnderWay) ? POLL_EVERY_MS : null;
     } catch (error) {
       if (look !== this.#look) return;

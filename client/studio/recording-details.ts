@@ -1,5 +1,8 @@
 import type { Recording, Track } from "../../src/contract/recordings.ts";
 import type { TrackTimeline } from "../../src/contract/timeline.ts";
+import type { Export } from "../../src/contract/exports.ts";
+import { CompatibleOffer } from "./compatible-offer.ts";
+import { describeCompatibility } from "./describe-compatibility.ts";
 import { zipPath, type ApiClient } from "./api-client.ts";
 import {
   describeOutcome,
@@ -47,6 +50,8 @@ export class RecordingDetails {
   readonly #actions = element("div", { class: "actions" });
   readonly #trouble = element("p", { class: "trouble", attributes: { role: "alert" } });
   readonly #exports: ExportsView;
+  #seenExports: readonly Export[] = [];
+  #offers: readonly CompatibleOffer[] = [];
   #recording: Recording | null = null;
   /** What is drawn, so that polling does not take the keyboard's focus from a button. */
   #drawn = "";
@@ -61,7 +66,12 @@ export class RecordingDetails {
       recording: (recording) => this.#update(recording),
       trouble: (error) => this.#tell(describeRequestProblem(error, "The recording is not shown")),
     });
-    this.#exports = new ExportsView(api);
+    this.#exports = new ExportsView(api, {
+      seen: (exports) => {
+        this.#seenExports = exports;
+        for (const offer of this.#offers) offer.update(exports);
+      },
+    });
     this.#player.hidden = true;
     this.#tell(null);
     const parts = [
@@ -100,6 +110,7 @@ export class RecordingDetails {
     this.#tracks.replaceChildren();
     this.#actions.replaceChildren();
     this.#exports.close();
+    this.#offers = [];
     this.#tell(null);
   }
 
@@ -142,7 +153,14 @@ export class RecordingDetails {
     const current = playable.find(({ track }) => track.media?.publishedAt === this.#playing);
     this.#play(current ?? playable[0] ?? null);
     this.#tracks.hidden = owned.length === 0;
-    this.#tracks.replaceChildren(...owned.map((each) => this.#trackRow(each, playable.length > 1)));
+    const canExport = playable.length > 0 && ["ready", "failed"].includes(recording.state);
+    this.#offers = [];
+    const rows = owned.map((each) => {
+      const row = this.#trackRow(each, playable.length > 1);
+      if (canExport) this.#offerCompatible(each, row);
+      return row;
+    });
+    this.#tracks.replaceChildren(...rows);
     const actions: Node[] = [];
     if (playable.length > 0 && recording.state !== "recording") {
       actions.push(downloadLink(zipPath(recording.recordingId), "Download everything (ZIP)"));
@@ -156,7 +174,6 @@ export class RecordingDetails {
     }
     this.#actions.replaceChildren(...actions);
     this.#actions.hidden = actions.length === 0;
-    const canExport = playable.length > 0 && ["ready", "failed"].includes(recording.state);
     if (canExport) this.#exports.show(recording.recordingId);
     else this.#exports.close();
   }
@@ -212,6 +229,18 @@ export class RecordingDetails {
     if (track.posterUrl !== null) row.prepend(trackPoster(track.posterUrl));
     if (actions.hasChildNodes()) row.append(actions);
     return row;
+  }
+
+  /** Says of an MP4 that not everything plays it, and offers one that is. */
+  #offerCompatible({ participantId, track }: OwnedTrack, row: Element): void {
+    const reason = track.media ? describeCompatibility(track.media) : null;
+    if (reason === null) return;
+    const { trackId } = track;
+    const onAsk = (): void => this.#exports.request("compatible");
+    const offer = new CompatibleOffer({ participantId, trackId }, reason, onAsk);
+    offer.update(this.#seenExports);
+    this.#offers = [...this.#offers, offer];
+    row.append(offer.element);
   }
 
   #liveButton(owned: OwnedTrack): HTMLElement {

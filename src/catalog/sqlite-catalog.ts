@@ -7,13 +7,19 @@ import { StorageFailedError } from "../recording/errors.ts";
 import type {
   Catalog,
   Clock,
+  FinalizeJob,
   RecordingRecord,
   TrackKey,
   TrackRecord,
   TrackResult,
 } from "../recording/ports.ts";
 import { recordOf, trackRecordOf } from "./catalog-rows.ts";
-import { type CatalogDatabase, type RecordingsTable, catalogMigrations } from "./catalog-schema.ts";
+import {
+  type CatalogDatabase,
+  type RecordingsTable,
+  type TracksTable,
+  catalogMigrations,
+} from "./catalog-schema.ts";
 import { FaultTellingDialect } from "./fault-telling-dialect.ts";
 import { type RowFault, RowFaults } from "./row-faults.ts";
 import { SqliteExportQueue } from "./sqlite-export-queue.ts";
@@ -269,11 +275,20 @@ export class SqliteCatalog implements Catalog {
       .orderBy("position")
       .execute();
     const jobs = await this.jobs.jobs(recordingId);
-    return rows.flatMap((row) => {
-      const { participant_id, track_id } = row;
-      const report = this.#faults.of("tracks", recordingId, participant_id, track_id);
-      return trackRecordOf(row, jobs, report) ?? [];
-    });
+    return rows.flatMap((row) => this.#trackOf(row, jobs) ?? []);
+  }
+
+  async track(key: TrackKey): Promise<TrackRecord | undefined> {
+    const row = await this.#db
+      .selectFrom("tracks")
+      .selectAll()
+      .where("recording_id", "=", key.recordingId)
+      .where("participant_id", "=", key.participantId)
+      .where("track_id", "=", key.trackId)
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    const job = await this.jobs.job(key);
+    return this.#trackOf(row, job === undefined ? [] : [job]);
   }
 
   async saveTrackResult(
@@ -291,5 +306,14 @@ export class SqliteCatalog implements Catalog {
 
   #recordOf(row: RecordingsTable): RecordingRecord | undefined {
     return recordOf(row, this.#faults.of("recordings", row.recording_id));
+  }
+
+  #trackOf(row: TracksTable, jobs: readonly FinalizeJob[]): TrackRecord | undefined {
+    const { recording_id, participant_id, track_id } = row;
+    return trackRecordOf(
+      row,
+      jobs,
+      this.#faults.of("tracks", recording_id, participant_id, track_id),
+    );
   }
 }

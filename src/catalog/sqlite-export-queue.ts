@@ -7,6 +7,7 @@ import type {
   ExportResult,
   LeftExport,
 } from "../exports/export-queue.ts";
+import { FairTurns } from "../jobs/fair-turns.ts";
 import type { Clock } from "../recording/ports.ts";
 import type { CatalogDatabase, ExportJobsTable } from "./catalog-schema.ts";
 import { exportRecordOf, leftExportOf } from "./export-rows.ts";
@@ -19,6 +20,7 @@ export class SqliteExportQueue implements ExportQueue {
   readonly #faults: RowFaults;
   /** Of running exports: a crash begins them anew, so it need not be durable. */
   readonly #progress = new Map<string, number>();
+  readonly #turns = new FairTurns<string>();
 
   constructor(db: Kysely<CatalogDatabase>, clock: Clock, faults: RowFaults) {
     this.#db = db;
@@ -87,7 +89,12 @@ export class SqliteExportQueue implements ExportQueue {
   }
 
   async take(): Promise<ExportRecord | undefined> {
-    for (let row = await this.#takeRow(); row !== undefined; row = await this.#takeRow()) {
+    for (;;) {
+      const recordingId = this.#turns.next(await this.#waitingRecordings());
+      if (recordingId === undefined) return undefined;
+      const row = await this.#takeRow(recordingId);
+      // It can have been cancelled meanwhile.
+      if (row === undefined) continue;
       this.#progress.delete(row.export_id);
       const record = this.#recordOf(row);
       if (record !== undefined) return record;
@@ -97,10 +104,23 @@ export class SqliteExportQueue implements ExportQueue {
         await this.fail(left.exportId, "This version of the server cannot make it.");
       }
     }
-    return undefined;
   }
 
-  async #takeRow(): Promise<ExportJobsTable | undefined> {
+  /** Those that have a queued export, the one whose export waits longest first. */
+  async #waitingRecordings(): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("export_jobs")
+      .select("recording_id")
+      .where("state", "=", "queued")
+      .where("removed", "=", 0)
+      .groupBy("recording_id")
+      .orderBy(({ fn }) => fn.min("queued_at_ms"))
+      .orderBy(({ fn }) => fn.min("export_id"))
+      .execute();
+    return rows.map((row) => row.recording_id);
+  }
+
+  async #takeRow(recordingId: string): Promise<ExportJobsTable | undefined> {
     return await this.#db
       .updateTable("export_jobs")
       .set(({ eb }) => ({ state: "running", attempts: eb("attempts", "+", 1) }))
@@ -112,6 +132,7 @@ export class SqliteExportQueue implements ExportQueue {
             .selectFrom("export_jobs")
             .where("state", "=", "queued")
             .where("removed", "=", 0)
+            .where("recording_id", "=", recordingId)
             .orderBy("queued_at_ms")
             .orderBy("export_id")
             .select("export_id")

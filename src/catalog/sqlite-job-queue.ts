@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { RecordingId } from "../contract/ids.ts";
+import { FairTurns } from "../jobs/fair-turns.ts";
 import type { Clock, FinalizeJob, JobQueue, TrackKey } from "../recording/ports.ts";
 import { jobOf } from "./catalog-rows.ts";
 import type { CatalogDatabase, FinalizeJobsTable } from "./catalog-schema.ts";
@@ -12,6 +13,7 @@ export class SqliteJobQueue implements JobQueue {
   readonly #faults: RowFaults;
   /** Of running jobs: a crash begins them anew, so it need not be durable. */
   readonly #progress = new Map<string, number>();
+  readonly #turns = new FairTurns<string>();
 
   constructor(db: Kysely<CatalogDatabase>, clock: Clock, faults: RowFaults) {
     this.#db = db;
@@ -19,8 +21,21 @@ export class SqliteJobQueue implements JobQueue {
     this.#faults = faults;
   }
 
-  async enqueue({ recordingId, participantId, trackId }: TrackKey): Promise<void> {
-    await this.#db
+  async enqueue(key: TrackKey): Promise<void> {
+    await this.#enqueue(this.#db, key);
+  }
+
+  async enqueueAll(keys: readonly TrackKey[]): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      for (const key of keys) await this.#enqueue(transaction, key);
+    });
+  }
+
+  async #enqueue(
+    db: Kysely<CatalogDatabase>,
+    { recordingId, participantId, trackId }: TrackKey,
+  ): Promise<void> {
+    await db
       .insertInto("finalize_jobs")
       .values({
         recording_id: recordingId,
@@ -47,17 +62,34 @@ export class SqliteJobQueue implements JobQueue {
   }
 
   async take(): Promise<FinalizeJob | undefined> {
-    for (let row = await this.#takeRow(); row !== undefined; row = await this.#takeRow()) {
+    for (;;) {
+      const recordingId = this.#turns.next(await this.#waitingRecordings());
+      if (recordingId === undefined) return undefined;
+      const row = await this.#takeRow(recordingId);
+      // Its jobs can have been removed meanwhile.
+      if (row === undefined) continue;
       const job = this.#jobOf(row, 0);
       // One that nothing can name stays marked as running, so that the next one is taken.
       if (job === undefined) continue;
       this.#progress.delete(nameOf(job));
       return job;
     }
-    return undefined;
   }
 
-  async #takeRow(): Promise<FinalizeJobsTable | undefined> {
+  /** Those that have a queued job, the one whose job waits longest first. */
+  async #waitingRecordings(): Promise<string[]> {
+    const rows = await this.#db
+      .selectFrom("finalize_jobs")
+      .select("recording_id")
+      .where("state", "=", "queued")
+      .groupBy("recording_id")
+      .orderBy(({ fn }) => fn.min("queued_at_ms"))
+      .orderBy("recording_id")
+      .execute();
+    return rows.map((row) => row.recording_id);
+  }
+
+  async #takeRow(recordingId: string): Promise<FinalizeJobsTable | undefined> {
     return await this.#db
       .updateTable("finalize_jobs")
       .set(({ eb }) => ({ state: "running", attempts: eb("attempts", "+", 1) }))
@@ -68,7 +100,9 @@ export class SqliteJobQueue implements JobQueue {
           eb
             .selectFrom("finalize_jobs")
             .where("state", "=", "queued")
+            .where("recording_id", "=", recordingId)
             .orderBy("queued_at_ms")
+            .orderBy(sql`rowid`)
             .select(sql<number>`rowid`.as("rowid"))
             .limit(1),
         ),
@@ -131,12 +165,30 @@ export class SqliteJobQueue implements JobQueue {
       .selectAll()
       .where("recording_id", "=", recordingId)
       .execute();
-    return rows.flatMap((row) => {
-      const progress = this.#progress.get(
-        JSON.stringify([row.recording_id, row.participant_id, row.track_id]),
-      );
-      return this.#jobOf(row, progress ?? 0) ?? [];
-    });
+    return rows.flatMap((row) => this.#jobOf(row, this.#progressOf(row)) ?? []);
+  }
+
+  /** The job of a track; undefined when it never had one. */
+  async job(key: TrackKey): Promise<FinalizeJob | undefined> {
+    const row = await this.#db
+      .selectFrom("finalize_jobs")
+      .selectAll()
+      .where("recording_id", "=", key.recordingId)
+      .where("participant_id", "=", key.participantId)
+      .where("track_id", "=", key.trackId)
+      .executeTakeFirst();
+    return row === undefined ? undefined : this.#jobOf(row, this.#progressOf(row));
+  }
+
+  async hasOpenJobs(recordingId: RecordingId): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom("finalize_jobs")
+      .select("state")
+      .where("recording_id", "=", recordingId)
+      .where("state", "in", ["queued", "running"])
+      .limit(1)
+      .executeTakeFirst();
+    return row !== undefined;
   }
 
   async removeJobs(recordingId: RecordingId): Promise<void> {
@@ -147,6 +199,10 @@ export class SqliteJobQueue implements JobQueue {
     const { recording_id, participant_id, track_id } = row;
     const report = this.#faults.of("finalize_jobs", recording_id, participant_id, track_id);
     return jobOf(row, progress, report);
+  }
+
+  #progressOf({ recording_id, participant_id, track_id }: FinalizeJobsTable): number {
+    return this.#progress.get(JSON.stringify([recording_id, participant_id, track_id])) ?? 0;
   }
 
   #update({ recordingId, participantId, trackId }: TrackKey) {

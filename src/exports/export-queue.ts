@@ -57,7 +57,10 @@ export interface ExportQueue {
   findLeft(recordingId: RecordingId, exportId: ExportId): Promise<LeftExport | undefined>;
   /** All of a recording that can be read, newest first. */
   list(recordingId: RecordingId): Promise<ExportRecord[]>;
-  /** Takes the export that waits longest and marks it as running. */
+  /**
+   * Takes the next export and marks it as running. Recordings take turns; within one, the export that
+   * waits longest comes first.
+   */
   take(): Promise<ExportRecord | undefined>;
   /** 0 to 1; lost with the process, as is the run itself. */
   reportProgress(exportId: ExportId, progress: number): void;

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Catalog, JobQueue, RecordingRecord, TrackKey } from "../recording/ports.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
 import { removeHalfMadeFiles, removeHalfMadeManifests } from "./half-made-files.ts";
-import { isOfTrack } from "./job-runner.ts";
+import { isOfTrack } from "../recording/segment-view.ts";
 
 /** What an earlier process left. */
 export interface FinalizationsFound {

@@ -72,19 +72,28 @@ export function inputArguments(container: Container, input: FfmpegTask["input"])
 }
 
 /**
- * ffmpeg's arguments. Only `pipe` and, for an MP4, `file` can be opened, only by the one demuxer,
+ * ffmpeg's arguments for one run, which may do several tasks whose inputs are files. Only `pipe` or `file` can be opened, only by the one demuxer,
  * and only the planned streams are taken: text that calls itself WebM and names other files, as
  * HLS, DASH and ffconcat do, gets none of them read.
  */
-export function ffmpegArguments(task: FfmpegTask): string[] {
-  const { input, plan, outputPath } = task;
+export function ffmpegArguments(tasks: readonly FfmpegTask[]): string[] {
   return [
     ...generalArguments(),
     ...PROGRESS_ARGUMENTS,
-    ...(input === "pipe:0" ? [] : ["-nostdin"]),
-    ...inputArguments(task.container, input),
-    ...(plan.video === undefined ? [] : ["-map", "0:v:0", ...videoArguments(plan.video, task)]),
-    ...(plan.audio === undefined ? [] : ["-map", "0:a:0", ...audioArguments(plan.audio)]),
+    ...(tasks.some(({ input }) => input === "pipe:0") ? [] : ["-nostdin"]),
+    ...tasks.flatMap(({ container, input }) => inputArguments(container, input)),
+    ...tasks.flatMap(outputArguments),
+  ];
+}
+
+/** @param input the number of the task's input */
+function outputArguments(task: FfmpegTask, input: number): string[] {
+  const { plan, outputPath } = task;
+  return [
+    ...(plan.video === undefined
+      ? []
+      : ["-map", `${input}:v:0`, ...videoArguments(plan.video, task)]),
+    ...(plan.audio === undefined ? [] : ["-map", `${input}:a:0`, ...audioArguments(plan.audio)]),
     "-map_metadata",
     "-1",
     "-map_chapters",

@@ -15,8 +15,9 @@ export interface FfmpegRun {
   readonly ffmpeg: FfmpegBinary;
   readonly confinement: FfmpegConfinement;
   readonly limits: FinalizeLimits;
-  readonly task: Omit<FfmpegTask, "abilities">;
-  /** Fed to ffmpeg when the task's input is the pipe. */
+  /** What it makes; several only of files that are all copied. */
+  readonly tasks: readonly Omit<FfmpegTask, "abilities">[];
+  /** Fed to ffmpeg when a task's input is the pipe. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** Bytes of the source: time and output are bounded by them. */
   readonly inputBytes: number;
@@ -38,14 +39,17 @@ const OUTPUT_PER_INPUT_MAX = { copy: 2, transcode: 16 } as const;
  * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
  */
 export async function runFfmpeg(run: FfmpegRun): Promise<void> {
-  const { ffmpeg, limits, task, inputBytes } = run;
-  const outputBytesMax = OUTPUT_BYTES_BASE + inputBytes * OUTPUT_PER_INPUT_MAX[task.plan.action];
+  const { ffmpeg, limits, tasks, inputBytes } = run;
+  const growths = tasks.map(({ plan }) => OUTPUT_PER_INPUT_MAX[plan.action]);
+  const outputBytesMax = OUTPUT_BYTES_BASE + inputBytes * Math.max(...growths);
   await runConfinedFfmpeg({
     ...run,
     isNice: false,
     onStdout: progressTo(run.onMediaMs),
-    args: ffmpegArguments({ ...task, abilities: ffmpeg.abilities }),
-    fileBytesMax: outputBytesMax + task.moovBytes,
+    args: ffmpegArguments(
+      tasks.map((task) => Object.assign({ abilities: ffmpeg.abilities }, task)),
+    ),
+    fileBytesMax: outputBytesMax + Math.max(...tasks.map(({ moovBytes }) => moovBytes)),
     timeLimitMs: limits.runMsBase + (inputBytes / MEBIBYTE) * limits.runMsPerMib,
   });
 }
@@ -57,6 +61,8 @@ export type FfmpegContext = Pick<FfmpegRun, "ffmpeg" | "confinement" | "limits" 
 export interface FfmpegPass {
   /** Inputs, filters and outputs; see `inputArguments`. */
   readonly args: readonly string[];
+  /** Working directory of ffmpeg, to which paths can be relative; the server's own without it. */
+  readonly directory?: string;
   /** Length of the media: the time that it may take is bounded by it. */
   readonly mediaMs: number;
   /** A larger output is cut off by the system, and fails. */
@@ -87,6 +93,7 @@ export async function runPass(pass: FfmpegPass, context: FfmpegContext): Promise
     isNice: true,
     fileBytesMax: pass.outputBytesMax,
     timeLimitMs: context.limits.runMsBase + pass.mediaMs * SLOWDOWN_MAX,
+    directory: pass.directory,
     onStdout: onOutput ? { onStdout: onOutput } : progressTo(onMediaMs),
   });
 }
@@ -97,6 +104,8 @@ const NICENESS = "10";
 interface ConfinedRun extends FfmpegContext {
   /** All but the program. */
   readonly args: readonly string[];
+  /** Working directory; the server's own when it is undefined. */
+  readonly directory?: string | undefined;
   /** Fed to ffmpeg's stdin; undefined for none. */
   readonly input: AsyncIterable<Uint8Array> | undefined;
   /** Largest file that it may write. */
@@ -118,6 +127,7 @@ async function runConfinedFfmpeg(run: ConfinedRun): Promise<string> {
       fileBytesMax: run.fileBytesMax,
     }),
     ...(run.input === undefined ? {} : { input: run.input }),
+    ...(run.directory === undefined ? {} : { directory: run.directory }),
     ...run.onStdout,
     signal: run.signal,
     timeLimitMs: run.timeLimitMs,

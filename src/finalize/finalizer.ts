@@ -2,9 +2,9 @@ import type { RecordingId } from "../contract/ids.ts";
 import { NothingToRetryError, RecordingNotFoundError } from "../recording/errors.ts";
 import type { RecordingRecord, TrackKey, TrackRecord } from "../recording/ports.ts";
 import type { RecordingListener } from "../recording/recording-listener.ts";
-import { type SegmentView, summaryOf } from "../recording/segment-view.ts";
+import { type SegmentView, isOfTrack, summaryOf } from "../recording/segment-view.ts";
 import { writeFileDurably } from "../storage/durable-files.ts";
-import { JobRunner, type JobRunnerParts, isOfTrack } from "./job-runner.ts";
+import { JobRunner, type JobRunnerParts } from "./job-runner.ts";
 import { buildManifest } from "./manifest.ts";
 import { recoverFinalizations } from "./crash-recovery.ts";
 import type { TrackExtras } from "./track-extras.ts";
@@ -12,7 +12,7 @@ import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
 export interface FinalizerParts extends JobRunnerParts {
-  /** Told of each new MP4; left out where nobody looks at posters and waveforms. */
+  /** Told of new MP4s, once their recording has all; left out where nobody looks at posters and waveforms. */
   readonly extras?: Pick<TrackExtras, "request" | "forget" | "stop">;
 }
 
@@ -21,6 +21,10 @@ interface Watch {
   /** Looks at the recording one after the other, and anew when something changed meanwhile. */
   considering: Promise<void> | undefined;
   isStale: boolean;
+  /** Tracks whose jobs ended since the last look. */
+  ended: TrackKey[];
+  /** Tracks with a new MP4, whose extras are made when the others have theirs. */
+  unillustrated: TrackKey[];
   /** Nothing more is to come but by a change, of which the catalogue tells all that must be known. */
   isOver: boolean;
   cancelTimer: () => void;
@@ -58,17 +62,20 @@ export class Finalizer implements RecordingListener {
     this.#parts = {
       ...parts,
       engine: {
-        segments: async (recordingId) =>
-          this.#foundSegments.get(recordingId) ?? parts.engine.segments(recordingId),
+        segments: async (recordingId, key) => {
+          const found = this.#foundSegments.get(recordingId);
+          if (found === undefined) return parts.engine.segments(recordingId, key);
+          return key === undefined ? found : found.filter((view) => isOfTrack(view, key));
+        },
         unreadableSegments: (recordingId) => parts.engine.unreadableSegments(recordingId),
       },
     };
     this.#runner = new JobRunner(this.#parts, {
       trackFinalized: async (key) => {
         await this.#rewriteManifest(key);
-        parts.extras?.request(key);
+        this.#watch(key.recordingId).unillustrated.push(key);
       },
-      jobEnded: ({ recordingId }) => this.#consider(recordingId),
+      jobEnded: (key) => this.#considerEnded(key),
       roomIsLeft: () => this.#onRoom(),
     });
   }
@@ -144,7 +151,7 @@ export class Finalizer implements RecordingListener {
     const tracks = await catalog.tracks(recordingId);
     const failed = tracks.filter(({ job }) => job?.state === "failed");
     if (failed.length === 0) throw new NothingToRetryError(recordingId);
-    for (const track of failed) await queue.enqueue(keyOf(track));
+    await queue.enqueueAll(failed.map(keyOf));
     this.#runner.wake();
   }
 
@@ -197,6 +204,8 @@ export class Finalizer implements RecordingListener {
     const watch: Watch = {
       considering: undefined,
       isStale: false,
+      ended: [],
+      unillustrated: [],
       isOver: false,
       cancelTimer: () => {},
       lateSinceMs: new Map(),
@@ -211,20 +220,34 @@ export class Finalizer implements RecordingListener {
     if (this.#stopping.signal.aborted) return;
     const watch = this.#watch(recordingId);
     watch.isStale = true;
+    this.#beginConsidering(recordingId, watch);
+  }
+
+  #considerEnded(key: TrackKey): void {
+    if (this.#stopping.signal.aborted) return;
+    const watch = this.#watch(key.recordingId);
+    watch.ended.push(key);
+    this.#beginConsidering(key.recordingId, watch);
+  }
+
+  #beginConsidering(recordingId: RecordingId, watch: Watch): void {
     watch.considering ??= this.#considerWhileStale(recordingId, watch).finally(() => {
       watch.considering = undefined;
-      if (watch.isOver && !watch.isStale) this.#watches.delete(recordingId);
+      if (watch.isOver && !isBehind(watch)) this.#watches.delete(recordingId);
     });
   }
 
   /** Never rejects: what goes wrong is tried again after a while. */
   async #considerWhileStale(recordingId: RecordingId, watch: Watch): Promise<void> {
     const { clock, limits, log } = this.#parts;
-    while (watch.isStale && !this.#stopping.signal.aborted) {
+    while (isBehind(watch) && !this.#stopping.signal.aborted) {
+      const ended = watch.isStale ? [] : watch.ended;
+      watch.ended = [];
       watch.isStale = false;
       watch.isOver = false;
-      watch.cancelTimer();
       try {
+        if (ended.length > 0 && (await this.#othersGoOn(ended, watch))) continue;
+        watch.cancelTimer();
         const untilMs = await this.#considerOnce(recordingId, watch);
         if (untilMs !== undefined) this.#considerAt(recordingId, watch, untilMs);
       } catch (error) {
@@ -241,6 +264,24 @@ export class Finalizer implements RecordingListener {
     watch.cancelTimer = clock.after(delayMs, () => this.#consider(recordingId));
   }
 
+  /**
+   * Whether the end of these tracks' jobs changes nothing yet: each is settled, and others of the
+   * recording are queued or running, whose ends come here too. To look at all tracks at the end of each
+   * would take time that grows with the square of their number.
+   */
+  async #othersGoOn(ended: readonly TrackKey[], watch: Watch): Promise<boolean> {
+    const { catalog, engine, queue } = this.#parts;
+    for (const key of ended) {
+      const record = await catalog.findRecording(key.recordingId);
+      const track = await catalog.track(key);
+      if (record === undefined || track === undefined || record.deletedAtMs !== null) return false;
+      const views = await engine.segments(key.recordingId, key);
+      if (this.#decide(record, track, views, watch).next !== "settled") return false;
+      if (!(await queue.hasOpenJobs(key.recordingId))) return false;
+    }
+    return true;
+  }
+
   /** Does what is to be done now. Gives when to look again; undefined when a change will tell. */
   async #considerOnce(recordingId: RecordingId, watch: Watch): Promise<number | undefined> {
     const { catalog, engine, queue } = this.#parts;
@@ -251,17 +292,28 @@ export class Finalizer implements RecordingListener {
     }
     const tracks = await catalog.tracks(recordingId);
     const views = tracks.length === 0 ? [] : await engine.segments(recordingId);
+    const viewsOf = Map.groupBy(views, nameOf);
     const decisions: TrackDecision[] = [];
+    const wanted: TrackRecord[] = [];
     for (const track of tracks) {
-      const decision = this.#decide(record, track, views, watch);
+      const decision = this.#decide(record, track, viewsOf.get(nameOf(track)) ?? [], watch);
       decisions.push(decision);
-      if (decision.next !== "finalize") continue;
-      await queue.enqueue(keyOf(track));
-      watch.askedWith.set(nameOf(track), fingerprintOf(segmentsOf(track, views)));
-      watch.lateSinceMs.delete(nameOf(track));
+      if (decision.next === "finalize") wanted.push(track);
     }
-    if (decisions.some(({ next }) => next === "finalize")) this.#runner.wake();
-    if (decisions.every(isSettled)) await this.#settle(record, tracks, watch);
+    if (wanted.length > 0) {
+      await queue.enqueueAll(wanted.map(keyOf));
+      for (const track of wanted) {
+        const segments = segmentsOf(track, viewsOf.get(nameOf(track)) ?? []);
+        watch.askedWith.set(nameOf(track), fingerprintOf(segments));
+        watch.lateSinceMs.delete(nameOf(track));
+      }
+      this.#runner.wake();
+    }
+    if (decisions.every(isSettled)) {
+      await this.#settle(record, tracks, watch);
+      // Earlier they would take the processor from the MP4s of the recording's other tracks.
+      for (const key of watch.unillustrated.splice(0)) this.#parts.extras?.request(key);
+    }
     const waits = decisions.flatMap((decision) =>
       decision.next === "wait" ? decision.untilMs : [],
     );
@@ -358,6 +410,11 @@ export class Finalizer implements RecordingListener {
     );
     await writing;
   }
+}
+
+/** Whether something happened since the last look. */
+function isBehind({ isStale, ended }: Watch): boolean {
+  return isStale || ended.length > 0;
 }
 
 /** Whether nothing more is to come of a track but what late chunks may bring. */

@@ -10,7 +10,8 @@ import { type TrackFinalizerParts, finalizeTrack } from "./track-finalizer.ts";
 /** What the runner is made of. */
 export interface JobRunnerParts extends TrackFinalizerParts {
   readonly engine: {
-    segments(recordingId: RecordingId): Promise<readonly SegmentView[]>;
+    /** Those of one track when it is given. */
+    segments(recordingId: RecordingId, key?: TrackKey): Promise<readonly SegmentView[]>;
     unreadableSegments(recordingId: RecordingId): Promise<readonly SegmentId[]>;
   };
   readonly catalog: Catalog;
@@ -115,16 +116,16 @@ export class JobRunner {
     if (record === undefined || record.deletedAtMs !== null) return;
     this.#confinement ??= findFfmpegConfinement();
     const confinement = await this.#confinement;
-    const tracks = await catalog.tracks(key.recordingId);
-    const views = await engine.segments(key.recordingId);
+    const track = await catalog.track(key);
+    const views = await engine.segments(key.recordingId, key);
     let toldMs = -Infinity;
     const made = await finalizeTrack(
       {
         key,
         startedAtMs: record.startedAtMs,
         stoppedAtMs: record.stoppedAtMs,
-        segments: views.filter((view) => isOfTrack(view, key)).map(({ summary }) => summary),
-        published: tracks.find((track) => isOfTrack(track, key))?.result?.media ?? null,
+        segments: views.map(({ summary }) => summary),
+        published: track?.result?.media ?? null,
         onProgress: (share) => {
           const nowMs = clock.nowMs();
           if (nowMs - toldMs < PROGRESS_PERIOD_MS) return;
@@ -150,13 +151,4 @@ export class JobRunner {
 
 function keyOf({ recordingId, participantId, trackId }: TrackKey): TrackKey {
   return { recordingId, participantId, trackId };
-}
-
-/** Whether something that names a track names this one. */
-export function isOfTrack(one: TrackKey, other: TrackKey): boolean {
-  return (
-    one.recordingId === other.recordingId &&
-    one.participantId === other.participantId &&
-    one.trackId === other.trackId
-  );
 }

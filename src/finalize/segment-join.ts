@@ -8,6 +8,7 @@ import { type Made, isShown, madeSegments, removeFiles, shownOf } from "./made-s
 import { type SampleTables, readSampleTables, tablesOf } from "./mp4-sample-tables.ts";
 import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
 import type { WitnessedSegment } from "./segment-begin.ts";
+import { batchesOf, remuxBatch } from "./segment-batch.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
@@ -116,15 +117,36 @@ async function remuxAll(
   const targets = joinTargets(
     parts.flatMap(({ found }) => (found instanceof FinalizeError ? [] : [found])),
   );
+  const batches = batchesOf(
+    parts.map(({ reader, found }) =>
+      found instanceof FinalizeError ? undefined : reader.state.bytes,
+    ),
+  );
   const outcomes: (SegmentMedia | FinalizeError)[] = [];
-  for (const [i, { reader, found }] of parts.entries()) {
-    const onProgress = (share: number): void =>
-      context.onProgress(((i + share) / readers.length) * REMUX_SHARE);
-    outcomes.push(
-      found instanceof FinalizeError
-        ? found
-        : await orUnusable(() => remuxSegment(reader, targets, { ...context, onProgress })),
-    );
+  let done = 0;
+  for (const batch of batches) {
+    const own = batch.flatMap((i) => parts[i] ?? []);
+    const together =
+      own.length > 1
+        ? await remuxBatch(
+            own.map(({ reader }) => reader),
+            targets,
+            context,
+          )
+        : [];
+    for (const [at, { reader, found }] of own.entries()) {
+      const i = batch[at] ?? 0;
+      const before = done;
+      const onProgress = (share: number): void =>
+        context.onProgress(((before + share) / readers.length) * REMUX_SHARE);
+      outcomes[i] =
+        found instanceof FinalizeError
+          ? found
+          : (together[at] ??
+            (await orUnusable(() => remuxSegment(reader, targets, { ...context, onProgress }))));
+      done += 1;
+      context.onProgress((done / readers.length) * REMUX_SHARE);
+    }
   }
   return outcomes;
 }

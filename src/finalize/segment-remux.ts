@@ -100,7 +100,12 @@ export async function remuxSegment(
     : remuxMp4(reader, targets, context);
 }
 
-async function containerOf(reader: SegmentReader): Promise<Container> {
+/**
+ * The container of a segment.
+ *
+ * @throws MediaUnreadableError
+ */
+export async function containerOf(reader: SegmentReader): Promise<Container> {
   let head = Buffer.alloc(0);
   for await (const payload of reader.payloads(() => {})) {
     head = Buffer.concat([head, payload.subarray(0, SIGNATURE_BYTES)]);
@@ -144,7 +149,7 @@ async function remuxMatroska(
     }
     const counts = countsOf(filter);
     const present = withPackets(streamsOf(filter), counts);
-    const indexBytes = INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX;
+    const indexBytes = indexBytesMaxOf(counts);
     const index = failure === undefined ? await settleMp4Index(path) : undefined;
     if (index === undefined || !sameStreams(plan, present)) {
       // A stream that the header promises and that never came stops a muxer, and so does an index
@@ -181,7 +186,7 @@ async function pipeIntoFfmpeg(
       ffmpeg,
       confinement,
       limits,
-      task: { container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath },
+      tasks: [{ container: "matroska", input: "pipe:0", plan, moovBytes, picture, outputPath }],
       input: tellingBytes(payloads, (bytes) => syncAhead.wrote(bytes)),
       inputBytes: reader.state.bytes,
       onMediaMs: () => {},
@@ -242,13 +247,14 @@ async function remuxMp4(
       container: "mp4" as const,
       input: { path: sourcePath },
       plan,
-      moovBytes: INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX,
+      moovBytes: indexBytesMaxOf(counts),
       picture: evenSize(plan),
       outputPath: path,
     };
     const inputBytes = reader.state.bytes;
     const input = undefined;
-    await runFfmpeg({ ffmpeg, confinement, limits, task, input, inputBytes, onMediaMs, signal });
+    const tasks = [task];
+    await runFfmpeg({ ffmpeg, confinement, limits, tasks, input, inputBytes, onMediaMs, signal });
   }
   const damage = damageOf(reader, damagedSequences, droppedBytes);
   const index = await settleMp4Index(path);
@@ -256,7 +262,12 @@ async function remuxMp4(
   return verified({ path, plan, counts, index, damage, chunkEnds: [] }, reader);
 }
 
-function planOrThrow(
+/**
+ * How a segment becomes an MP4.
+ *
+ * @throws MediaUnreadableError
+ */
+export function planOrThrow(
   streams: SourceStreams,
   { ffmpeg }: RemuxContext,
   targets: JoinTargets,
@@ -266,14 +277,23 @@ function planOrThrow(
   return decision.plan;
 }
 
-function verified(media: Omit<SegmentMedia, "isIncomplete">, reader: SegmentReader): SegmentMedia {
+/**
+ * The MP4 of a segment, once it was compared with the chunks.
+ *
+ * @throws MediaMismatchError
+ */
+export function verified(
+  media: Omit<SegmentMedia, "isIncomplete">,
+  reader: SegmentReader,
+): SegmentMedia {
   const whole = { ...media, isIncomplete: isIncomplete(reader, media.damage) };
   const findings = checkMedia(whole.plan, whole.counts, whole.index, whole.isIncomplete);
   if (findings.length > 0) throw new MediaMismatchError(findings);
   return whole;
 }
 
-function damageOf(
+/** What of a segment could not be used. */
+export function damageOf(
   { description }: SegmentReader,
   damagedSequences: readonly number[],
   unusableBytes: number,
@@ -290,7 +310,8 @@ function isIncomplete({ state }: SegmentReader, damage: SegmentDamage): boolean 
   );
 }
 
-function withPackets(streams: SourceStreams, counts: SourceCounts): SourceStreams {
+/** Those of the streams that have packets. */
+export function withPackets(streams: SourceStreams, counts: SourceCounts): SourceStreams {
   return {
     video: (counts.video?.packets ?? 0) > 0 ? streams.video : undefined,
     audio: (counts.audio?.packets ?? 0) > 0 ? streams.audio : undefined,
@@ -311,6 +332,11 @@ export function startMsOf({ video, audio }: SourceCounts): number {
 
 function packetsOf({ video, audio }: SourceCounts): number {
   return (video?.packets ?? 0) + (audio?.packets ?? 0);
+}
+
+/** Room that is surely enough for the index of so many packets. */
+export function indexBytesMaxOf(counts: SourceCounts): number {
+  return INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX;
 }
 
 function evenSize({ video }: RemuxPlan): PictureSize | undefined {

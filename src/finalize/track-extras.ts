@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { RecordingId } from "../contract/ids.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
+import { FairTurns } from "../jobs/fair-turns.ts";
 import { publishFile } from "../storage/durable-files.ts";
 import type { RecordingsLayout } from "../storage/layout.ts";
 import { type FfmpegConfinement, findFfmpegConfinement } from "./ffmpeg-confinement.ts";
@@ -30,13 +31,15 @@ interface Making {
 
 /**
  * Makes what is shown beside a track's MP4, its poster and its waveform, once the MP4 is published: one
- * track at a time, and nothing waits for it. What fails is told to the log and takes nothing from the
- * track. Nothing of what is to be done is kept: whoever misses a file asks for it again.
+ * track at a time, and nothing waits for it. Recordings take turns. A failure is logged and changes
+ * nothing for the track. The list of tracks to do is in memory only: a request for a missing file adds
+ * its track again.
  */
 export class TrackExtras {
   readonly #parts: TrackExtrasParts;
   /** By name; a track that is asked for twice is made once. */
   readonly #waiting = new Map<string, TrackKey>();
+  readonly #turns = new FairTurns<RecordingId>();
   /** Those that an attempt left without a file that they should have. */
   readonly #triedInVain = new Map<string, TrackKey>();
   #making: Making | undefined;
@@ -97,10 +100,11 @@ export class TrackExtras {
 
   #next(): void {
     if (this.#making !== undefined) return;
-    const [entry] = this.#waiting;
-    if (entry === undefined) return;
-    const [name, key] = entry;
-    this.#waiting.delete(name);
+    const waiting = [...this.#waiting.values()];
+    const recordingId = this.#turns.next(waiting.map((key) => key.recordingId));
+    const key = waiting.find((candidate) => candidate.recordingId === recordingId);
+    if (key === undefined) return;
+    this.#waiting.delete(nameOf(key));
     const cancel = new AbortController();
     const ended = this.#make(key, cancel.signal).finally(() => {
       this.#making = undefined;
@@ -123,11 +127,7 @@ export class TrackExtras {
   async #make(key: TrackKey, signal: AbortSignal): Promise<void> {
     const { catalog, layout, ffmpeg, limits, log } = this.#parts;
     try {
-      const tracks = await catalog.tracks(key.recordingId);
-      const track = tracks.find(
-        ({ participantId, trackId }) =>
-          participantId === key.participantId && trackId === key.trackId,
-      );
+      const track = await catalog.track(key);
       const media = track?.result?.media ?? null;
       if (media === null) return;
       this.#confinement ??= findFfmpegConfinement();

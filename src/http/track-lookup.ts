@@ -22,10 +22,7 @@ export interface PublishedTrack {
  */
 export async function findPublishedTrack(catalog: Catalog, key: TrackKey): Promise<PublishedTrack> {
   const record = await findRecording(catalog, key.recordingId);
-  const tracks = await catalog.tracks(key.recordingId);
-  const track = tracks.find(
-    ({ participantId, trackId }) => participantId === key.participantId && trackId === key.trackId,
-  );
+  const track = await catalog.track(key);
   if (track === undefined) throw new TrackNotFoundError(key.participantId, key.trackId);
   const media = track.result?.media ?? null;
   if (media === null) throw new MediaNotReadyError(whyNotReady(record, track));

@@ -13,6 +13,8 @@ const KILL_AFTER_MS = 3_000;
 export interface SubprocessRequest {
   /** Program and arguments, handed over as they are: no shell reads them. */
   readonly argv: readonly [string, ...string[]];
+  /** Working directory; that of this process without it. */
+  readonly directory?: string;
   /** Fed to stdin, no faster than the child reads; without it stdin is empty. */
   readonly input?: AsyncIterable<Uint8Array>;
   /** Told each line of stdout, without its end. Without it stdout is thrown away. */
@@ -71,7 +73,7 @@ export class SubprocessTimeoutError extends AppError {
  */
 export async function runSubprocess(request: SubprocessRequest): Promise<SubprocessOutcome> {
   request.signal?.throwIfAborted();
-  const child = spawn(request.argv);
+  const child = spawn(request);
   const guard = new Guard(child, request);
   try {
     const [input, , stderrTail] = await Promise.all([
@@ -96,9 +98,14 @@ export async function runSubprocess(request: SubprocessRequest): Promise<Subproc
 
 type Child = Bun.Subprocess<"pipe", "pipe", "pipe">;
 
-function spawn(argv: SubprocessRequest["argv"]): Child {
+function spawn({ argv, directory }: SubprocessRequest): Child {
   try {
-    return Bun.spawn([...argv], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+    return Bun.spawn([...argv], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      ...(directory === undefined ? {} : { cwd: directory }),
+    });
   } catch (error) {
     throw new SubprocessNotStartedError(argv[0], error);
   }

@@ -4,7 +4,7 @@ import type { ChunkLimits } from "./admission.ts";
 import { boundedParallel } from "./bounded-parallel.ts";
 import { ChunkConflictError, RecordingClosedError, RecordingNotFoundError } from "./errors.ts";
 import type { Catalog, ChunkStore, Clock, SegmentKey, SegmentLog, TrackKey } from "./ports.ts";
-import { type SegmentView, summaryOf } from "./segment-view.ts";
+import { type SegmentView, isOfTrack, summaryOf } from "./segment-view.ts";
 import { SegmentWriter } from "./segment-writer.ts";
 import type { TrackRegistry } from "./track-registry.ts";
 
@@ -130,11 +130,12 @@ export class ActiveRecording {
     return registered;
   }
 
-  /** All segments as they are now, in the order in which they were opened. */
-  views(): SegmentView[] {
+  /** All segments as they are now, or those of a track, in the order in which they were opened. */
+  views(key?: TrackKey): SegmentView[] {
     const views: SegmentView[] = [];
     for (const writer of this.writers.values()) {
       const { description, state } = writer;
+      if (key !== undefined && !isOfTrack(writer.key, key)) continue;
       if (description === undefined || state === undefined) continue;
       views.push({ ...writer.key, summary: summaryOf(description, state) });
     }

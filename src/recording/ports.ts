@@ -266,6 +266,8 @@ export interface Catalog {
   addTracks(keys: readonly TrackKey[]): Promise<void>;
   /** Tracks of a recording, in the order in which they were added. */
   tracks(recordingId: RecordingId): Promise<TrackRecord[]>;
+  /** One track; undefined when it is not there. Its cost does not grow with the recording's tracks. */
+  track(key: TrackKey): Promise<TrackRecord | undefined>;
   saveTrackResult(key: TrackKey, result: TrackResult): Promise<void>;
 }
 
@@ -276,7 +278,12 @@ export interface JobQueue {
    * once more afterwards; one that is done or failed is queued anew with no attempts.
    */
   enqueue(key: TrackKey): Promise<void>;
-  /** Takes the oldest queued job and marks it as running; undefined when there is none. */
+  /** The same for several tracks, in their order and with one write. */
+  enqueueAll(keys: readonly TrackKey[]): Promise<void>;
+  /**
+   * Takes the next queued job and marks it as running; undefined when there is none. Recordings take
+   * turns; within one, the oldest job comes first.
+   */
   take(): Promise<FinalizeJob | undefined>;
   /** 0 to 1; lost with the process, as is the run itself. */
   reportProgress(key: TrackKey, progress: number): void;
@@ -293,6 +300,8 @@ export interface JobQueue {
   requeueInterrupted(): Promise<TrackKey[]>;
   /** Jobs of a recording. */
   jobs(recordingId: RecordingId): Promise<FinalizeJob[]>;
+  /** Whether a job of a recording is queued or running. */
+  hasOpenJobs(recordingId: RecordingId): Promise<boolean>;
   /** Forgets the jobs of a recording. */
   removeJobs(recordingId: RecordingId): Promise<void>;
 }

@@ -23,11 +23,12 @@ import type {
   FreeSpace,
   RecordingRecord,
   SegmentKey,
+  TrackKey,
 } from "./ports.ts";
 import type { RecordingListener } from "./recording-listener.ts";
 import { TrackBells } from "./track-bells.ts";
 import { requireFreeSpace } from "./require-free-space.ts";
-import { type SegmentView, statusOf } from "./segment-view.ts";
+import { type SegmentView, isOfTrack, statusOf } from "./segment-view.ts";
 import type { ArrivedChunk, SegmentWriter } from "./segment-writer.ts";
 import { TrackRegistry } from "./track-registry.ts";
 
@@ -224,9 +225,15 @@ export class RecordingEngine {
    * All segments of a recording, in the order in which they were opened: as they are in memory, or, of
    * a recording that rests, as they were when it was finalized.
    *
+   * @param key the track whose segments are wanted; all of the recording without it
    * @throws RecordingNotFoundError
    */
-  async segments(recordingId: RecordingId): Promise<SegmentView[]> {
+  async segments(recordingId: RecordingId, key?: TrackKey): Promise<SegmentView[]> {
+    const views = await this.#segments(recordingId, key);
+    return key === undefined ? views : views.filter((view) => isOfTrack(view, key));
+  }
+
+  async #segments(recordingId: RecordingId, key?: TrackKey): Promise<SegmentView[]> {
     const record = await this.#find(recordingId);
     const rests = record.state === "ready" || record.state === "failed";
     if (rests && !this.#active.has(recordingId)) {
@@ -244,7 +251,7 @@ export class RecordingEngine {
       }
     }
     const active = await this.#load(recordingId);
-    return active.views();
+    return active.views(key);
   }
 
   /**

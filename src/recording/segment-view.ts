@@ -1,10 +1,19 @@
 import type { SegmentStatus } from "../contract/chunks.ts";
 import type { SegmentSummary } from "../contract/recordings.ts";
-import type { SegmentDescription, SegmentKey, SegmentState } from "./ports.ts";
+import type { SegmentDescription, SegmentKey, SegmentState, TrackKey } from "./ports.ts";
 
 /** A segment with where it belongs. */
 export interface SegmentView extends SegmentKey {
   readonly summary: SegmentSummary;
+}
+
+/** Whether something that names a track names this one. */
+export function isOfTrack(one: TrackKey, other: TrackKey): boolean {
+  return (
+    one.recordingId === other.recordingId &&
+    one.participantId === other.participantId &&
+    one.trackId === other.trackId
+  );
 }
 
 /** A segment as an operator sees it. */

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { ExportId } from "../contract/exports.ts";
 import type { RecordingId, SegmentId } from "../contract/ids.ts";
 import type { TrackKey } from "../recording/ports.ts";
@@ -44,8 +44,10 @@ export function directoryNameOf(word: string): string {
 export class RecordingsLayout {
   readonly rootDirectory: string;
 
+  /** @param rootDirectory relative ones are taken from the working directory of this moment */
   constructor(rootDirectory: string) {
-    this.rootDirectory = rootDirectory;
+    // An absolute path is no option, no URL with a scheme, and begins with no white space.
+    this.rootDirectory = resolve(rootDirectory);
   }
 
   get catalogPath(): string {

@@ -1,4 +1,4 @@
-// `bun run bench [sync] [ingest] [ack] [finalize] [long-call] [memory] [recovery] [exports] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [small-tracks] [long-call] [memory] [recovery] [exports] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
 import { benchExports } from "./exports-bench.ts";
 import { benchFinalize } from "./finalize-bench.ts";
@@ -6,6 +6,7 @@ import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
 import { benchLongCall } from "./long-call-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
 import { benchRecovery } from "./recovery-bench.ts";
+import { benchSmallTracks } from "./small-tracks-bench.ts";
 import { benchSync } from "./sync-bench.ts";
 
 const { values, positionals } = parseArgs({
@@ -32,7 +33,17 @@ const runs = Number(values.runs);
 const durationMs = Number(values.seconds) * 1_000;
 const asked = new Set(
   positionals.length === 0
-    ? ["sync", "ingest", "ack", "finalize", "long-call", "memory", "recovery", "exports"]
+    ? [
+        "sync",
+        "ingest",
+        "ack",
+        "finalize",
+        "small-tracks",
+        "long-call",
+        "memory",
+        "recovery",
+        "exports",
+      ]
     : positionals,
 );
 
@@ -44,6 +55,7 @@ if (asked.has("ack")) await benchAcknowledgement({ runs, durationMs }, 200);
 if (asked.has("finalize")) {
   await benchFinalize({ runs, minutes: values.minutes.split(",").map(Number) });
 }
+if (asked.has("small-tracks")) await benchSmallTracks();
 if (asked.has("long-call")) {
   await benchLongCall({
     hours: values.hours.split(",").map(Number),

@@ -162,6 +162,28 @@ describe("SqliteCatalog", () => {
     expect(await catalog.jobs.take()).toBeUndefined();
   });
 
+  test("gives recordings turns, so that one with many tracks does not hold the next one back", async () => {
+    const { recordingId, participantId } = await addTrack();
+    const tracks = ["camera", "screen", "microphone"].map((name) => {
+      return { recordingId, participantId, trackId: trackIdSchema.parse(name) };
+    });
+    await catalog.addTracks(tracks);
+    await catalog.jobs.enqueueAll(tracks);
+    clock.advance(1);
+    const small = await addTrack("only");
+    expect(await catalog.jobs.take()).toMatchObject({ trackId: "camera" });
+    await catalog.jobs.enqueue(small);
+    const order = [];
+    for (let job = await catalog.jobs.take(); job !== undefined; job = await catalog.jobs.take()) {
+      order.push(job.trackId);
+    }
+    expect(order.map(String)).toEqual(["screen", "only", "microphone"]);
+    expect(await catalog.jobs.hasOpenJobs(small.recordingId)).toBeTrue();
+    await catalog.jobs.finish(small, { state: "done" });
+    expect(await catalog.jobs.hasOpenJobs(small.recordingId)).toBeFalse();
+    expect(await catalog.track(small)).toMatchObject({ ...small, job: { state: "done" } });
+  });
+
   test("runs a job once more that was asked for while it ran", async () => {
     const key = await addTrack();
     await catalog.jobs.enqueue(key);

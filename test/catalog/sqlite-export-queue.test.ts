@@ -18,9 +18,13 @@ const open = () => SqliteCatalog.open(`${directory.path}/catalog.sqlite`, clock)
 beforeEach(async () => {
   directory = await temporaryDirectory();
   catalog = await open();
-  recordingId = recordingIdSchema.parse(Bun.randomUUIDv7());
+  recordingId = await addRecording();
+});
+
+async function addRecording(): Promise<RecordingId> {
+  const newId = recordingIdSchema.parse(Bun.randomUUIDv7());
   await catalog.addRecording({
-    recordingId,
+    recordingId: newId,
     name: null,
     metadata: {},
     state: "ready",
@@ -30,17 +34,18 @@ beforeEach(async () => {
     finalizedAtMs: 2,
     deletedAtMs: null,
   });
-});
+  return newId;
+}
 
 afterEach(async () => {
   await catalog.close();
   await directory[Symbol.asyncDispose]();
 });
 
-async function add(): Promise<ExportId> {
+async function add(of = recordingId): Promise<ExportId> {
   const exportId = exportIdSchema.parse(Bun.randomUUIDv7());
   clock.advance(1);
-  await catalog.exports.add({ exportId, recordingId, request: REQUEST });
+  await catalog.exports.add({ exportId, recordingId: of, request: REQUEST });
   return exportId;
 }
 
@@ -58,6 +63,14 @@ test("exports are taken in their order, and one that is retried goes to the end"
   expect((await exports.take())?.exportId).toBe(b);
   expect(await exports.take()).toMatchObject({ exportId: a, attempts: 1 });
   expect(await exports.take()).toBeUndefined();
+});
+
+test("recordings take turns", async () => {
+  const [a, b, c] = [await add(), await add(), await add()];
+  const other = await add(await addRecording());
+  const order: unknown[] = [];
+  for (let i = 0; i < 4; i += 1) order.push((await catalog.exports.take())?.exportId);
+  expect(order).toEqual([a, other, b, c]);
 });
 
 test("of a cancellation and an end that meet, the first one counts", async () => {

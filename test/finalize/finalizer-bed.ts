@@ -14,7 +14,7 @@ import {
 import type { Mark } from "../../src/contract/marks.ts";
 import type { RecordingState } from "../../src/contract/recordings.ts";
 import type { FinalizeLimits } from "../../src/finalize/finalize-limits.ts";
-import { Finalizer } from "../../src/finalize/finalizer.ts";
+import { Finalizer, type FinalizerParts } from "../../src/finalize/finalizer.ts";
 import {
   type FfmpegBinary,
   resolveFfmpeg,
@@ -77,21 +77,26 @@ export class FinalizerBed implements AsyncDisposable {
   finalizer!: Finalizer;
   readonly #directory: TemporaryDirectory;
   readonly #limits: FinalizeLimits;
+  readonly #extras: FinalizerParts["extras"];
 
-  private constructor(directory: TemporaryDirectory, limits: FinalizeLimits) {
+  private constructor(
+    directory: TemporaryDirectory,
+    limits: FinalizeLimits,
+    extras: FinalizerParts["extras"],
+  ) {
     this.#directory = directory;
     this.#limits = limits;
+    this.#extras = extras;
     this.layout = new RecordingsLayout(join(directory.path, "recordings"));
   }
 
   static async open(
     ffmpeg: FfmpegBinary,
     limits: Partial<FinalizeLimits> = {},
+    extras?: FinalizerParts["extras"],
   ): Promise<FinalizerBed> {
-    const bed = new FinalizerBed(await temporaryDirectory(), {
-      ...finalizeLimits(readConfig({})),
-      ...limits,
-    });
+    const all = { ...finalizeLimits(readConfig({})), ...limits };
+    const bed = new FinalizerBed(await temporaryDirectory(), all, extras);
     await bed.start(ffmpeg);
     return bed;
   }
@@ -139,6 +144,7 @@ export class FinalizerBed implements AsyncDisposable {
       ffmpeg,
       clock,
       limits: this.#limits,
+      ...(this.#extras === undefined ? {} : { extras: this.#extras }),
       log,
     });
     await this.engine.start();

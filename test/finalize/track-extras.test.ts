@@ -92,3 +92,32 @@ test("what fails is not tried at each question, but at a new MP4", async () => {
   });
   await failing.stop();
 });
+
+test("recordings take turns: one with many tracks does not hold the next one back", async () => {
+  const { chunks } = await recordedSegment("h264-opus");
+  const sent = { chunks: chunks.map(({ payload }) => payload) };
+  const tracks = ["one", "two", "three", "four"];
+  const big = await bed.finalize(...tracks.map((trackId) => ({ ...sent, trackId })));
+  const small = await bed.finalize({ ...sent, trackId: "next" });
+
+  const runs = join(bed.scratchDirectory, "turns.txt");
+  const failing = extrasWith(await program("turns", `echo "$*" >> ${runs}; exit 1`));
+  for (const trackId of tracks) failing.request(trackKey(big.recordingId, trackId));
+  failing.request(trackKey(small.recordingId, "next"));
+  const lines = await until(
+    async () => {
+      const found = (
+        await Bun.file(runs)
+          .text()
+          .catch(() => "")
+      )
+        .trim()
+        .split("\n");
+      return found.length === 5 ? found : undefined;
+    },
+    { what: "all were tried", timeoutMs: WAIT_MS },
+  );
+  const order = lines.map((line) => [...tracks, "next"].find((name) => line.includes(`/${name}-`)));
+  await failing.stop();
+  expect(order).toEqual(["one", "two", "next", "three", "four"]);
+});

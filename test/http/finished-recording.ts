@@ -1,6 +1,6 @@
 import type { Recording } from "../../src/contract/recordings.ts";
 import type { RecordingsApi } from "../support/recordings-api.ts";
-import { recordedSegment } from "../support/recorded-media.ts";
+import { type RecordedName, recordedSegment } from "../support/recorded-media.ts";
 
 /** Names the tracks of a recording that a test wants. */
 export interface WantedTrack {
@@ -8,13 +8,14 @@ export interface WantedTrack {
   readonly trackId: string;
 }
 
-/** Records, stops and finalizes a few seconds of H.264 on each of the tracks. */
+/** Records, stops and finalizes a few seconds of media, H.264 and Opus by default, on each of the tracks. */
 export async function finishedRecording(
   api: RecordingsApi,
   name: string,
   tracks: readonly WantedTrack[],
+  media: RecordedName = "h264-opus",
 ): Promise<Recording> {
-  const { mimeType, chunks } = await recordedSegment("h264-opus");
+  const { mimeType, chunks } = await recordedSegment(media);
   const recordingId = await api.start(name);
   const payloads = chunks.map(({ payload }) => payload);
   // One after the other: a recording lists its tracks in the order in which they were opened.

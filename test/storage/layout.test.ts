@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { recordingIdSchema, participantIdSchema, trackIdSchema } from "../../src/contract/ids.ts";
 import { RecordingsLayout, directoryNameOf } from "../../src/storage/layout.ts";
 
@@ -37,7 +37,13 @@ test("media lies in its recording's directory", () => {
     participantId: participantIdSchema.parse("../../other"),
     trackId: trackIdSchema.parse("../.."),
   };
-  const path = new RecordingsLayout("root").mediaPath(key);
-  expect(path).toStartWith(join("root", recordingId, "tracks"));
+  const path = new RecordingsLayout("/root").mediaPath(key);
+  expect(path).toStartWith(join("/root", recordingId, "tracks"));
   expect(path).not.toContain("..");
+});
+
+test("a relative root is made absolute, so that none is taken for an option or a URL", () => {
+  for (const root of ["-y", " root", "file:root?", "root/"]) {
+    expect(new RecordingsLayout(root).rootDirectory).toBe(resolve(root));
+  }
 });

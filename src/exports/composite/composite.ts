@@ -5,7 +5,8 @@ import { checkComposite } from "./composite-check.ts";
 import type { CompositeOptions } from "./composite-options.ts";
 import { TILES_MAX, type LayoutPlan, canvasOf, planLayout } from "./layout-plan.ts";
 import { drawsText, namesOf, writeNames } from "./name-texts.ts";
-import { type NamesFont, namesWithoutLetters } from "./names-font.ts";
+import { drawnName } from "./drawn-name.ts";
+import type { NamesFont } from "./names-font.ts";
 import { runPasses } from "./pass-pool.ts";
 import { joinSlices } from "./slice-join.ts";
 import { slicePasses, sliceScenes } from "./slice-render.ts";
@@ -71,11 +72,18 @@ function notesOf(plan: LayoutPlan, font: NamesFont | undefined): string[] {
   if (font === undefined) {
     notes.push("It shows no names, since this ffmpeg cannot draw text.");
   } else {
-    const boxes = namesWithoutLetters(namesOf(plan), font);
-    if (boxes.length > 0) {
+    const names = namesOf(plan).map((name) => ({ name, drawn: drawnName(name, font.has) }));
+    const letters = names.filter(({ drawn }) => drawn.lacksLetters).map(({ name }) => name);
+    if (letters.length > 0) {
       notes.push(
-        `Its font has not all letters of these names: ${boxes.join(", ")}. The server's operator can ` +
-          "choose another one with NAMES_FONT_PATH.",
+        `Its font does not have all letters of these names: ${letters.join(", ")}. The server's ` +
+          "operator can choose another one with NAMES_FONT_PATH.",
+      );
+    }
+    const emoji = names.filter(({ drawn }) => drawn.lacksEmoji).map(({ name }) => name);
+    if (emoji.length > 0) {
+      notes.push(
+        `Emoji of these names are left out or drawn in a simpler way: ${emoji.join(", ")}.`,
       );
     }
   }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { FfmpegBinary } from "../../process/ffmpeg-binary.ts";
 import { runSubprocess } from "../../process/subprocess.ts";
+import { drawnName } from "./drawn-name.ts";
 import type { LayoutPlan } from "./layout-plan.ts";
 import type { NamesFont } from "./names-font.ts";
 import type { NameTexts } from "./scene-graph.ts";
@@ -21,7 +22,7 @@ export async function drawsText(ffmpeg: FfmpegBinary, signal: AbortSignal): Prom
   return isThere;
 }
 
-/** Writes the names that a plan shows into files of `directory`, one each. */
+/** Writes the names that a plan shows, as they are drawn, into files of `directory`, one each. */
 export async function writeNames(
   plan: LayoutPlan,
   font: NamesFont,
@@ -30,7 +31,7 @@ export async function writeNames(
   const paths = new Map<string, string>();
   for (const name of namesOf(plan)) {
     const path = join(directory, `name-${paths.size}.txt`);
-    await Bun.write(path, name);
+    await Bun.write(path, drawnName(name, font.has).text);
     paths.set(name, path);
   }
   return {

@@ -1,11 +1,13 @@
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AppError } from "../../recording/errors.ts";
+import { type FontCharacters, fontCharacters } from "./font-characters.ts";
 
 /** The font in which composites write names. */
 export interface NamesFont {
   readonly path: string;
-  /** Whether it is the package's, whose letters are known. */
-  readonly isOwn: boolean;
+  /** Whether it can draw a character; of fonts that do not say so, all count as drawn. */
+  readonly has: FontCharacters;
 }
 
 /** NAMES_FONT_PATH is set, but no font is there: it would fail every composite. */
@@ -31,7 +33,7 @@ const SIGNATURES: ReadonlySet<string> = new Set(["\0\x01\0\0", "true", "OTTO", "
 export async function findNamesFont(path: string): Promise<NamesFont> {
   if (path === "") {
     const own = fileURLToPath(import.meta.resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf"));
-    return { path: own, isOwn: true };
+    return { path: own, has: await charactersOf(own) };
   }
   let begin: Uint8Array;
   try {
@@ -42,14 +44,13 @@ export async function findNamesFont(path: string): Promise<NamesFont> {
   if (!SIGNATURES.has(Buffer.from(begin).toString("latin1"))) {
     throw new NamesFontUnusableError(path, "it begins with something else");
   }
-  return { path, isOwn: false };
+  return { path: resolve(path), has: await charactersOf(path) };
 }
 
-/** Scripts of which DejaVu Sans 2.37 has the letters. */
-const OWN_LETTERS =
-  /^[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Armenian}\p{Script=Georgian}\p{Script=Lao}\p{Script=Common}\p{Script=Inherited}]*$/u;
-
-/** Those of the names that the font has no letters for, and shows as boxes; of other fonts nobody knows. */
-export function namesWithoutLetters(names: readonly string[], { isOwn }: NamesFont): string[] {
-  return isOwn ? names.filter((name) => !OWN_LETTERS.test(name)) : [];
+async function charactersOf(path: string): Promise<FontCharacters> {
+  try {
+    return (await fontCharacters(path)) ?? (() => true);
+  } catch (error) {
+    throw new NamesFontUnusableError(path, error instanceof Error ? error.message : String(error));
+  }
 }

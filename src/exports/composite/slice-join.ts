@@ -8,6 +8,14 @@ import type { Slice } from "./slice-render.ts";
 import { SAMPLES_PER_SECOND } from "./sound-mix.ts";
 import { SOUND_FILE_NAME } from "./sound-render.ts";
 
+/**
+ * ffmpeg runs in the work directory and opens the list by its name alone: it takes the slices' names as
+ * relative to the URL of the list, in which `?` and `#` end a path (RFC 3986, 3.4 and 3.5), and a list
+ * has no way to write a path with a line's end.
+ */
+const LIST_FILE_NAME = "slices.ffconcat";
+const OUTPUT_FILE_NAME = "composite.mp4";
+
 const AAC_FRAME_SAMPLES = 1_024;
 
 /** Most that an index needs for a picture or a packet of sound: its size, and a chunk of its own. */
@@ -30,14 +38,11 @@ export async function joinSlices(
   context: ExportContext,
 ): Promise<string> {
   const { workDirectory } = context;
-  const listPath = join(workDirectory, "slices.ffconcat");
-  await Bun.write(listPath, concatList(slices, frameRate));
-  const soundPath = join(workDirectory, SOUND_FILE_NAME);
-  const outputPath = join(workDirectory, "composite.mp4");
+  await Bun.write(join(workDirectory, LIST_FILE_NAME), concatList(slices, frameRate));
   const frames = slices.reduce((sum, { scene }) => sum + scene.frames, 0);
   const packets = frames + Math.ceil((durationMs / 1_000) * SAMPLES_PER_SECOND) / AAC_FRAME_SAMPLES;
   const indexBytes = Math.ceil(INDEX_BYTES_BASE + packets * INDEX_BYTES_PER_SAMPLE);
-  let mediaBytes = Bun.file(soundPath).size;
+  let mediaBytes = Bun.file(join(workDirectory, SOUND_FILE_NAME)).size;
   for (const { fileName } of slices) mediaBytes += Bun.file(join(workDirectory, fileName)).size;
   const args = [
     "-protocol_whitelist",
@@ -47,8 +52,8 @@ export async function joinSlices(
     "-f",
     "concat",
     "-i",
-    `file:${listPath}`,
-    ...inputArguments("mp4", { path: soundPath }),
+    `file:${LIST_FILE_NAME}`,
+    ...inputArguments("mp4", { path: SOUND_FILE_NAME }),
     "-map",
     "0:v:0",
     "-map",
@@ -64,17 +69,18 @@ export async function joinSlices(
     "-f",
     "mp4",
     "-y",
-    `file:${outputPath}`,
+    `file:${OUTPUT_FILE_NAME}`,
   ];
   await runPass(
     {
       args,
+      directory: workDirectory,
       mediaMs: durationMs,
       outputBytesMax: MEBIBYTE + indexBytes + 2 * mediaBytes,
     },
     context,
   );
-  return outputPath;
+  return join(workDirectory, OUTPUT_FILE_NAME);
 }
 
 /** Each slice with its length, so that no rounding of one moves the next (ffmpeg-formats, "concat"). */

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { finishedRecording } from "../../http/finished-recording.ts";
 import { ExportsApi } from "../../support/exports-api.ts";
+import { streamsOf } from "../../support/media-streams.ts";
 import { openTestBed } from "../../support/test-bed.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
@@ -49,6 +50,37 @@ test(
     await row("cancelled").getByRole("button", { name: "Try again: For editors" }).click();
     await row("done").filter({ hasText: "Ann-camera.mp4" }).waitFor();
     expect(faults).toEqual([]);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "beside an MP4 that iPhones may not play, the compatible one is a click away",
+  async () => {
+    await using bed = await openTestBed();
+    const track = { participantId: "Ann", trackId: "camera" };
+    await finishedRecording(bed.api, "Weekly", [track], "vp9-opus");
+    const page = await bed.browser.newPage({ viewport: { width: PHONE_WIDTH, height: 844 } });
+    await page.goto(bed.server.url);
+    await page.getByRole("button", { name: "Open Weekly" }).click();
+    const offer = page.getByTestId("recording").getByTestId("compatible");
+    expect(await offer.getByText("iPhone and QuickTime").textContent()).toBe(
+      "iPhone and QuickTime may not play this MP4, since it has VP9 and Opus.",
+    );
+    await offer.getByRole("button", { name: "Make a compatible MP4 of Ann: camera" }).click();
+    const link = offer.getByRole("link", { name: "Download compatible MP4 of Ann: camera" });
+    await link.waitFor();
+    expect(await offer.getByRole("button").count()).toBe(0);
+    expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(PHONE_WIDTH);
+    const [file] = await Promise.all([page.waitForEvent("download"), link.click()]);
+    const path = `${bed.directory}/ann.mp4`;
+    await file.saveAs(path);
+    expect((await streamsOf(path)).map(({ codec }) => codec)).toEqual(["avc", "aac"]);
+
+    // Whoever comes later finds the link at once.
+    await page.reload();
+    await page.getByRole("button", { name: "Open Weekly" }).click();
+    await link.waitFor();
   },
   TEST_TIMEOUT_MS,
 );

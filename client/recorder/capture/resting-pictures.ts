@@ -1,9 +1,21 @@
 import type { RecorderClock } from "../recorder.d.ts";
+import { elapsedMs } from "./elapsed-time.ts";
 import { picturesOf } from "./picture-source.ts";
 import { refreshPicture } from "./track-probe.ts";
 
-/** A picture that rests is asked for again after so long without data. */
-export const REFRESH_MS = 1_000;
+/** A picture rests when data is so much later than the timeslice: Chromium's slices are 10 % long. */
+const LATE_MS = 500;
+
+/** How often the time without data is looked at. */
+const LOOK_MS = 500;
+
+/** What is kept going. */
+export interface RestingPicturesParts {
+  /** What the recorder records. */
+  readonly stream: MediaStream;
+  readonly timesliceMs: number;
+  readonly clock: RecorderClock;
+}
 
 /**
  * Keeps a recorder going whose pictures come only when something changes: Chromium's holds the sound
@@ -11,34 +23,38 @@ export const REFRESH_MS = 1_000;
  */
 export class RestingPictures {
   readonly #track: MediaStreamTrack | undefined;
+  readonly #quietMsMax: number;
   readonly #clock: RecorderClock;
-  #hasData = false;
+  #dataAtMs = 0;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(stream: MediaStream, clock: RecorderClock) {
+  constructor({ stream, timesliceMs, clock }: RestingPicturesParts) {
     this.#track = picturesOf(stream) === "on-change" ? stream.getVideoTracks()[0] : undefined;
+    this.#quietMsMax = timesliceMs + LATE_MS;
     this.#clock = clock;
   }
 
   /** Begins: at the recorder's start, and when it goes on after a pause. */
   start(): void {
     this.stop();
-    const track = this.#track;
-    if (track === undefined) return;
-    this.#cancelTimer = this.#clock.after(REFRESH_MS, () => {
-      if (!this.#hasData) refreshPicture(track);
-      this.#hasData = false;
-      this.start();
-    });
+    this.dataCame();
+    if (this.#track !== undefined) this.#look(this.#track);
   }
 
   /** The recorder gave data. */
   dataCame(): void {
-    this.#hasData = true;
+    this.#dataAtMs = elapsedMs(this.#clock);
   }
 
   /** Ends it: while paused, and at the end. */
   stop(): void {
     this.#cancelTimer();
+  }
+
+  #look(track: MediaStreamTrack): void {
+    this.#cancelTimer = this.#clock.after(LOOK_MS, () => {
+      if (elapsedMs(this.#clock) - this.#dataAtMs > this.#quietMsMax) refreshPicture(track);
+      this.#look(track);
+    });
   }
 }

@@ -89,6 +89,7 @@ export class SegmentRecorder {
   readonly #loneWatch: LoneKindWatch;
   readonly #resting: RestingPictures;
   #hasStarted = false;
+  #isStopping = false;
   #hasData = false;
   /** Blobs with data since the recorder was asked for its data: the first one is the answer. */
   #answers = 0;
@@ -117,7 +118,7 @@ export class SegmentRecorder {
     this.#watch = new StallWatch({ clock, timesliceMs, isMp4: this.#isMp4, stallsInRow });
     this.#markWatch = new MarkWatch({ stream: parts.stream, page: document, clock });
     this.#loneWatch = new LoneKindWatch(mediaRecorder.stream, clock);
-    this.#resting = new RestingPictures(mediaRecorder.stream, clock);
+    this.#resting = new RestingPictures({ stream: mediaRecorder.stream, timesliceMs, clock });
   }
 
   /** Of MP4 browsers give nothing for many seconds. */
@@ -138,7 +139,10 @@ export class SegmentRecorder {
     });
     this.#loneWatch.events.on("lone", ({ silent }) => this.#onLone(silent));
     this.#watch.events.on("stalled", ({ silentMs }) => this.#onStalled(silentMs));
-    mediaRecorder.addEventListener("start", () => this.#onStarted());
+    mediaRecorder.addEventListener("start", () => {
+      // One that gave nothing and is stopped says in Chromium that it has started, and then ends.
+      if (!this.#isStopping) this.#onStarted();
+    });
     mediaRecorder.addEventListener("dataavailable", (event) => this.#onData(event.data));
     mediaRecorder.addEventListener("error", (event) => {
       this.#error ??= event;
@@ -200,6 +204,7 @@ export class SegmentRecorder {
   stop(next: SegmentReason | null = null): void {
     const { mediaRecorder, clock } = this.#parts;
     if (this.#hasEnded) return;
+    this.#isStopping = true;
     this.#expectNothing();
     this.#next ??= next;
     this.#cancelHung();

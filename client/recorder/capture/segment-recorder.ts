@@ -129,13 +129,16 @@ export class SegmentRecorder {
   /** Starts. Throws the browser's own DOMException when it cannot record the stream. */
   start(): void {
     const { mediaRecorder, stream, absent, reason, timesliceMs, clock } = this.#parts;
+    const { stream: recorded } = mediaRecorder;
     this.#markWatch.events.on("mark", (mark) => this.#marks.add(mark));
     this.#watch.events.on("silent", ({ silentMs }) => {
-      const silent = kindsOf(mediaRecorder.stream);
-      this.events.emit("stall", { silentMs, action: "asked", silent });
       this.#answers = 0;
       this.#loneWatch.start();
-      if (mediaRecorder.state === "recording") mediaRecorder.requestData();
+      // Of a recorder that has given nothing yet there is no rest to ask for: Chromium would answer
+      // that it has started, with an empty blob.
+      if (mediaRecorder.state !== "recording" || !(this.#hasData || this.#isMp4)) return;
+      this.events.emit("stall", { silentMs, action: "asked", silent: kindsOf(recorded) });
+      mediaRecorder.requestData();
     });
     this.#loneWatch.events.on("lone", ({ silent }) => this.#onLone(silent));
     this.#watch.events.on("stalled", ({ silentMs }) => this.#onStalled(silentMs));

@@ -20,9 +20,12 @@ afterAll(async () => {
   await browser.stop();
 });
 
+function beganAtMs({ marks }: StoredSegment): number {
+  return marks.get(0)?.[0]?.atMs ?? 0;
+}
+
 /** In the order in which they were begun. */
 function inOrder(segments: readonly StoredSegment[]): StoredSegment[] {
-  const beganAtMs = ({ marks }: StoredSegment): number => marks.get(0)?.[0]?.atMs ?? 0;
   return segments.toSorted((a, b) => beganAtMs(a) - beganAtMs(b));
 }
 
@@ -188,5 +191,57 @@ describe("ClientRecorder in Chromium, when one track of its stream gives nothing
     expect(seen.chunks).toBeGreaterThanOrEqual(5);
     expect(seen).toMatchObject({ stalls: [], reasons: ["start"] });
     await expectAllDelivered(opened);
+  });
+});
+
+describe("ClientRecorder in Chromium, with a stream from a WebRTC peer that no element plays", () => {
+  test("records picture and sound, as of any stream", async () => {
+    await using opened = await browser.openPage();
+    const seen = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200 });
+      const local = recorderPage.openStream({ picture: true, sound: true });
+      await recorder.startRecording(await recorderPage.remoteOf(local), recordingId);
+      await recorderPage.untilMore(10);
+      await recorder.stopRecording();
+      const { stalls, reasons } = recorderPage;
+      return { stalls, reasons };
+    }, RECORDING_ID);
+    expect(seen).toEqual({ stalls: [], reasons: ["start"] });
+    const [segment] = await expectAllDelivered(opened);
+    expect(segment?.mimeType).toContain("opus");
+  });
+
+  test("says what to do where it cannot play the sound itself, and records the picture", async () => {
+    await using opened = await browser.openPage({
+      initScript: `globalThis.Audio = class {
+        pause() {}
+        play() { return Promise.reject(new DOMException("It may not play.", "NotAllowedError")); }
+      }`,
+    });
+    const seen = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const local = recorderPage.openStream({ picture: true, sound: true });
+      const remote = await recorderPage.remoteOf(local);
+      const microphone = recorderPage.make({ trackId: "microphone" });
+      const rejection = microphone
+        .startRecording(new MediaStream(remote.getAudioTracks()), recordingId)
+        .then(
+          () => "",
+          (error: Error) => error.message,
+        );
+      const camera = recorderPage.make({ timesliceMs: 200 });
+      const leftOut = recorderPage.untilSegment("stalled");
+      await camera.startRecording(remote, recordingId);
+      await leftOut;
+      const message = await rejection;
+      await camera.stopRecording();
+      const outcome = await recorderPage.codeOf(microphone.stopRecording());
+      return { message, outcome, states: [microphone.state, camera.state] };
+    }, RECORDING_ID);
+    expect(seen.message).toContain("play the stream in a muted <video>");
+    expect(seen).toMatchObject({ outcome: "recorder-failed", states: ["failed", "stopped"] });
+    const segments = await expectAllDelivered(opened);
+    expect(segments.map(stalledIn)).toEqual([["audio"]]);
   });
 });

@@ -24,9 +24,15 @@ test("a stall is told once it has a consequence", () => {
 });
 
 test("a stall says whether the picture or the sound is missing, until it is back", () => {
-  const sentence = (silent: "video" | "audio", action: "leaving-out" | "returned") =>
-    describeStall("camera", { action, silentMs: 6_000, silent: [silent] });
-  expect(sentence("audio", "leaving-out")).toContain("No sound comes from the camera");
-  expect(sentence("video", "leaving-out")).toContain("No picture comes from the camera");
-  expect(sentence("audio", "returned")).toBeNull();
+  const silentMs = 6_000;
+  for (const [kind, noun] of [
+    ["audio", "sound"],
+    ["video", "picture"],
+  ] as const) {
+    const silent = [kind];
+    expect(describeStall("camera", { action: "leaving-out", silentMs, silent })).toContain(
+      `No ${noun} comes from the camera`,
+    );
+    expect(describeStall("camera", { action: "returned", silentMs, silent })).toBeNull();
+  }
 });

@@ -1,5 +1,6 @@
 import { ProgressMeter } from "./capture/progress-meter.ts";
 import { RecordingRun, type RecordingSettings } from "./capture/recording-run.ts";
+import { RunningTracks } from "./capture/running-tracks.ts";
 import { EventEmitter } from "./event-emitter.ts";
 import { newUuid } from "./new-uuid.ts";
 import { RECORDER_DEFAULTS } from "./recorder-defaults.ts";
@@ -57,6 +58,9 @@ export type {
 
 /** One for the page: its worker, and what earlier pages left, are shared by all its recorders. */
 const pageUploads = new PageUploads();
+
+/** One for the page, too: two recorders of one track would make one recording twice as long. */
+const runningTracks = new RunningTracks();
 
 /**
  * Records one track of one participant and uploads it while it runs. See `recorder.d.ts`, which
@@ -143,8 +147,10 @@ export class ClientRecorder implements PublicClientRecorder {
       participantId: checkedWord("participantId", this.participantId),
       trackId: this.trackId,
     };
+    const serverUrl = resolvedServerUrl(this.#serverUrl);
+    runningTracks.expectFree({ serverUrl, ...address });
     const upload = this.#host().openRun({
-      serverUrl: resolvedServerUrl(this.#serverUrl),
+      serverUrl,
       ...this.#upload,
       // An app, or a browser's mode, that took it away from the page did not mean the worker's.
       isPersistent: "indexedDB" in globalThis,
@@ -167,6 +173,8 @@ export class ClientRecorder implements PublicClientRecorder {
     }
     // Only now: a start that throws leaves the run before, and what it tells, in place.
     this.#run = run;
+    const endTrack = runningTracks.add({ serverUrl, ...address }, this.#clock.nowMs());
+    run.events.on("stopping", endTrack);
     this.#uploads = [...this.#uploads, upload];
     this.#attend(run, upload);
     this.#enter("recording");

@@ -11,6 +11,7 @@ const markShapes = {
   resumed: shape(at),
   muted: shape(ofStream),
   unmuted: shape(ofStream),
+  stalled: shape(ofStream),
   hidden: shape(at),
   visible: shape(at),
   frozen: shape({ ...at, toMs: isNumber }),

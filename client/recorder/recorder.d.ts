@@ -35,9 +35,11 @@ export interface RecorderProgress {
 
 /**
  * - `invalid-option`: an argument is missing or unusable, such as no `participantId`.
- * - `already-recording`: `startRecording` while a run is not over.
+ * - `already-recording`: `startRecording` while a run is not over, or while another recorder of this
+ *   page records the same track of the same participant; the message names it.
  * - `not-supported`: this browser cannot record this stream.
- * - `recorder-failed`: the browser's recorder stopped by itself and could not be started again.
+ * - `recorder-failed`: the browser's recorder stopped by itself and could not be started again, did
+ *   not end when it was stopped, or gave nothing at all, so that nothing was recorded.
  * - `recording-not-found`: the server has no such recording.
  * - `recording-closed`: the recording was deleted, or takes no late chunks any more.
  * - `rejected`: the server refused for good; see `status` and `problemCode`.
@@ -84,8 +86,9 @@ export interface StateChange {
 
 /**
  * Why a segment was begun: by `startRecording`, since tracks were added to or removed from the
- * stream, by `replaceStream`, since the browser's recorder failed or gave nothing any more, or to go
- * on with half the bit rate, since this browser's storage is nearly full.
+ * stream, by `replaceStream`, since the browser's recorder failed or gave nothing any more, since a
+ * track that had been left out gives again (`unstalled`), or to go on with half the bit rate, since
+ * this browser's storage is nearly full.
  */
 export type SegmentReason =
   | "start"
@@ -93,6 +96,7 @@ export type SegmentReason =
   | "stream-replaced"
   | "recorder-error"
   | "stalled"
+  | "unstalled"
   | "storage-critical";
 
 /** A segment, one run of the browser's recorder, began to record or was acknowledged as a whole. */
@@ -154,12 +158,22 @@ export interface StorageThresholds {
  * - `restarting`: it gave nothing even then; a new segment is begun (reason `stalled`).
  * - `waiting`: every track of the stream is muted, so there is nothing to record: no new segment
  *   would help.
+ * - `leaving-out`: only the picture or only the sound gives nothing (`silent`), such as a suspended
+ *   AudioContext or a headset that a phone call took over. The recording goes on with the other one
+ *   in a new segment (reason `stalled`).
+ * - `returned`: what was left out gives again; a new segment with all tracks begins (reason
+ *   `unstalled`).
+ *
+ * Chromium keeps what one track gave while it waited for the other, but for a stream of which one
+ * track gives nothing from the start: then up to two seconds of the other one are lost.
  */
 export interface RecorderStall {
   readonly segmentId: string;
   /** For how long nothing came. */
   readonly silentMs: number;
-  readonly action: "asked" | "restarting" | "waiting";
+  readonly action: "asked" | "restarting" | "waiting" | "leaving-out" | "returned";
+  /** What gave nothing: all that was recorded, or the only one that is known to be silent. */
+  readonly silent: readonly ("video" | "audio")[];
 }
 
 /** The recorder's events, by name, with what a listener gets. */
@@ -351,15 +365,22 @@ export class ClientRecorder {
 
   /**
    * Starts to record `stream`; resolves when the browser's recorder runs. Rejects with
-   * `RecorderError` when it cannot; then nothing was recorded. The recorder also ends by itself, as
-   * with `stopRecording`, when all tracks of the stream have ended: at once, or when it is resumed.
+   * `RecorderError` when it cannot; then nothing was recorded. That takes ten seconds (20 for MP4) of a
+   * recorder that gives no data at all (`recorder-failed`); a pause, and tracks that the system has
+   * muted, put it off. The recorder also ends by itself, as with `stopRecording`, when all tracks of
+   * the stream have ended: at once, or when it is resumed.
+   *
+   * The sound of a remote WebRTC stream is played muted in an element of the recorder's own, since
+   * Chromium gives it to no recorder otherwise.
    */
   startRecording(stream: MediaStream, recordingId: string): Promise<void>;
 
   /**
    * Stops, and resolves when everything is acknowledged and the server knows that the track is
    * complete: while the server is away that can be long, see the `progress` and `retry` events.
-   * Rejects with the first final `RecorderError`. With `signal` the app gives up waiting: the
+   * Rejects with the first final `RecorderError`: with `recorder-failed` when more than a second was
+   * recorded and the browser's recorder gave no byte, or does not end within ten seconds. With
+   * `signal` the app gives up waiting: the
    * upload ends, and the promise rejects with `stopped`; what is left stays for `resumePending`. The
    * stream's tracks are left as they are.
    * Without a run it resolves at once; after a run it tells that run's outcome again.

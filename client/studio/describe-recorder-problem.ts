@@ -16,7 +16,7 @@ export function describeRecorderProblem(error: {
     case "not-supported":
       return `This browser cannot record these devices (${withoutStop(error.message)}). Choose other devices, or use a current Chrome, Edge, Firefox or Safari.`;
     case "recorder-failed":
-      return `The browser's recorder stopped by itself (${withoutStop(error.message)}). Start a new recording to go on.`;
+      return `The browser's recorder failed (${withoutStop(error.message)}). Start a new recording to go on.`;
     case "rejected":
       return `The server refused a part of the recording for good: ${error.message}`;
     case "spool-failed":

@@ -19,16 +19,21 @@ export function describeStorage({ state, reason }: StorageChange): string | null
   }
 }
 
-/** What a person should know of a recorder that gave nothing; null while there is nothing to say. */
+/** What a person should know of a recorder that gave nothing; null when there is nothing to say. */
 export function describeStall(
   trackId: string,
-  { action, silentMs }: Pick<RecorderStall, "action" | "silentMs">,
+  { action, silentMs, silent }: Pick<RecorderStall, "action" | "silentMs" | "silent">,
 ): string | null {
   const span = formatSpan(silentMs);
   switch (action) {
     // Most of the time that alone helps.
     case "asked":
+    case "returned":
       return null;
+    case "leaving-out":
+      return silent.includes("audio")
+        ? `No sound comes from the ${trackId}: its picture is recorded alone until there is sound again. Check the microphone or headset.`
+        : `No picture comes from the ${trackId}: its sound is recorded alone until there is a picture again. Check the camera.`;
     case "restarting":
       return `The browser gave nothing of the ${trackId} for ${span}, so its recorder was started anew. Up to ${span} of it may be missing.`;
     case "waiting":

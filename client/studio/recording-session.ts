@@ -29,8 +29,8 @@ export interface RecordingSessionEvents {
   readonly captureEnded: () => void;
   /** What the person should know of this browser's storage; null when there is room again. */
   readonly storageChanged: (sentence: string | null) => void;
-  /** What the person should know of a track that gives nothing. */
-  readonly stalled: (trackId: string, sentence: string) => void;
+  /** What the person should know of a track that gives nothing; null when it gives again. */
+  readonly stalled: (trackId: string, sentence: string | null) => void;
   /** This browser can keep no more: why capturing ended. What there is, is kept and sent. */
   readonly storageFull: (sentence: string) => void;
 }
@@ -172,7 +172,7 @@ export class RecordingSession {
     });
     recorder.on("stall", (stall) => {
       const sentence = describeStall(trackId, stall);
-      if (sentence !== null) this.#events.stalled(trackId, sentence);
+      if (stall.action !== "asked") this.#events.stalled(trackId, sentence);
     });
     recorder.on("error", (error) => {
       if (error.code === "spool-full") this.#events.storageFull(describeRecorderProblem(error));

@@ -18,6 +18,8 @@ export type StreamKind = z.infer<typeof streamKindSchema>;
  *   (a camera) or only when something changes (a shared screen, a canvas); null without pictures.
  * - `paused`, `resumed`: the recorder was paused; its media time stands still meanwhile.
  * - `muted`, `unmuted`: a track of the stream gave black or silence, by `enabled` or by the system.
+ * - `stalled`: the app's stream has such a track, but it gives nothing: from now on this segment does
+ *   not record it. Pictures of a source that rests are not marked so.
  * - `hidden`, `visible`: the page was not shown, so browsers slow it down.
  * - `frozen`: the page's main thread stood still from `atMs` to `toMs`.
  * - `device-changed`: another device gives this stream from now on, within the same segment.
@@ -35,6 +37,7 @@ export const markSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("resumed"), atMs: instantMs }),
   z.object({ type: z.literal("muted"), atMs: instantMs, stream: streamKindSchema }),
   z.object({ type: z.literal("unmuted"), atMs: instantMs, stream: streamKindSchema }),
+  z.object({ type: z.literal("stalled"), atMs: instantMs, stream: streamKindSchema }),
   z.object({ type: z.literal("hidden"), atMs: instantMs }),
   z.object({ type: z.literal("visible"), atMs: instantMs }),
   z.object({ type: z.literal("frozen"), atMs: instantMs, toMs: instantMs }),

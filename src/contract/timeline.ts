@@ -10,7 +10,8 @@ import { streamKindSchema } from "./marks.ts";
  * - `between-segments`: no recorder ran, as during a reload, a reconnect or a device change;
  * - `paused`: the participant paused;
  * - `muted`: the camera or microphone was switched off, so there is black or silence;
- * - `stalled`: the browser gave nothing, since its page stood still or was hidden.
+ * - `stalled`: the browser gave nothing, since its page stood still or was hidden, or a device or
+ *   another source of this stream gave nothing.
  */
 export const gapCauseSchema = z.enum([
   "missing-chunks",

@@ -185,8 +185,7 @@ export class SegmentGaps {
     neighbours: { readonly before: boolean; readonly after: boolean },
   ): CausedSpan[] {
     const extent = this.#segment[stream];
-    // A recorder's stream that has no such track never had one: a source that was off.
-    if (extent === null) return caused("muted", [window]);
+    if (extent === null) return this.#ofAbsent(stream, window, neighbours.before);
     const { timeline } = this.#segment;
     const wall = extentSpan(timeline, extent);
     const holes: Hole[] = [
@@ -214,6 +213,18 @@ export class SegmentGaps {
       ...this.#shortLosses(stream, wall, absent),
       ...caused("muted", within(this.#marks.mutes(stream), window)),
     ];
+  }
+
+  /** Of a stream that the segment does not have. */
+  #ofAbsent(stream: StreamKind, window: Span, isBefore: boolean): CausedSpan[] {
+    const mutes = within(this.#marks.mutes(stream), window);
+    const isResting = stream === "video" && this.#marks.pictures === "on-change";
+    // The last picture of a source that rests still holds; before the first there is none.
+    if (isResting && isBefore) return caused("muted", mutes);
+    // A source that is known to be off is not expected to give anything.
+    const stalls = minus(within(this.#marks.stalls(stream), window), mutes);
+    // A stream that has no such track never had one: a source that was off.
+    return [...caused("stalled", stalls), ...caused("muted", minus([window], stalls))];
   }
 
   /** Divides a time without packets among its causes. */

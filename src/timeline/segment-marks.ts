@@ -62,6 +62,14 @@ export class SegmentMarks {
     );
   }
 
+  /** Since when a stream gave nothing, so that the segment did not record it. */
+  stalls(stream: StreamKind): Span[] {
+    return this.#spansBetween(
+      (mark) => mark.type === "stalled" && mark.stream === stream,
+      () => false,
+    );
+  }
+
   /** Whether a stream gave nothing since its device was being exchanged. */
   isDeviceChange(stream: StreamKind, hole: Span): boolean {
     if (lengthMs(hole) > DEVICE_CHANGE_MS_MAX) return false;

@@ -41,7 +41,8 @@ export interface TrackLedgerInput {
  * - The track begins with the first packet of its first usable segment, and ends with the last of
  *   its last one. Chunks that are known to be missing at the very end belong to it too, though its
  *   MP4 ends before them.
- * - A stream that the track has but one of its segments lacks was not being given: `muted`.
+ * - A stream that the track has but one of its segments lacks was not being given: `muted`, or
+ *   `stalled` where the sender says that its source was on and gave nothing.
  * - A source that gives pictures only when something changes has no gap while nothing does.
  * - Where segments were recorded at the same time, what one lacks is no gap while another is shown.
  *

@@ -173,3 +173,47 @@ test(
   },
   CAMPAIGN_TIMEOUT_MS,
 );
+
+/** How long the sound gives nothing. */
+const SILENT_MS = campaign({ short: 11_000, long: 34_000 });
+
+/** Where sound stops and begins again is known to a slice of the audio clock, and of the recorder. */
+const SILENCE_TOLERANCE_MS = 400;
+
+test(
+  "sound that gives nothing for a while costs no picture, and is called stalled",
+  async () => {
+    await using bed = await openTestBed();
+    const { api, directory } = bed;
+    const recordingId = await api.start();
+    const name = { recordingId, participantId: "ann", trackId: "camera" };
+    await using call = await ClockCall.open(bed, { ...name, source: 1 });
+    await clockReaches(Date.now() + 3_000);
+    await call.clock.suspendSound({ streamName: "camera", isSuspended: true });
+    const fromMs = Date.now();
+    await clockReaches(fromMs + SILENT_MS);
+    const toMs = Date.now();
+    await call.clock.suspendSound({ streamName: "camera", isSuspended: false });
+    await clockReaches(toMs + 3_000);
+    const { segments } = await call.clock.report("camera");
+    await call.stop();
+    await api.stop(recordingId);
+    const recording = await api.ready(recordingId);
+
+    expect(segments.map(({ reason }) => reason)).toEqual(["start", "stalled", "unstalled"]);
+    const judged = await judgeTrack(recording, name, { api, directory, player: call.clock });
+    expect(judged.track.verdict).toBe("degraded");
+    expect(judged.track.reason).toStartWith("No sound came from ");
+    const stalls = gapsOf(judged, "audio", SHORT_GAP_MS).filter(({ cause }) => cause === "stalled");
+    const [first, last] = [stalls[0], stalls.at(-1)];
+    expect(Math.abs((first?.fromMs ?? 0) - fromMs)).toBeLessThan(SILENCE_TOLERANCE_MS);
+    expect(Math.abs((last?.toMs ?? 0) - toMs)).toBeLessThan(SILENCE_TOLERANCE_MS);
+    const stalledMs = stalls.reduce((sum, gap) => sum + gap.toMs - gap.fromMs, 0);
+    expect(Math.abs(stalledMs - SILENT_MS)).toBeLessThan(SILENCE_TOLERANCE_MS);
+    // As for any change of tracks within a page.
+    expect(gapsOf(judged, "video", 300)).toEqual([]);
+    process.stderr.write(`silent sound: ${figuresInWords(expectInPlace(judged))}\n`);
+    expectWholeWallClock(judged);
+  },
+  CAMPAIGN_TIMEOUT_MS,
+);

@@ -24,6 +24,7 @@ export async function openClockPage(browser: Browser, pages: PageServer): Promis
     putTracks: (request) => call("putTracks", request),
     removeTracks: (request) => call("removeTracks", request),
     enable: (request) => call("enable", request),
+    suspendSound: (request) => call("suspendSound", request),
     block: (durationMs) => call("block", durationMs),
     startRecorder: (request) => call("startRecorder", request),
     pauseRecorder: (recorderName) => call("pauseRecorder", recorderName),

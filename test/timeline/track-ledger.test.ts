@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { Mark } from "../../src/contract/marks.ts";
 import type { TrackTimeline } from "../../src/contract/timeline.ts";
 import { buildTrackTimeline } from "../../src/timeline/track-ledger.ts";
 import { began, ledgerSegment, type PlainSegment, STARTED_AT_MS } from "./ledger-segment.ts";
@@ -371,4 +372,33 @@ test("sound that did not come has stalled, unless its sender may leave silence o
   expect(gapsOf({ audio: [0, 10_000, [3_000, 4_400]] })).toEqual([
     ["stalled", "audio", 3_000, 4_400],
   ]);
+});
+
+describe("a segment without a stream that its track has", () => {
+  const whole: PlainSegment = { marks: [began("continuous")] };
+  const atMs = STARTED_AT_MS + 10_000;
+  const gapsWith = (stream: "video" | "audio", marks: readonly Mark[]) =>
+    gapsOf(whole, { beginMs: 10_000, [stream]: null, marks }, { ...whole, beginMs: 20_000 });
+
+  test.each(["video", "audio"] as const)("has stalled where its source gave no %s", (stream) => {
+    const marks: Mark[] = [began("continuous"), { type: "stalled", atMs, stream }];
+    expect(gapsWith(stream, marks)).toEqual([["stalled", stream, 10_000, 20_000]]);
+  });
+
+  test("was muted where nobody says more, and where its source is known to be off", () => {
+    expect(gapsWith("audio", [began("continuous")])).toEqual([["muted", "audio", 10_000, 20_000]]);
+    const marks: Mark[] = [
+      began("continuous"),
+      { type: "stalled", atMs, stream: "audio" },
+      { type: "muted", atMs: atMs + 4_000, stream: "audio" },
+    ];
+    expect(gapsWith("audio", marks)).toEqual([
+      ["stalled", "audio", 10_000, 14_000],
+      ["muted", "audio", 14_000, 20_000],
+    ]);
+  });
+
+  test("lacks no pictures of a screen that rests", () => {
+    expect(gapsWith("video", [began("on-change")])).toEqual([]);
+  });
 });

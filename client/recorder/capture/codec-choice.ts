@@ -40,3 +40,20 @@ export function chooseMimeType(
 ): string | undefined {
   return candidates.find((mimeType) => isTypeSupported(mimeType));
 }
+
+/** Beginnings of the names of sound codecs, in the `codecs` of a MIME type. */
+const SOUND_CODECS = ["opus", "mp4a", "pcm", "vorbis", "flac"] as const;
+
+/**
+ * What an app chose for picture and sound, for the picture alone: a recorder that is told of sound
+ * waits for it.
+ */
+export function withoutSound(mimeType: string): string {
+  return mimeType.replace(/;\s*codecs="?([^"]*)"?/, (_, codecs: string) => {
+    const left = codecs
+      .split(",")
+      .map((codec) => codec.trim())
+      .filter((codec) => !SOUND_CODECS.some((name) => codec.startsWith(name)));
+    return left.length === 0 ? "" : `;codecs=${left.join(",")}`;
+  });
+}

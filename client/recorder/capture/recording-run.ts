@@ -1,3 +1,4 @@
+import type { StreamKind } from "../../../src/contract/marks.ts";
 import { EventEmitter } from "../event-emitter.ts";
 import { RecorderError } from "../recorder-error.ts";
 import type {
@@ -8,8 +9,13 @@ import type {
 } from "../recorder.d.ts";
 import type { RunUpload } from "../service/run-upload.ts";
 import type { SegmentAddress } from "../spool/chunk-spool.ts";
+import { AbsentKind } from "./absent-kind.ts";
+import { withoutSound } from "./codec-choice.ts";
+import { elapsedMs } from "./elapsed-time.ts";
+import { FirstDataWatch } from "./first-data-watch.ts";
 import { newMediaRecorder, type MediaSettings } from "./new-media-recorder.ts";
 import { ProgressMeter } from "./progress-meter.ts";
+import { hasRemoteSound, RemoteSound } from "./remote-sound.ts";
 import { SegmentRecorder, type SegmentEnd } from "./segment-recorder.ts";
 import { ANSWER_MS } from "./stall-watch.ts";
 
@@ -21,6 +27,9 @@ const SHORT_RUNS_MAX = 10;
 
 /** A segment that recorded for so long before it stalled shows that a new one helps. */
 const STALLED_SOON_MS = 60_000;
+
+/** What was left out and gave again must do so for longer before the next return, up to this. */
+const RETURN_MS_MAX = 60_000;
 
 /** How a run records. */
 export interface RecordingSettings extends MediaSettings {
@@ -56,7 +65,17 @@ export class RecordingRun {
   #endRecording: () => void = () => undefined;
   #outcome: Promise<RecorderError | null> = Promise.resolve(null);
   #stream: MediaStream;
+  /** What the stream gives nothing of, so that the segment is without it. */
+  #absent: AbsentKind | null = null;
+  readonly #remoteSound = new RemoteSound();
+  readonly #firstData: FirstDataWatch;
+  readonly #started: Promise<void>;
+  #isStarting = true;
+  #resolveStarted: () => void = () => undefined;
+  #rejectStarted: (error: RecorderError) => void = () => undefined;
   #segment: SegmentRecorder | null = null;
+  /** Of the newest segment. */
+  #segmentId = "";
   /**
    * Another one goes on in their place, since they were told to stop, or do not even that. What they
    * still give is taken until the run ends.
@@ -79,6 +98,15 @@ export class RecordingRun {
     this.#recordingEnded = new Promise((resolve) => {
       this.#endRecording = resolve;
     });
+    this.#started = new Promise((resolve, reject) => {
+      this.#resolveStarted = resolve;
+      this.#rejectStarted = reject;
+    });
+    this.#firstData = new FirstDataWatch({
+      clock: parts.clock,
+      isHeld: () => this.#isPaused || this.#stream.getTracks().every(({ muted }) => muted),
+      isMp4: () => this.#segment?.isMp4 === true,
+    });
   }
 
   get progress(): RecorderProgress {
@@ -86,8 +114,10 @@ export class RecordingRun {
   }
 
   /**
-   * Starts to record before it returns, and resolves when the browser's recorder says that it runs.
-   * Throws `RecorderError` (`not-supported`) when the browser cannot record the stream.
+   * Starts to record before it returns, and resolves when the browser's recorder says that it runs, or
+   * the run is stopped before. Throws `RecorderError` (`not-supported`) when the browser cannot record
+   * the stream, and rejects with one (`recorder-failed`) when its recorder gives nothing: then the run
+   * has failed.
    */
   start(): Promise<void> {
     expectLiveTrack(this.#stream);
@@ -115,7 +145,15 @@ export class RecordingRun {
       this.#report(error);
       this.stop();
     });
-    return this.#startSegment("start");
+    this.#firstData.events.on("missing", ({ recordedMs }) => {
+      const seconds = Math.round(recordedMs / 1_000);
+      this.#fail(
+        this.#nothingRecorded(`the browser's recorder gave no data for ${seconds} seconds`),
+      );
+    });
+    this.#startSegment("start");
+    this.#firstData.start();
+    return this.#started;
   }
 
   pause(): void {
@@ -127,8 +165,9 @@ export class RecordingRun {
     this.#isPaused = false;
     const reason = this.#dueReason;
     this.#dueReason = null;
-    if (reason === null) this.#segment?.resume();
-    else this.#goOn(reason, null);
+    if (reason !== null) return this.#goOn(reason, null);
+    this.#segment?.resume();
+    if (this.#absent?.hasReturned === true) this.#bringBack(this.#absent);
   }
 
   /**
@@ -138,31 +177,27 @@ export class RecordingRun {
   replaceStream(stream: MediaStream): void {
     if (this.#isStopping) return;
     expectLiveTrack(stream);
+    if (!this.#isPaused) return this.#changeOver("stream-replaced", stream, null);
+    // For what it throws; what a browser refuses only at the start ends the recording then.
+    this.#newMediaRecorder(stream, false);
     const former = this.#segment;
-    if (this.#isPaused) {
-      // For what it throws; what a browser refuses only at the start ends the recording then.
-      this.#newMediaRecorder(stream);
-      this.#segment = null;
-      this.#dueReason = "stream-replaced";
-    } else {
-      // First the new one, so that one that fails changes nothing. Within one task no frame comes
-      // between: the gap is about one frame's time.
-      void this.#startSegment("stream-replaced", stream);
-    }
-    this.#stream = stream;
-    if (former === null) return;
-    this.#former.add(former);
-    former.stop();
+    this.#segment = null;
+    this.#dueReason = "stream-replaced";
+    this.#take(stream, null);
+    this.#dismiss(former);
   }
 
   /** Ends the recording; `outcome` tells when its upload is done. No effect when it has ended. */
   stop(): void {
     if (this.#isStopping) return;
     this.#isStopping = true;
+    this.#firstData.stop();
+    this.#absent?.stop();
     this.#outcome = this.#finish();
     this.#segment?.stop();
     if (this.#segment === null) this.#endRecording();
     this.events.emit("stopping", null);
+    this.#resolveStarted();
   }
 
   /**
@@ -183,6 +218,10 @@ export class RecordingRun {
     await this.#recordingEnded;
     await this.#formerEnded();
     for (const segment of this.#former) segment.end();
+    this.#remoteSound.stop();
+    if (this.#firstData.isEmpty && this.#error === null) {
+      this.#report(this.#nothingRecorded("the browser's recorder gave no data"));
+    }
     const undelivered = await this.#parts.upload.finish();
     return this.#error ?? undelivered;
   }
@@ -200,49 +239,94 @@ export class RecordingRun {
     });
   }
 
-  #newMediaRecorder(stream: MediaStream): MediaRecorder {
+  /** @param isPart whether the app's stream has more than this one, which is to be left out */
+  #newMediaRecorder(stream: MediaStream, isPart: boolean): MediaRecorder {
+    const { settings } = this.#parts;
     const videoBitsPerSecond = this.#videoBitsPerSecond;
-    return newMediaRecorder(stream, { ...this.#parts.settings, videoBitsPerSecond });
+    const given = settings.mimeTypes;
+    // What an app chose for picture and sound says nothing of sound alone.
+    const ofPart = stream.getVideoTracks().length > 0 ? given?.map(withoutSound) : undefined;
+    const mimeTypes = isPart ? ofPart : given;
+    return newMediaRecorder(stream, { ...settings, videoBitsPerSecond, mimeTypes });
   }
 
-  #startSegment(reason: SegmentReason, stream = this.#stream): Promise<void> {
+  /** Goes on with this in place of what there is: first the new one, so that a failure changes nothing. */
+  #changeOver(reason: SegmentReason, stream: MediaStream, absent: AbsentKind | null): void {
+    const former = this.#segment;
+    // Within one task no frame comes between: the gap is about one frame's time.
+    this.#startSegment(reason, stream, absent);
+    this.#take(stream, absent);
+    this.#dismiss(former);
+  }
+
+  #take(stream: MediaStream, absent: AbsentKind | null): void {
+    this.#stream = stream;
+    this.#absent?.stop();
+    this.#absent = absent;
+    absent?.events.on("returned", () => {
+      if (!this.#isPaused) this.#bringBack(absent);
+    });
+    absent?.events.on("changed", () => {
+      if (!this.#isPaused) this.#tryChangeOver("tracks-changed", null);
+    });
+    absent?.start();
+  }
+
+  /** What it still gives is taken. */
+  #dismiss(former: SegmentRecorder | null): void {
+    if (former === null) return;
+    this.#former.add(former);
+    former.stop();
+  }
+
+  #startSegment(reason: SegmentReason, stream = this.#stream, absent = this.#absent): void {
     const { address, upload, settings, clock, newSegmentId } = this.#parts;
     const segmentId = newSegmentId();
+    if (hasRemoteSound(stream)) this.#remoteSound.play(stream);
     const segment = new SegmentRecorder({
-      mediaRecorder: this.#newMediaRecorder(stream),
+      mediaRecorder: this.#newMediaRecorder(absent?.rest ?? stream, absent !== null),
+      stream,
+      absent: absent?.kind ?? null,
       reason,
       timesliceMs: settings.timesliceMs,
       chunkBytesMax: settings.chunkBytesMax,
       clock,
       stallsInRow: this.#stallsInRow,
     });
-    const startedAtMs = clock.nowMs();
+    const startedMs = elapsedMs(clock);
     segment.events.on("chunk", (chunk) => {
       upload.add({ ...address, segmentId, ...chunk });
       const { sequence, payload, durationMs } = chunk;
+      if (payload.size > 0) this.#firstData.dataCame();
       this.#meter.recorded({ segmentId, sequence, bytes: payload.size, durationMs });
       this.events.emit("progress", this.progress);
     });
+    const countStall = (silentMs: number): void => {
+      const isSoon = elapsedMs(clock) - startedMs - silentMs < STALLED_SOON_MS;
+      this.#stallsInRow = isSoon ? this.#stallsInRow + 1 : 0;
+    };
     segment.events.on("stall", (stall) => {
-      const isSoon = clock.nowMs() - startedAtMs - stall.silentMs < STALLED_SOON_MS;
-      if (stall.action === "restarting") this.#stallsInRow = isSoon ? this.#stallsInRow + 1 : 0;
+      if (stall.action === "restarting") countStall(stall.silentMs);
       this.events.emit("stall", { segmentId, ...stall });
     });
+    segment.events.on("lone", ({ silent, silentMs }) => {
+      if (this.#segment !== segment || this.#isStopping) return;
+      countStall(silentMs);
+      if (!this.#leaveOut(silent)) return;
+      this.events.emit("stall", { segmentId, silentMs, action: "leaving-out", silent: [silent] });
+    });
     segment.events.on("hung", () => this.#goOnWithout(segment));
-    // A run that ends at once may never have told its start.
-    const startedOrEnded = new Promise<void>((resolve) => {
-      segment.events.on("started", ({ mimeType }) => {
-        this.events.emit("segment", { type: "started", segmentId, mimeType, reason });
-        resolve();
-      });
-      segment.events.on("ended", (end) => {
-        upload.endSegment(segmentId, end.chunkCount);
-        resolve();
-        if (this.#former.delete(segment)) return this.#onFormerEnded();
-        const isShort = end.next === null && clock.nowMs() - startedAtMs < SHORT_RUN_MS;
-        this.#shortRuns = isShort ? this.#shortRuns + 1 : 0;
-        this.#onSegmentEnded(end);
-      });
+    segment.events.on("started", ({ mimeType }) => {
+      this.#isStarting = false;
+      this.events.emit("segment", { type: "started", segmentId, mimeType, reason });
+      this.#resolveStarted();
+    });
+    segment.events.on("ended", (end) => {
+      upload.endSegment(segmentId, end.chunkCount);
+      if (this.#former.delete(segment)) return this.#onFormerEnded();
+      const isShort = end.next === null && elapsedMs(clock) - startedMs < SHORT_RUN_MS;
+      this.#shortRuns = isShort ? this.#shortRuns + 1 : 0;
+      this.#onSegmentEnded(end);
     });
     try {
       segment.start();
@@ -251,7 +335,37 @@ export class RecordingRun {
       throw new RecorderError("not-supported", message, { cause });
     }
     this.#segment = segment;
-    return startedOrEnded;
+    this.#segmentId = segmentId;
+  }
+
+  /** Goes on with what lives; false when the browser cannot. */
+  #leaveOut(silent: StreamKind): boolean {
+    const { clock } = this.#parts;
+    if (silent === "audio") this.#remoteSound.play(this.#stream);
+    // The first time it comes back as soon as it gives something.
+    const returns = this.#stallsInRow - 1;
+    const patienceMs = returns <= 0 ? 0 : Math.min(RETURN_MS_MAX, 1_000 * 2 ** returns);
+    const absent = new AbsentKind({ stream: this.#stream, kind: silent, clock, patienceMs });
+    return this.#tryChangeOver("stalled", absent);
+  }
+
+  /** Goes on with all tracks: the one that was left out gives again. */
+  #bringBack(absent: AbsentKind): void {
+    const { kind, absentMs: silentMs } = absent;
+    const segmentId = this.#segmentId;
+    if (!this.#tryChangeOver("unstalled", null)) return;
+    this.events.emit("stall", { segmentId, silentMs, action: "returned", silent: [kind] });
+  }
+
+  #tryChangeOver(reason: SegmentReason, absent: AbsentKind | null): boolean {
+    try {
+      this.#changeOver(reason, this.#stream, absent);
+      return true;
+    } catch (cause) {
+      if (!(cause instanceof RecorderError)) throw cause;
+      // Then it goes on with what it has; the next stall tries again.
+      return false;
+    }
   }
 
   /** The browser's recorder also ends by itself: by a change of the tracks, or with the last one. */
@@ -270,8 +384,9 @@ export class RecordingRun {
     } else if (this.#shortRuns >= SHORT_RUNS_MAX) {
       this.#failRecording("The browser's recorder fails again and again.", error);
     } else {
+      if (this.#absent !== null && !hasLiveTrack(this.#absent.rest)) this.#take(this.#stream, null);
       try {
-        void this.#startSegment(reason);
+        this.#startSegment(reason);
       } catch (cause) {
         this.#failRecording("The browser's recorder ended and could not be started again.", cause);
       }
@@ -281,6 +396,12 @@ export class RecordingRun {
   #goOnWithout(segment: SegmentRecorder): void {
     // In place of a former one another already goes on, and the end of the run gives it up.
     if (this.#segment !== segment) return;
+    if (this.#isStopping) {
+      const message =
+        "The browser's recorder did not end when it was stopped: the last seconds may be missing.";
+      this.#report(new RecorderError("recorder-failed", message));
+      return segment.end();
+    }
     this.#former.add(segment);
     this.#onSegmentEnded({ chunkCount: 0, next: "stalled", error: null });
   }
@@ -292,11 +413,29 @@ export class RecordingRun {
     if (isWorthIt && !this.#isStopping) this.#segment?.stop("storage-critical");
   }
 
-  /** Ends the recording with an error; what was recorded is uploaded all the same. */
+  /** Ends the recording, of which no segment runs, with an error. */
   #failRecording(message: string, cause: unknown): void {
-    this.#report(new RecorderError("recorder-failed", message, { cause }));
-    this.stop();
+    this.#fail(new RecorderError("recorder-failed", message, { cause }));
     this.#endRecording();
+  }
+
+  /** Ends the recording with an error; what was recorded is uploaded all the same. */
+  #fail(error: RecorderError): void {
+    if (this.#isStarting) {
+      // Whoever waits for the start gets it, and no event beside that.
+      this.#error ??= error;
+      this.#rejectStarted(error);
+    } else {
+      this.#report(error);
+    }
+    this.stop();
+  }
+
+  #nothingRecorded(why: string): RecorderError {
+    const hint = hasRemoteSound(this.#stream)
+      ? " Chromium gives the sound of a remote WebRTC stream only while an element plays it: play the stream in a muted <video>."
+      : " Check that the stream's tracks give anything: a suspended AudioContext and a canvas on which nothing is drawn do not.";
+    return new RecorderError("recorder-failed", `Nothing was recorded: ${why}.${hint}`);
   }
 
   #report(error: RecorderError): void {

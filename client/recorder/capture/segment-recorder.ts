@@ -1,15 +1,32 @@
-import type { Mark } from "../../../src/contract/marks.ts";
+import type { Mark, StreamKind } from "../../../src/contract/marks.ts";
 import { splitBlob } from "./blob-split.ts";
 import { EventEmitter } from "../event-emitter.ts";
 import type { RecorderClock, RecorderStall, SegmentReason } from "../recorder.d.ts";
+import { elapsedMs } from "./elapsed-time.ts";
+import { LoneKindWatch } from "./lone-kind-watch.ts";
 import { MarkList } from "./mark-list.ts";
 import { MarkWatch } from "./mark-watch.ts";
 import { picturesOf } from "./picture-source.ts";
+import { RestingPictures } from "./resting-pictures.ts";
 import { ANSWER_MS, StallWatch } from "./stall-watch.ts";
+
+/**
+ * A recorder of picture and sound that has given nothing by then may be waiting for one of them.
+ * Chromium gives the first within 0.1 s, within 0.8 s on a busy computer; what it held back before
+ * the other one began is lost but for two seconds.
+ */
+const FIRST_DATA_MS = 1_000;
+
+/** A recorder that was told to stop and still has not ended by then never will. */
+export const STOP_MS_MAX = 10_000;
 
 /** What a segment's recorder is made of. */
 export interface SegmentRecorderParts {
   readonly mediaRecorder: MediaRecorder;
+  /** The app's stream, of which the recorder may take a part. */
+  readonly stream: MediaStream;
+  /** What the stream has, and the recorder does not take, since it gives nothing. */
+  readonly absent: StreamKind | null;
   readonly reason: SegmentReason;
   readonly timesliceMs: number;
   /** A larger blob is split into several chunks. */
@@ -50,7 +67,9 @@ export interface SegmentRecorderEvents {
   readonly started: { readonly mimeType: string };
   readonly chunk: RecordedChunk;
   readonly stall: Omit<RecorderStall, "segmentId">;
-  /** It was told to stop since it stalled, and does not even do that: go on without it. */
+  /** It gives nothing since this kind of its tracks gives nothing: go on with the other one. */
+  readonly lone: { readonly silent: StreamKind; readonly silentMs: number };
+  /** It was told to stop, and does not even do that: go on without it. */
   readonly hung: null;
   readonly ended: SegmentEnd;
 }
@@ -63,9 +82,20 @@ export interface SegmentRecorderEvents {
 export class SegmentRecorder {
   readonly #parts: SegmentRecorderParts;
   readonly events = new EventEmitter<SegmentRecorderEvents>();
+  readonly #isMp4: boolean;
   readonly #watch: StallWatch;
   readonly #marks = new MarkList();
   readonly #markWatch: MarkWatch;
+  readonly #loneWatch: LoneKindWatch;
+  readonly #resting: RestingPictures;
+  #hasStarted = false;
+  #isStopping = false;
+  #hasData = false;
+  /** Blobs with data since the recorder was asked for its data: the first one is the answer. */
+  #answers = 0;
+  /** When data came last, or the recorder was started or resumed. */
+  #dataAtMs = 0;
+  #cancelFirstData: () => void = () => undefined;
   #next: SegmentReason | null = null;
   #cancelHung: () => void = () => undefined;
   #nextSequence = 0;
@@ -74,29 +104,47 @@ export class SegmentRecorder {
   #hasEndMark = false;
   /** When the slice that is being recorded began; null while paused with nothing in it. */
   #beganAtMs: number | null = null;
+  /** The same on the clock that nobody sets. */
+  #beganMs = 0;
   #pausedAtMs: number | null = null;
+  #pausedSinceMs = 0;
   /** Length of the pauses within the slice. */
   #pausedMs = 0;
 
   constructor(parts: SegmentRecorderParts) {
     this.#parts = parts;
     const { mediaRecorder, timesliceMs, clock, stallsInRow } = parts;
-    const isMp4 = /^(?:video|audio)\/mp4/.test(mediaRecorder.mimeType);
-    this.#watch = new StallWatch({ clock, timesliceMs, isMp4, stallsInRow });
-    this.#markWatch = new MarkWatch({ stream: mediaRecorder.stream, page: document, clock });
+    this.#isMp4 = /^(?:video|audio)\/mp4/.test(mediaRecorder.mimeType);
+    this.#watch = new StallWatch({ clock, timesliceMs, isMp4: this.#isMp4, stallsInRow });
+    this.#markWatch = new MarkWatch({ stream: parts.stream, page: document, clock });
+    this.#loneWatch = new LoneKindWatch(mediaRecorder.stream, clock);
+    this.#resting = new RestingPictures({ stream: mediaRecorder.stream, timesliceMs, clock });
+  }
+
+  /** Of MP4 browsers give nothing for many seconds. */
+  get isMp4(): boolean {
+    return this.#isMp4;
   }
 
   /** Starts. Throws the browser's own DOMException when it cannot record the stream. */
   start(): void {
-    const { mediaRecorder, reason, timesliceMs, clock } = this.#parts;
+    const { mediaRecorder, stream, absent, reason, timesliceMs, clock } = this.#parts;
+    const { stream: recorded } = mediaRecorder;
     this.#markWatch.events.on("mark", (mark) => this.#marks.add(mark));
     this.#watch.events.on("silent", ({ silentMs }) => {
-      this.events.emit("stall", { silentMs, action: "asked" });
-      if (mediaRecorder.state === "recording") mediaRecorder.requestData();
+      this.#answers = 0;
+      this.#loneWatch.start();
+      // Of a recorder that has given nothing yet there is no rest to ask for: Chromium would answer
+      // that it has started, with an empty blob.
+      if (mediaRecorder.state !== "recording" || !(this.#hasData || this.#isMp4)) return;
+      this.events.emit("stall", { silentMs, action: "asked", silent: kindsOf(recorded) });
+      mediaRecorder.requestData();
     });
+    this.#loneWatch.events.on("lone", ({ silent }) => this.#onLone(silent));
     this.#watch.events.on("stalled", ({ silentMs }) => this.#onStalled(silentMs));
     mediaRecorder.addEventListener("start", () => {
-      this.events.emit("started", { mimeType: mediaRecorder.mimeType });
+      // One that gave nothing and is stopped says in Chromium that it has started, and then ends.
+      if (!this.#isStopping) this.#onStarted();
     });
     mediaRecorder.addEventListener("dataavailable", (event) => this.#onData(event.data));
     mediaRecorder.addEventListener("error", (event) => {
@@ -111,8 +159,12 @@ export class SegmentRecorder {
     // later, with the first encoded data.
     const atMs = clock.nowMs();
     this.#beganAtMs = atMs;
-    this.#marks.add({ type: "began", atMs, reason, pictures: picturesOf(mediaRecorder.stream) });
-    this.#watch.start();
+    this.#beganMs = elapsedMs(clock);
+    const pictures = picturesOf(stream);
+    this.#marks.add({ type: "began", atMs, reason, pictures });
+    const isResting = absent === "video" && pictures === "on-change";
+    if (absent !== null && !isResting) this.#marks.add({ type: "stalled", atMs, stream: absent });
+    this.#expectData();
     this.#markWatch.start();
   }
 
@@ -124,8 +176,9 @@ export class SegmentRecorder {
     mediaRecorder.requestData();
     mediaRecorder.pause();
     const atMs = clock.nowMs();
-    this.#watch.stop();
+    this.#expectNothing();
     this.#pausedAtMs = atMs;
+    this.#pausedSinceMs = elapsedMs(clock);
     this.#marks.add({ type: "paused", atMs });
   }
 
@@ -136,9 +189,13 @@ export class SegmentRecorder {
     mediaRecorder.resume();
     const nowMs = clock.nowMs();
     this.#marks.add({ type: "resumed", atMs: nowMs });
-    this.#watch.start();
-    if (this.#beganAtMs === null) this.#beganAtMs = nowMs;
-    else this.#pausedMs += nowMs - (this.#pausedAtMs ?? nowMs);
+    this.#expectData();
+    if (this.#beganAtMs === null) {
+      this.#beganAtMs = nowMs;
+      this.#beganMs = elapsedMs(clock);
+    } else {
+      this.#pausedMs += elapsedMs(clock) - this.#pausedSinceMs;
+    }
     this.#pausedAtMs = null;
   }
 
@@ -148,9 +205,14 @@ export class SegmentRecorder {
    * @param next why another segment shall follow this one
    */
   stop(next: SegmentReason | null = null): void {
-    const { mediaRecorder } = this.#parts;
-    this.#watch.stop();
+    const { mediaRecorder, clock } = this.#parts;
+    if (this.#hasEnded) return;
+    this.#isStopping = true;
+    this.#expectNothing();
     this.#next ??= next;
+    this.#cancelHung();
+    const hungAfterMs = next === "stalled" ? ANSWER_MS : STOP_MS_MAX;
+    this.#cancelHung = clock.after(hungAfterMs, () => this.events.emit("hung", null));
     if (mediaRecorder.state === "inactive") return;
     this.#markWatch.look();
     mediaRecorder.stop();
@@ -161,7 +223,7 @@ export class SegmentRecorder {
   end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#watch.stop();
+    this.#expectNothing();
     this.#markWatch.stop();
     this.#cancelHung();
     this.events.emit("ended", {
@@ -171,14 +233,47 @@ export class SegmentRecorder {
     });
   }
 
-  #onStalled(silentMs: number): void {
+  /** From the start on, and after a pause. */
+  #expectData(): void {
+    const { clock } = this.#parts;
+    this.#dataAtMs = elapsedMs(clock);
+    this.#watch.start();
+    this.#resting.start();
+    if (this.#hasData || this.#isMp4) return;
+    this.#cancelFirstData();
+    this.#cancelFirstData = clock.after(FIRST_DATA_MS, () => this.#loneWatch.start());
+  }
+
+  #expectNothing(): void {
+    this.#watch.stop();
+    this.#resting.stop();
+    this.#loneWatch.stop();
+    this.#cancelFirstData();
+  }
+
+  /** Once: some browsers do not say that they have started before they give data. */
+  #onStarted(): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.events.emit("started", { mimeType: this.#parts.mediaRecorder.mimeType });
+  }
+
+  #onLone(silent: StreamKind): void {
     const { mediaRecorder, clock } = this.#parts;
+    // It recorded both all the same: it has given more than the rest that it was asked for.
+    const isGiving = this.#hasData && this.#answers > 1;
+    if (isGiving || mediaRecorder.state !== "recording") return;
+    this.events.emit("lone", { silent, silentMs: elapsedMs(clock) - this.#dataAtMs });
+  }
+
+  #onStalled(silentMs: number): void {
+    const { mediaRecorder } = this.#parts;
+    const silent = kindsOf(mediaRecorder.stream);
     if (mediaRecorder.stream.getTracks().every(({ muted }) => muted)) {
-      this.events.emit("stall", { silentMs, action: "waiting" });
+      this.events.emit("stall", { silentMs, action: "waiting", silent });
       return;
     }
-    this.events.emit("stall", { silentMs, action: "restarting" });
-    this.#cancelHung = clock.after(ANSWER_MS, () => this.events.emit("hung", null));
+    this.events.emit("stall", { silentMs, action: "restarting", silent });
     this.stop("stalled");
   }
 
@@ -186,7 +281,7 @@ export class SegmentRecorder {
     // After a forced end its segment's total is told.
     if (this.#hasEnded) return;
     // An empty one is what a recorder that has nothing answers to `requestData`.
-    if (blob.size > 0) this.#watch.dataCame();
+    if (blob.size > 0) this.#onBytes();
     // Chunk 0 must carry the container's header, so a blob without a byte cannot be it; leaving it
     // out loses nothing. Later empty ones are kept: they show that nothing between is missing.
     if (this.#nextSequence === 0 && blob.size === 0) return;
@@ -213,6 +308,17 @@ export class SegmentRecorder {
     }
   }
 
+  #onBytes(): void {
+    this.#hasData = true;
+    this.#cancelFirstData();
+    this.#onStarted();
+    this.#watch.dataCame();
+    this.#resting.dataCame();
+    this.#answers += 1;
+    // The answer to a question may be the rest of what came before the silence.
+    if (this.#answers > 1) this.#dataAtMs = elapsedMs(this.#parts.clock);
+  }
+
   /** While it is paused a slice ends with the pause, and what came later belongs to the next one. */
   #marksOfSlice(): readonly Mark[] {
     if (this.#parts.mediaRecorder.state === "inactive") this.#endMarks();
@@ -230,12 +336,21 @@ export class SegmentRecorder {
   }
 
   #endSlice(): { beganAtMs: number; durationMs: number } {
-    const nowMs = this.#parts.clock.nowMs();
-    const endMs = this.#pausedAtMs ?? nowMs;
-    const beganAtMs = this.#beganAtMs ?? endMs;
-    const durationMs = Math.max(0, endMs - beganAtMs - this.#pausedMs);
-    this.#beganAtMs = this.#pausedAtMs === null ? nowMs : null;
+    const { clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const isPaused = this.#pausedAtMs !== null;
+    const endMs = isPaused ? this.#pausedSinceMs : elapsedMs(clock);
+    const durationMs =
+      this.#beganAtMs === null ? 0 : Math.max(0, endMs - this.#beganMs - this.#pausedMs);
+    const beganAtMs = this.#beganAtMs ?? this.#pausedAtMs ?? nowMs;
+    this.#beganAtMs = isPaused ? null : nowMs;
+    this.#beganMs = elapsedMs(clock);
     this.#pausedMs = 0;
     return { beganAtMs, durationMs };
   }
+}
+
+function kindsOf(stream: MediaStream): readonly StreamKind[] {
+  const kinds = new Set(stream.getTracks().map(({ kind }) => kind));
+  return (["video", "audio"] as const).filter((kind) => kinds.has(kind));
 }

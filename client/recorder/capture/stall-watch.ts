@@ -1,5 +1,6 @@
 import { EventEmitter } from "../event-emitter.ts";
 import type { RecorderClock } from "../recorder.d.ts";
+import { elapsedMs } from "./elapsed-time.ts";
 
 /** Timeslices without data that are a stall. */
 const SILENT_TIMESLICES = 5;
@@ -85,7 +86,7 @@ export class StallWatch {
   #expect(): void {
     const { clock, isMp4 } = this.#parts;
     this.#isAsked = false;
-    this.#silentSinceMs = clock.nowMs();
+    this.#silentSinceMs = elapsedMs(clock);
     const patienceMs =
       this.#isFirst && isMp4 ? Math.max(FIRST_MP4_MS, this.#silentMs) : this.#silentMs;
     this.#dueMs = this.#silentSinceMs + patienceMs;
@@ -93,9 +94,9 @@ export class StallWatch {
 
   #look(): void {
     const { clock } = this.#parts;
-    const expectedMs = clock.nowMs() + LOOK_MS;
+    const expectedMs = elapsedMs(clock) + LOOK_MS;
     this.#cancelTimer = clock.after(LOOK_MS, () => {
-      const nowMs = clock.nowMs();
+      const nowMs = elapsedMs(clock);
       if (nowMs - expectedMs > LATE_MS) {
         this.#dueMs = nowMs + (this.#isAsked ? ANSWER_MS : this.#silentMs);
       }

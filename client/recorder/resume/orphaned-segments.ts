@@ -44,5 +44,13 @@ export async function removeOrphanedSegment(disk: Disk, segmentId: string): Prom
 /** Firefox before 126 cannot tell; there an empty database is made. */
 async function mayExist(): Promise<boolean> {
   if (!("databases" in indexedDB)) return true;
-  return (await indexedDB.databases()).some(({ name }) => name === DATABASE_NAME);
+  let databases: readonly IDBDatabaseInfo[];
+  try {
+    databases = await indexedDB.databases();
+  } catch (cause) {
+    // Chromium 156 rejects with undefined where a page may have no storage.
+    if (cause !== undefined) throw cause;
+    throw new DOMException("The page may have no storage", "SecurityError");
+  }
+  return databases.some(({ name }) => name === DATABASE_NAME);
 }

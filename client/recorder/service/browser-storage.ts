@@ -4,9 +4,11 @@ import type { Disk } from "./run-spool.ts";
 
 /**
  * What this page or worker has to keep chunks beyond the page; null without IndexedDB, and without
- * locks, which only secure contexts have: nobody could tell then whose segments are whose.
+ * locks, which only secure contexts have: nobody could tell then whose segments are whose. Null in an
+ * opaque origin, too, such as a sandboxed frame's: no storage outlives that page.
  */
 export function browserDisk(): Disk | null {
+  if (globalThis.origin === "null") return null;
   // The DOM's types know only secure contexts of browsers that have it all.
   const factory: IDBFactory | undefined = globalThis.indexedDB;
   const locks: LockManager | undefined = globalThis.navigator?.locks;

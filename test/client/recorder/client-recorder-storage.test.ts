@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { expectAllDelivered, RECORDING_ID, RecorderBrowser } from "./recorder-browser.ts";
+import {
+  expectAllDelivered,
+  RECORDING_ID,
+  RecorderBrowser,
+  summaryOf,
+} from "./recorder-browser.ts";
 import { problem } from "./scripted-server.ts";
 
 // Real time passes in the browser.
@@ -156,6 +161,56 @@ describe("ClientRecorder, when the browser's storage is short", () => {
       await recorder.stopRecording();
     });
     await expectAllDelivered(opened);
+  });
+});
+
+describe("ClientRecorder in a sandboxed page", () => {
+  test("works from memory, and leaves no error and no rejection unhandled", async () => {
+    await using opened = await browser.openPage({
+      contentSecurityPolicy: "sandbox allow-scripts",
+      initScript: `
+        globalThis.unhandled = [];
+        addEventListener("error", (event) => unhandled.push(event.message));
+        addEventListener("unhandledrejection", (event) => unhandled.push(String(event.reason)));`,
+    });
+    const seen = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const { ClientRecorder } = recorderPage;
+      const states: string[] = [];
+      // In a worker, if the page may have one, and in the page.
+      for (const options of [{}, { fetch: (url: string, init: RequestInit) => fetch(url, init) }]) {
+        const started = recorderPage.record(recordingId, options);
+        recorderPage.recorder.on("storage", ({ state }) => states.push(state));
+        const recorder = await started;
+        await recorderPage.untilProgress(({ acknowledged }) => acknowledged.chunks > 2);
+        await recorder.stopRecording();
+        states.push(recorder.state);
+      }
+      const resumed = await ClientRecorder.resumePending();
+      const chunks = await ClientRecorder.pendingChunks();
+      const isDiscarded = await ClientRecorder.discardPending(crypto.randomUUID());
+      const unhandled: unknown = Reflect.get(globalThis, "unhandled");
+      return {
+        origin: window.origin,
+        states,
+        left: resumed.segments.length + chunks.length,
+        isDiscarded,
+        unhandled,
+      };
+    }, RECORDING_ID);
+    expect(seen).toEqual({
+      origin: "null",
+      states: ["memory", "stopped", "memory", "stopped"],
+      left: 0,
+      isDiscarded: false,
+      unhandled: [],
+    });
+    // Chunks of its worker, which is no secure context, come without hashes.
+    const { page, server } = opened;
+    const given = await page.evaluate(() => window.recorderPage.given());
+    const stored = [...server.segments.values()].map((segment) => summaryOf(server, segment));
+    const hashes = (of: typeof given) => of.map(({ sha256 }) => sha256).toSorted();
+    expect(hashes(stored)).toEqual(hashes(given));
   });
 });
 

@@ -251,4 +251,39 @@ describe("ClientRecorder in Chromium", () => {
     });
     await expectAllDelivered(opened);
   });
+
+  test("refuses a second recorder of a track that is being recorded, and names the first", async () => {
+    await using opened = await browser.openPage();
+    const seen = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const { ClientRecorder } = recorderPage;
+      const first = await recorderPage.record(recordingId);
+      const start = async (options: { trackId?: string; serverUrl?: string }) => {
+        const second = new ClientRecorder({ participantId: "alice", ...options });
+        try {
+          await second.startRecording(recorderPage.stream, recordingId);
+          await second.stopRecording();
+          return "recorded";
+        } catch (error) {
+          return String(error);
+        }
+      };
+      await recorderPage.untilMore(2);
+      const outcomes = [await start({}), await start({ trackId: "screen" })];
+      first.pauseRecording();
+      outcomes.push(await start({ serverUrl: location.href }));
+      first.resumeRecording();
+      await recorderPage.untilMore(2);
+      const stopped = first.stopRecording();
+      // What the first one still sends is no reason to refuse.
+      outcomes.push(await start({}));
+      await stopped;
+      return outcomes;
+    }, RECORDING_ID);
+    const refusal = expect.stringMatching(
+      /^RecorderError: Another recorder .*"camera" of "alice" since 20\d\d-/,
+    );
+    expect(seen).toEqual([refusal, "recorded", refusal, "recorded"]);
+    await expectAllDelivered(opened);
+  });
 });

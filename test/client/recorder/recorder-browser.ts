@@ -67,7 +67,10 @@ export class RecorderBrowser {
   async openPage(request: PageRequest = {}): Promise<OpenedPage> {
     const { hostName = "127.0.0.1", pageUrl, beside } = request;
     const server = beside?.server ?? new ScriptedServer(this.#files).start();
-    if (beside === undefined) server.contentSecurityPolicy = request.contentSecurityPolicy;
+    if (beside === undefined) {
+      server.contentSecurityPolicy = request.contentSecurityPolicy;
+      server.isOpen = request.contentSecurityPolicy?.startsWith("sandbox") === true;
+    }
     const given = beside?.page.context() ?? request.context;
     const context = given ?? (await this.#browser.newContext());
     const page = await context.newPage();

@@ -24,7 +24,11 @@ declare global {
 }
 
 const given: Blob[][] = [];
+/** Of all tones. */
+const soundContexts: AudioContext[] = [];
 const mediaRecorders: MediaRecorder[] = [];
+/** A connection that nothing holds may be collected, and its tracks fall silent. */
+const peers: RTCPeerConnection[] = [];
 /** While true, the browser's recorders seem to give nothing. */
 let isSilent = false;
 /** While true, they do not stop when they are told to. */
@@ -66,6 +70,10 @@ class RecorderPage {
   /** The recorder that a test works with. */
   recorder = new ClientRecorder();
   readonly errors: string[] = [];
+  /** What `recorder` said of tracks that give nothing, such as "leaving-out audio". */
+  readonly stalls: string[] = [];
+  /** Why each of its segments was begun. */
+  readonly reasons: SegmentReason[] = [];
   stream = new MediaStream();
   retries = 0;
 
@@ -73,6 +81,12 @@ class RecorderPage {
   make(options: ClientRecorderOptions): ClientRecorder {
     this.recorder = new ClientRecorder({ participantId: "alice", ...options });
     this.recorder.on("error", (error) => this.errors.push(error.code));
+    this.recorder.on("stall", ({ action, silent }) => {
+      this.stalls.push(`${action} ${silent.join(" ")}`);
+    });
+    this.recorder.on("segment", (change) => {
+      if (change.type === "started") this.reasons.push(change.reason);
+    });
     this.recorder.on("retry", () => {
       this.retries += 1;
     });
@@ -93,6 +107,52 @@ class RecorderPage {
       ...(sound ? [soundTrack()] : []),
     ]);
     return this.stream;
+  }
+
+  /** Suspends all tones, which then give nothing, not even silence; or lets them go on. */
+  async suspendSound(isSuspended: boolean): Promise<void> {
+    for (const context of soundContexts) {
+      await (isSuspended ? context.suspend() : context.resume());
+    }
+  }
+
+  /** A picture track that gives a frame at each call, and nothing at all in between. */
+  openFrames(): { readonly track: MediaStreamTrack; readonly giveFrame: () => void } {
+    const track = new MediaStreamTrackGenerator({ kind: "video" });
+    const writer = track.writable.getWriter();
+    const canvas = new OffscreenCanvas(320, 240);
+    const context = canvas.getContext("2d");
+    if (context === null) throw new Error("The canvas has no 2D context");
+    let number = 0;
+    const giveFrame = (): void => {
+      number += 1;
+      context.fillStyle = `hsl(${(number * 7) % 360} 80% 50%)`;
+      context.fillRect(0, 0, 320, 240);
+      void writer.write(new VideoFrame(canvas, { timestamp: performance.now() * 1_000 }));
+    };
+    return { track, giveFrame };
+  }
+
+  /** What a peer gets of a stream: tracks that no element plays. */
+  async remoteOf(local: MediaStream): Promise<MediaStream> {
+    const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()];
+    peers.push(near, far);
+    near.addEventListener("icecandidate", ({ candidate }) => void far.addIceCandidate(candidate));
+    far.addEventListener("icecandidate", ({ candidate }) => void near.addIceCandidate(candidate));
+    const remote = new MediaStream();
+    far.addEventListener("track", ({ track }) => remote.addTrack(track));
+    const connected = new Promise<void>((resolve) => {
+      far.addEventListener("connectionstatechange", () => {
+        if (far.connectionState === "connected") resolve();
+      });
+    });
+    for (const track of local.getTracks()) near.addTrack(track, local);
+    await near.setLocalDescription();
+    if (near.localDescription !== null) await far.setRemoteDescription(near.localDescription);
+    await far.setLocalDescription();
+    if (far.localDescription !== null) await near.setRemoteDescription(far.localDescription);
+    await connected;
+    return remote;
   }
 
   /** Pictures that show their own number, 30 a second, and a tone; `stream` from then on. */
@@ -235,6 +295,7 @@ function pictureTrack(): MediaStreamTrack {
 
 function soundTrack(): MediaStreamTrack {
   const context = new AudioContext();
+  soundContexts.push(context);
   const oscillator = new OscillatorNode(context, { frequency: 440 });
   const destination = new MediaStreamAudioDestinationNode(context);
   oscillator.connect(destination);

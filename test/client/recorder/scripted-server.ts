@@ -52,6 +52,8 @@ export class ScriptedServer implements AsyncDisposable {
   holdTime: Promise<void> | undefined;
   /** Sent with the page, if it is set. */
   contentSecurityPolicy: string | undefined;
+  /** Whether pages of other origins, such as sandboxed ones, may read its answers. */
+  isOpen = false;
   underWay = 0;
   underWayMax = 0;
 
@@ -66,7 +68,15 @@ export class ScriptedServer implements AsyncDisposable {
       hostname: "127.0.0.1",
       port: this.#port,
       idleTimeout: 0,
-      fetch: (request) => this.#handle(request),
+      fetch: async (request) => {
+        const isPreflight = request.method === "OPTIONS";
+        const answer = isPreflight ? new Response() : await this.#handle(request);
+        if (this.isOpen) {
+          answer.headers.set("Access-Control-Allow-Origin", "*");
+          answer.headers.set("Access-Control-Allow-Headers", "*");
+        }
+        return answer;
+      },
     });
     this.#port = this.#server.port ?? 0;
     return this;

@@ -14,9 +14,25 @@ test("room is nothing to speak of, and the lack of it is", () => {
 });
 
 test("a stall is told once it has a consequence", () => {
-  expect(describeStall("camera", { action: "asked", silentMs: 5_000 })).toBeNull();
-  expect(describeStall("camera", { action: "restarting", silentMs: 7_000 })).toContain(
+  const both = ["video", "audio"] as const;
+  const stalled = { silentMs: 7_000, silent: both };
+  expect(describeStall("camera", { ...stalled, action: "asked" })).toBeNull();
+  expect(describeStall("camera", { ...stalled, action: "restarting" })).toContain(
     "nothing of the camera for 7 s",
   );
-  expect(describeStall("screen", { action: "waiting", silentMs: 7_000 })).toContain("muted");
+  expect(describeStall("screen", { ...stalled, action: "waiting" })).toContain("muted");
+});
+
+test("a stall says whether the picture or the sound is missing, until it is back", () => {
+  const silentMs = 6_000;
+  for (const [kind, noun] of [
+    ["audio", "sound"],
+    ["video", "picture"],
+  ] as const) {
+    const silent = [kind];
+    expect(describeStall("camera", { action: "leaving-out", silentMs, silent })).toContain(
+      `No ${noun} comes from the camera`,
+    );
+    expect(describeStall("camera", { action: "returned", silentMs, silent })).toBeNull();
+  }
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   candidateMimeTypes,
   chooseMimeType,
+  withoutSound,
 } from "../../../../client/recorder/capture/codec-choice.ts";
 import { containerOfMimeType } from "../../../../src/recording/container.ts";
 
@@ -41,6 +42,15 @@ describe("codec choice", () => {
     const kinds = { hasVideo: false, hasAudio: true };
     expect(choose(["video/webm", "audio/webm;codecs=opus"], kinds)).toBe("audio/webm;codecs=opus");
     expect(choose(["video/mp4", "audio/mp4"], kinds)).toBe("audio/mp4");
+  });
+
+  test("leaves the sound's codec out of an app's choice for the picture alone", () => {
+    expect(withoutSound("video/x-matroska;codecs=avc1.42E01E,opus")).toBe(
+      "video/x-matroska;codecs=avc1.42E01E",
+    );
+    expect(withoutSound('video/webm; codecs="vp8, opus"')).toBe("video/webm;codecs=vp8");
+    expect(withoutSound("video/webm;codecs=opus")).toBe("video/webm");
+    expect(withoutSound("video/mp4")).toBe("video/mp4");
   });
 
   test("tells when nothing is supported", () => {

@@ -45,6 +45,7 @@ export type {
   RecorderStall,
   RecorderState,
   ResumeOptions,
+  RetryCause,
   SegmentChange,
   SegmentReason,
   StateChange,

@@ -20,8 +20,8 @@ const GROW_AFTER_MS_MAX = 600_000;
  * anything, and change with the network. Bodies shrink by half when one is refused, and grow again
  * after a while.
  *
- * A chunk cannot be split once it is numbered. So the size of new chunks follows refusals at once, but
- * grows only to what the path has been seen to take.
+ * A chunk cannot be split once it is numbered. So from the first refusal on, new chunks are no larger
+ * than what the path has been seen to take.
  */
 export class BodyLimit {
   readonly #clock: RecorderClock;
@@ -83,7 +83,6 @@ export class BodyLimit {
     if (!isForSure) return;
     this.#refusedBytes = Math.min(this.#refusedBytes, bytes);
     if (this.#acceptedBytes >= bytes) this.#acceptedBytes = 0;
-    const passing = Math.max(half, this.#acceptedBytes);
-    this.#chunkBytes = Math.min(this.#chunkBytes ?? BODY_BYTES_MAX, passing);
+    this.#chunkBytes = Math.max(BODY_BYTES_MIN, this.#acceptedBytes);
   }
 }

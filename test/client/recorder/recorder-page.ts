@@ -1,5 +1,10 @@
 import { ClientRecorder } from "../../../client/recorder/client-recorder.ts";
-import type { ClientRecorderOptions, SegmentReason } from "../../../client/recorder/recorder.d.ts";
+import type {
+  ClientRecorderOptions,
+  RetryCause,
+  SegmentReason,
+  UploadRetry,
+} from "../../../client/recorder/recorder.d.ts";
 import { sha256Hex } from "../../../client/recorder/upload/sha256-hex.ts";
 import { openNumberedStream } from "../../fixtures/numbered-stream.ts";
 
@@ -68,13 +73,16 @@ class RecorderPage {
   readonly errors: string[] = [];
   stream = new MediaStream();
   retries = 0;
+  /** Of `recorder`, all of them. */
+  readonly retryEvents: UploadRetry[] = [];
 
   /** Makes `recorder`. */
   make(options: ClientRecorderOptions): ClientRecorder {
     this.recorder = new ClientRecorder({ participantId: "alice", ...options });
     this.recorder.on("error", (error) => this.errors.push(error.code));
-    this.recorder.on("retry", () => {
+    this.recorder.on("retry", (retry) => {
       this.retries += 1;
+      this.retryEvents.push(retry);
     });
     return this.recorder;
   }
@@ -171,6 +179,20 @@ class RecorderPage {
   async untilMore(chunks: number): Promise<void> {
     const before = this.recorder.progress.recorded.chunks;
     await this.untilProgress(({ recorded }) => recorded.chunks >= before + chunks);
+  }
+
+  /** Resolves when `recorder` has told so many more retries of this cause; gives the last one. */
+  untilRetries(count: number, cause: RetryCause): Promise<UploadRetry> {
+    let left = count;
+    return new Promise((resolve) => {
+      const off = this.recorder.on("retry", (retry) => {
+        if (retry.cause !== cause) return;
+        left -= 1;
+        if (left > 0) return;
+        off();
+        resolve(retry);
+      });
+    });
   }
 
   /** Resolves when `recorder` begins a segment for this reason. */

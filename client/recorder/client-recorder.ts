@@ -46,6 +46,7 @@ export type {
   RecorderStall,
   RecorderState,
   ResumeOptions,
+  RetryCause,
   SegmentChange,
   SegmentReason,
   StateChange,

@@ -9,7 +9,8 @@ export const RECORDER_DEFAULTS = {
   videoBitsPerSecond: 1_000_000,
   audioBitsPerSecond: 128_000,
   parallelUploads: 3,
-  chunkBytesMax: 8_388_608,
+  /** With its form it is a request of less than 1 MiB, which nginx refuses by default. */
+  chunkBytesMax: 1_000_000,
   memorySpoolBytesMax: 268_435_456,
   storageThresholds: { low: 0.8, critical: 0.9 },
   wordCodePointsMax: 128,

@@ -110,15 +110,50 @@ export type SegmentChange =
     }
   | { readonly type: "ended"; readonly segmentId: string; readonly chunkCount: number };
 
-/** An upload failed in a way that passes; it is repeated after `delayMs`. */
+/**
+ * What an upload waits for.
+ *
+ * - `no-answer`: nothing answered: the network or the server is away, or the browser keeps the page
+ *   from reaching it (`reason` names what can be the cause).
+ * - `server-busy`: the server, or a proxy in its place, is busy, full, starting or away.
+ * - `sign-in-needed`: something between the page and the server wants a sign-in: it answers with 401,
+ *   403, 407, 511 or a redirect. A sign-in in another tab is enough.
+ * - `not-the-server`: something else answers in the server's place, such as a proxy that looks for it
+ *   at another address.
+ * - `body-too-large`: something in between refuses requests of this size; see `bodyBytes`. Later
+ *   chunks are made smaller.
+ * - `origin-refused`: the server does not let pages of this origin read its answers: see its
+ *   `ALLOWED_ORIGINS`.
+ * - `permission-denied`: the browser's permission for access to the local network was denied.
+ * - `damaged-on-the-way`: the server received other bytes than were sent.
+ */
+export type RetryCause =
+  | "no-answer"
+  | "server-busy"
+  | "sign-in-needed"
+  | "not-the-server"
+  | "body-too-large"
+  | "origin-refused"
+  | "permission-denied"
+  | "damaged-on-the-way";
+
+/**
+ * An upload failed in a way that passes; it is repeated after `delayMs`, or as soon as the server is
+ * seen to answer again. Recording goes on meanwhile, and nothing is lost.
+ */
 export interface UploadRetry {
   /** Failures in a row, from 1. */
   readonly failures: number;
   readonly delayMs: number;
-  /** HTTP status of the answer that failed; null when there was none. */
+  /** HTTP status of the answer that failed; null when there was none that the page may read. */
   readonly status: number | null;
+  readonly cause: RetryCause;
   /** A sentence for people. */
   readonly reason: string;
+  /** Of `body-too-large`: about how large the refused request was. Null otherwise. */
+  readonly bodyBytes: number | null;
+  /** Of `body-too-large`: the largest request that passed before; null otherwise, and before any. */
+  readonly bodyBytesAccepted: number | null;
 }
 
 /**
@@ -221,7 +256,10 @@ export interface ClientRecorderOptions {
   readonly mimeTypes?: readonly string[] | undefined;
   /** Requests under way at once. Default 3. */
   readonly parallelUploads?: number | undefined;
-  /** A larger blob is split. Default 8 MiB; keep it within what the server and proxies take. */
+  /**
+   * A larger blob is split into several chunks. Default 1,000,000, which a proxy takes that allows
+   * 1 MiB. Where requests are refused for their size, chunks are made smaller by themselves.
+   */
   readonly chunkBytesMax?: number | undefined;
   /** Most bytes that are kept in memory only; beyond them the recording stops. Default 256 MiB. */
   readonly memorySpoolBytesMax?: number | undefined;

@@ -6,6 +6,7 @@ import type {
   RecorderEvents,
   RecorderProgress,
   SegmentReason,
+  UploadRetry,
 } from "../recorder.d.ts";
 import type { RunUpload } from "../service/run-upload.ts";
 import type { SegmentAddress } from "../spool/chunk-spool.ts";
@@ -83,6 +84,9 @@ export class RecordingRun {
   readonly #former = new Set<SegmentRecorder>();
   #onFormerEnded: () => void = () => undefined;
   #videoBitsPerSecond: number;
+  /** What the path to the server takes. A numbered chunk cannot be split any more. */
+  #pieceBytesMax = Infinity;
+  #lastRetry: UploadRetry | null = null;
   #isPaused = false;
   /** Why a segment is to be begun when the pause ends: one that begins paused may stay empty. */
   #dueReason: SegmentReason | null = null;
@@ -131,7 +135,13 @@ export class RecordingRun {
       this.events.emit("progress", this.progress);
     });
     events.on("ended", (segment) => this.events.emit("segment", { type: "ended", ...segment }));
-    events.on("retry", (retry) => this.events.emit("retry", retry));
+    events.on("retry", (retry) => {
+      this.#lastRetry = retry;
+      this.events.emit("retry", retry);
+    });
+    events.on("pieces", ({ bytesMax }) => {
+      this.#pieceBytesMax = bytesMax;
+    });
     events.on("storage", (change) => this.events.emit("storage", change));
     events.on("reduce", () => this.#reduceBitRate());
     events.on("full", () => {
@@ -211,7 +221,10 @@ export class RecordingRun {
   /** Gives the upload up: `outcome` is an error `stopped`, and what is not there yet is kept. */
   abandon(): void {
     this.stop();
-    this.#parts.upload.abandon("The upload was given up before everything was acknowledged.");
+    const message = "The upload was given up before everything was acknowledged.";
+    // Then it can be the set-up that is wrong, and not the network.
+    const isUnheard = this.progress.acknowledged.chunks === 0 && this.#lastRetry !== null;
+    this.#parts.upload.abandon(isUnheard ? `${message} ${this.#lastRetry?.reason}` : message);
   }
 
   async #finish(): Promise<RecorderError | null> {
@@ -289,7 +302,7 @@ export class RecordingRun {
       absent: absent?.kind ?? null,
       reason,
       timesliceMs: settings.timesliceMs,
-      chunkBytesMax: settings.chunkBytesMax,
+      chunkBytesMax: () => Math.min(settings.chunkBytesMax, this.#pieceBytesMax),
       clock,
       stallsInRow: this.#stallsInRow,
     });

@@ -29,8 +29,8 @@ export interface SegmentRecorderParts {
   readonly absent: StreamKind | null;
   readonly reason: SegmentReason;
   readonly timesliceMs: number;
-  /** A larger blob is split into several chunks. */
-  readonly chunkBytesMax: number;
+  /** At this moment: a larger blob is split into several chunks. */
+  readonly chunkBytesMax: () => number;
   readonly clock: RecorderClock;
   /** See `StallWatch`. */
   readonly stallsInRow: number;
@@ -289,7 +289,7 @@ export class SegmentRecorder {
     const marks = this.#marksOfSlice();
     const { beganAtMs, durationMs } = this.#endSlice();
     let bytesBefore = 0;
-    const pieces = splitBlob(blob, chunkBytesMax);
+    const pieces = splitBlob(blob, chunkBytesMax());
     for (const [i, payload] of pieces.entries()) {
       // The pieces of a split blob share its time in proportion to their bytes.
       const share = blob.size === 0 ? 1 : payload.size / blob.size;

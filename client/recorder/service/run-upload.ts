@@ -14,6 +14,8 @@ export interface RunUploadEvents {
   readonly acknowledged: UploadEvents["acknowledged"]["chunks"];
   readonly ended: { readonly segmentId: string; readonly chunkCount: number };
   readonly retry: UploadRetry;
+  /** Chunks that are numbered from now on should be no larger. */
+  readonly pieces: { readonly bytesMax: number };
   /** Of one chunk, for good; the others are uploaded. */
   readonly refused: { readonly segmentId: string; readonly error: RecorderError };
   /** Nothing is uploaded any more. */
@@ -90,9 +92,11 @@ export class RunUpload {
           chunkCount: event.chunkCount,
         });
       case "retry": {
-        const { failures, delayMs, status, reason } = event;
-        return events.emit("retry", { failures, delayMs, status, reason });
+        const { type: _type, runId: _runId, ...retry } = event;
+        return events.emit("retry", retry);
       }
+      case "pieces":
+        return events.emit("pieces", { bytesMax: event.bytesMax });
       case "refused":
         return events.emit("refused", {
           segmentId: event.segmentId,

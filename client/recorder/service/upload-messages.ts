@@ -1,6 +1,7 @@
 import { isMark } from "../mark-shape.ts";
 import { RECORDER_ERROR_CODES } from "../recorder-error.ts";
 import type { RecorderErrorCode } from "../recorder.d.ts";
+import { RETRY_CAUSES } from "../retry-causes.ts";
 import {
   exactly,
   instanceOf,
@@ -35,6 +36,8 @@ const chunkFields = {
 
 const isCode: Check<RecorderErrorCode> = (value): value is RecorderErrorCode =>
   RECORDER_ERROR_CODES.some((code) => code === value);
+
+const isCause = exactly(...RETRY_CAUSES);
 
 const isError = shape({
   code: isCode,
@@ -102,8 +105,13 @@ const eventShapes = {
     failures: isCount,
     delayMs: isNumber,
     status: orNull(isNumber),
+    cause: isCause,
     reason: isText,
+    bodyBytes: orNull(isCount),
+    bodyBytesAccepted: orNull(isCount),
   }),
+  /** Chunks that are numbered from now on should be no larger. */
+  pieces: shape({ runId: isText, bytesMax: isCount }),
   refused: shape({ runId: isText, segmentId: isText, error: isError }),
   failed: shape({ runId: isText, error: isError }),
   finished: shape({ runId: isText, error: orNull(isError) }),

@@ -3,6 +3,7 @@ import type { RecorderClock, RecorderFetch, StorageThresholds } from "../recorde
 import type { SpooledChunk } from "../spool/chunk-spool.ts";
 import { StorageWatch, type StorageFigures } from "../spool/storage-watch.ts";
 import { ChunkUploader } from "../upload/chunk-uploader.ts";
+import { localNetworkPermission } from "../upload/describe-silence.ts";
 import { IngestApi } from "../upload/ingest-api.ts";
 import { ServerClock } from "../upload/server-clock.ts";
 import { fieldsOfError } from "./error-fields.ts";
@@ -48,6 +49,8 @@ export class UploadRun {
       fetch,
       clock,
       clockOffsetMs: (signal) => this.#serverClock.measuredOffsetMs(signal),
+      pageOrigin: globalThis.origin ?? null,
+      localNetworkPermission,
     });
     this.#serverClock = new ServerClock({
       clock,
@@ -146,6 +149,7 @@ export class UploadRun {
     });
     events.on("ended", (ended) => tell({ type: "ended", runId, ...ended }));
     events.on("retry", (retry) => tell({ type: "retry", runId, ...retry }));
+    events.on("pieces", ({ bytesMax }) => tell({ type: "pieces", runId, bytesMax }));
     events.on("refused", ({ segmentId, error }) =>
       tell({ type: "refused", runId, segmentId, error: fieldsOfError(error) }),
     );

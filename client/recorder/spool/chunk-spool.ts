@@ -44,6 +44,8 @@ export interface LentChunk extends Omit<SpooledChunk, "payload"> {
 export interface TakeLimits {
   readonly bytesMax: number;
   readonly chunksMax: number;
+  /** Bytes of each chunk that count beside its payload; none by default. */
+  readonly besidesOf?: (chunk: { readonly mimeType: string; readonly marks: unknown }) => number;
 }
 
 /** Where a chunk is kept. Only what is on the disk outlives the page. */

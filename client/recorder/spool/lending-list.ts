@@ -3,6 +3,8 @@ import type { ChunkKey, TakeLimits } from "./chunk-spool.ts";
 /** What a list can lend. */
 interface Lendable extends ChunkKey {
   readonly bytes: number;
+  readonly mimeType: string;
+  readonly marks: unknown;
 }
 
 /** The chunks of a spool in order of `put`, and which of them are lent. Holds no bytes itself. */
@@ -19,25 +21,26 @@ export class LendingList<Entry extends Lendable> {
   }
 
   /** Lends as `ChunkSpool.take` says. */
-  lend({ bytesMax, chunksMax }: TakeLimits): readonly Entry[] {
+  lend({ bytesMax, chunksMax, besidesOf = () => 0 }: TakeLimits): readonly Entry[] {
     const taken: Entry[] = [];
     let bytes = 0;
     for (const item of this.#entries.values()) {
       const { entry, isLent } = item;
       const previous = taken.at(-1);
+      const countedBytes = entry.bytes + besidesOf(entry);
       if (previous === undefined) {
         if (isLent) continue;
       } else if (
         isLent ||
         entry.segmentId !== previous.segmentId ||
         entry.sequence !== previous.sequence + 1 ||
-        bytes + entry.bytes > bytesMax ||
+        bytes + countedBytes > bytesMax ||
         taken.length >= chunksMax
       ) {
         break;
       }
       item.isLent = true;
-      bytes += entry.bytes;
+      bytes += countedBytes;
       taken.push(entry);
     }
     return taken;

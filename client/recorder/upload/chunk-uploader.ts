@@ -1,5 +1,6 @@
 import { backoffDelayMs } from "./backoff.ts";
 import type {
+  ChunkKey,
   ChunkSpool,
   KeptIn,
   LentChunk,
@@ -8,13 +9,17 @@ import type {
   TakeLimits,
 } from "../spool/chunk-spool.ts";
 import { EventEmitter } from "../event-emitter.ts";
-import type { IngestApi, Outcome, RetryOutcome } from "./ingest-api.ts";
+import type { Outcome, RetryOutcome } from "./answer-meaning.ts";
+import { BODY_BYTES_MAX, BODY_BYTES_MIN, BodyLimit } from "./body-limit.ts";
+import type { IngestApi } from "./ingest-api.ts";
+import { ParkedChunks } from "./parked-chunks.ts";
 import { PathProbe } from "./path-probe.ts";
+import { chunkFormBytes, COMMON_FORM_BYTES_MAX, requestBytes } from "./request-bytes.ts";
 import { RecorderError } from "../recorder-error.ts";
 import type { RecorderClock, UploadRetry } from "../recorder.d.ts";
 
-/** Most payload bytes of a request that carries several chunks of a backlog. */
-export const BATCH_BYTES_MAX = 1_048_576;
+/** Most bytes of a request, with its form, that carries several chunks of a backlog. */
+export const BATCH_BYTES_MAX = BODY_BYTES_MAX;
 
 /** Most chunks of one request; the server takes more. */
 export const BATCH_CHUNKS_MAX = 32;
@@ -22,7 +27,7 @@ export const BATCH_CHUNKS_MAX = 32;
 /** What an uploader is made of. */
 export interface ChunkUploaderParts {
   readonly spool: ChunkSpool;
-  readonly api: Pick<IngestApi, "sendChunks" | "endSegment" | "batchBytes" | "reach">;
+  readonly api: Pick<IngestApi, "sendChunks" | "endSegment" | "batchBytes" | "isThere">;
   readonly clock: RecorderClock;
   /** Requests under way at once. */
   readonly parallelUploads: number;
@@ -39,6 +44,8 @@ export interface ChunkUploaderEvents {
   /** The server knows that the segment is complete. */
   readonly ended: { readonly segmentId: string; readonly chunkCount: number };
   readonly retry: UploadRetry;
+  /** Chunks that are numbered from now on should have no more payload than this. */
+  readonly pieces: { readonly bytesMax: number };
   /**
    * One chunk, or a segment's total, is refused for good. What is refused stays in the spool; the
    * rest is still uploaded.
@@ -65,7 +72,8 @@ type Work =
  * Brings chunks to the server and says so when they are there. Failures that may pass are repeated
  * without end; after one, a single request at a time tries the server until one succeeds. When no
  * answer came at all, cheap probes find out when the path is there again, and everything that may
- * hang on a dead connection is sent anew. Only an acknowledged chunk leaves the spool.
+ * hang on a dead connection is sent anew. Requests that are refused for their size become smaller; a
+ * single chunk that is too large waits aside. Only an acknowledged chunk leaves the spool.
  */
 export class ChunkUploader {
   readonly #parts: ChunkUploaderParts;
@@ -76,11 +84,17 @@ export class ChunkUploader {
   readonly #keeping = new Set<Promise<void>>();
   readonly #attempts = new Set<AbortController>();
   readonly #probe: PathProbe;
+  readonly #limit: BodyLimit;
+  readonly #parked: ParkedChunks;
   readonly #finished: Promise<RecorderError | null>;
   #resolveFinished: (error: RecorderError | null) => void = () => undefined;
   /** Serialises the looking for work, so that no two look at the spool at once. */
   #turn: Promise<void> = Promise.resolve();
   #failures = 0;
+  /** Failures in a row without a word, although the server answers other requests. */
+  #silentFailures = 0;
+  /** Even small requests are refused as if they were too large. */
+  #isSizeDoubtful = false;
   #cancelWait: (() => void) | null = null;
   #chunksMax = BATCH_CHUNKS_MAX;
   #error: RecorderError | null = null;
@@ -93,8 +107,14 @@ export class ChunkUploader {
     this.#probe = new PathProbe({
       clock,
       random,
-      reach: (signal) => api.reach(signal),
+      reach: (signal) => api.isThere(signal),
       onBack: () => this.#onPathBack(),
+    });
+    this.#limit = new BodyLimit(clock);
+    this.#parked = new ParkedChunks({
+      clock,
+      random,
+      onRelease: (chunks) => void this.#giveBack(chunks).then(() => this.#look()),
     });
     this.#finished = new Promise((resolve) => {
       this.#resolveFinished = resolve;
@@ -151,6 +171,11 @@ export class ChunkUploader {
 
   /** Ends a wait between two attempts at once, for example when the network is back. */
   retryNow(): void {
+    this.#parked.releaseAll();
+    this.#endWait();
+  }
+
+  #endWait(): void {
     this.#cancelWait?.();
     this.#cancelWait = null;
     this.#look();
@@ -206,8 +231,8 @@ export class ChunkUploader {
         return { kind: "end", segment, chunkCount };
       }
     }
-    const bytesMax = this.#parts.api.batchBytes(BATCH_BYTES_MAX);
-    const limits: TakeLimits = { bytesMax, chunksMax: this.#chunksMax };
+    const bytesMax = this.#parts.api.batchBytes(this.#limit.batchBytes) - COMMON_FORM_BYTES_MAX;
+    const limits: TakeLimits = { bytesMax, chunksMax: this.#chunksMax, besidesOf: chunkFormBytes };
     const chunks = await this.#parts.spool.take(limits);
     return chunks.length === 0 ? null : { kind: "chunks", chunks };
   }
@@ -248,17 +273,104 @@ export class ChunkUploader {
 
   async #send(chunks: readonly LentChunk[], signal: AbortSignal): Promise<void> {
     const { api, spool } = this.#parts;
+    const bytes = requestBytes(chunks);
+    const [first] = chunks;
+    const isAlone = chunks.length === 1 && first !== undefined;
+    if (isAlone && this.#limit.isTooLarge(bytes) && !this.#parked.has(first)) {
+      // A smaller one was refused: only later is it worth its way.
+      this.#park(first, bytes, null);
+      return;
+    }
     const outcome = await api.sendChunks(chunks, signal);
     if (outcome.kind === "acknowledged") {
       this.#onSuccess();
+      this.#onPassed(bytes);
       await spool.delete(chunks);
       this.#settleChunks(chunks);
       this.events.emit("acknowledged", chunks);
     } else if (outcome.kind === "refused" && outcome.isAboutChunks) {
+      if (outcome.error.problemCode === "chunk-too-large") this.#shrink(bytes, true);
       await this.#onRefusedChunks(chunks, outcome.error);
+    } else if (outcome.kind === "retry" && this.#isTooLarge(chunks, bytes, outcome)) {
+      if (isAlone) {
+        this.#delay(outcome);
+        this.#park(first, bytes, outcome);
+        return;
+      }
+      await spool.giveBack(chunks);
+      this.#wait(outcome, bytes);
     } else {
       await spool.giveBack(chunks);
       this.#onFailure(outcome);
+    }
+  }
+
+  /**
+   * Whether the request failed for its size; makes the next ones smaller then. A proxy's 413 without
+   * CORS headers, or a connection that it closes while the body is sent, is no answer for a page: the
+   * second such failure in a row is taken for one, while the server answers other requests.
+   */
+  #isTooLarge(chunks: readonly LentChunk[], bytes: number, outcome: RetryOutcome): boolean {
+    const isSaid = outcome.cause === "body-too-large";
+    if (!isSaid && !outcome.mayBeSize) return false;
+    // Requests that failed side by side are one failure.
+    if (!isSaid && this.#cancelWait === null) this.#silentFailures += 1;
+    if (bytes <= BODY_BYTES_MIN) {
+      this.#isSizeDoubtful = true;
+      return false;
+    }
+    const [first] = chunks;
+    const wasParked = first !== undefined && this.#parked.has(first);
+    const isRepeated = this.#silentFailures > 1 && this.#cancelWait === null;
+    const isForSure = isSaid || (chunks.length === 1 && (wasParked || isRepeated));
+    this.#shrink(bytes, isForSure);
+    return isForSure;
+  }
+
+  #shrink(bytes: number, isForSure: boolean): void {
+    const before = this.#limit.pieceBytes;
+    this.#limit.refused(bytes, isForSure);
+    this.#tellPieces(before);
+  }
+
+  /** A request with so many bytes passed. */
+  #onPassed(bytes: number): void {
+    const before = this.#limit.pieceBytes;
+    this.#limit.accepted(bytes);
+    this.#tellPieces(before);
+    if (this.#isSizeDoubtful) this.#parked.releaseAll();
+    else this.#parked.releaseUpTo(this.#limit.acceptedBytes);
+    this.#isSizeDoubtful = false;
+  }
+
+  #tellPieces(before: number | null): void {
+    const bytesMax = this.#limit.pieceBytes;
+    if (bytesMax !== null && bytesMax !== before) this.events.emit("pieces", { bytesMax });
+  }
+
+  /** It stays lent until it is released. */
+  #park(chunk: LentChunk, bytes: number, outcome: RetryOutcome | null): void {
+    if (this.#isClosed) return;
+    const { times, delayMs } = this.#parked.park(chunk, bytes);
+    const { acceptedBytes } = this.#limit;
+    const passed = acceptedBytes > 0 ? `, and took ${acceptedBytes} bytes` : "";
+    this.events.emit("retry", {
+      failures: times,
+      delayMs,
+      status: outcome?.status ?? null,
+      cause: "body-too-large",
+      reason: `Something between this page and the server refuses requests of ${bytes} bytes${passed}. Later ones are made smaller; this one is tried again.`,
+      bodyBytes: bytes,
+      bodyBytesAccepted: acceptedBytes > 0 ? acceptedBytes : null,
+    });
+  }
+
+  /** After a spool that failed there is nothing more to give back. */
+  async #giveBack(chunks: readonly ChunkKey[]): Promise<void> {
+    try {
+      await this.#parts.spool.giveBack(chunks);
+    } catch (cause) {
+      this.#failBySpool(cause);
     }
   }
 
@@ -285,6 +397,7 @@ export class ChunkUploader {
   }
 
   #settleChunks(chunks: readonly LentChunk[]): void {
+    this.#parked.forget(chunks);
     const segment = this.#segments.get(chunks[0]?.segmentId ?? "");
     if (segment !== undefined) segment.outstanding -= chunks.length;
   }
@@ -304,6 +417,7 @@ export class ChunkUploader {
 
   #onSuccess(): void {
     this.#failures = 0;
+    this.#silentFailures = 0;
     this.#probe.stop();
   }
 
@@ -313,14 +427,34 @@ export class ChunkUploader {
     this.retryNow();
   }
 
-  #wait({ reason, status, retryAfterMs }: RetryOutcome): void {
+  #wait(outcome: RetryOutcome, refusedBytes: number | null = null): void {
+    const delayMs = this.#delay(outcome);
+    if (delayMs === null) return;
+    const { acceptedBytes } = this.#limit;
+    this.events.emit("retry", {
+      failures: this.#failures,
+      delayMs,
+      status: outcome.status,
+      cause: refusedBytes === null ? outcome.cause : "body-too-large",
+      reason: outcome.reason,
+      bodyBytes: refusedBytes,
+      bodyBytesAccepted: refusedBytes !== null && acceptedBytes > 0 ? acceptedBytes : null,
+    });
+  }
+
+  /** Lets nothing be sent for a while, of as many milliseconds; null when a wait is under way. */
+  #delay(outcome: RetryOutcome): number | null {
     // Requests that failed side by side are one failure of the server.
-    if (this.#isClosed || this.#cancelWait !== null) return;
-    if (status === null) this.#probe.start();
+    if (this.#isClosed || this.#cancelWait !== null) return null;
+    const { cause, status, retryAfterMs, isServersOwn, mayBeSize } = outcome;
+    // What something in between says passes without a word to this page. The server itself, and
+    // whoever counts requests, says how long to wait.
+    const isUnannounced = !isServersOwn && status !== 429;
+    if (isUnannounced && !mayBeSize && cause !== "body-too-large") this.#probe.start();
     this.#failures += 1;
     const delayMs = backoffDelayMs(this.#failures, retryAfterMs, this.#parts.random);
-    this.#cancelWait = this.#parts.clock.after(delayMs, () => this.retryNow());
-    this.events.emit("retry", { failures: this.#failures, delayMs, status, reason });
+    this.#cancelWait = this.#parts.clock.after(delayMs, () => this.#endWait());
+    return delayMs;
   }
 
   #failBySpool(cause: unknown): void {
@@ -341,6 +475,7 @@ export class ChunkUploader {
     this.#cancelWait?.();
     this.#cancelWait = null;
     this.#probe.stop();
+    this.#parked.stop();
     for (const attempt of this.#attempts) attempt.abort();
     this.#settle();
   }

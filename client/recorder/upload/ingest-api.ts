@@ -1,4 +1,11 @@
-import { parseRetryAfter } from "./backoff.ts";
+import {
+  isProblemOfServer,
+  meaningOf,
+  retry,
+  type Outcome,
+  type RetryOutcome,
+} from "./answer-meaning.ts";
+import { describeSilence } from "./describe-silence.ts";
 import type { LentChunk, SegmentAddress } from "../spool/chunk-spool.ts";
 import { RecorderError } from "../recorder-error.ts";
 import type { RecorderClock } from "../recorder.d.ts";
@@ -7,7 +14,6 @@ import { sha256Hex } from "./sha256-hex.ts";
 import { TransferEstimate } from "./transfer-estimate.ts";
 import type { ChunkUploadResult } from "../../../src/contract/chunks.ts";
 import type { Mark } from "../../../src/contract/marks.ts";
-import type { Problem } from "../../../src/contract/problem.ts";
 import type { ServerTime } from "../../../src/contract/time.ts";
 
 /** How long the server's clock may take to answer. */
@@ -16,25 +22,16 @@ const TIME_TIMEOUT_MS = 10_000;
 /** How long chunks may wait for the server's clock. Their own request finds out what is wrong. */
 const STAMP_TIMEOUT_MS = 2_000;
 
-/** What became of a request. */
-export type Outcome =
-  /** The server has it on stable storage. */
-  | { readonly kind: "acknowledged" }
-  | RetryOutcome
-  /** It will never succeed. `isAboutChunks`: other chunks may all the same. */
-  | { readonly kind: "refused"; readonly error: RecorderError; readonly isAboutChunks: boolean }
-  /** The caller's signal ended it. */
-  | { readonly kind: "aborted" };
+/** How long it may take to find out why no answer came. */
+const LOOK_TIMEOUT_MS = 1_500;
 
-/** The same request may succeed later. */
-export interface RetryOutcome {
-  readonly kind: "retry";
-  readonly reason: string;
-  /** Of the answer; null when none came. */
-  readonly status: number | null;
-  /** What the server asked to wait. */
-  readonly retryAfterMs: number | null;
-}
+/**
+ * Who answers in the server's place: the server itself; something that this page may not read, such
+ * as a proxy that sends no CORS headers; something else, with what it said; nobody.
+ */
+type Reach =
+  | { readonly kind: "server" | "unreadable" | "nobody" }
+  | { readonly kind: "other"; readonly outcome: RetryOutcome };
 
 /** What the API is made of. */
 export interface IngestApiParts {
@@ -47,12 +44,22 @@ export interface IngestApiParts {
    * before the signal fires.
    */
   readonly clockOffsetMs: (signal: AbortSignal) => number | null | Promise<number | null>;
+  /** Of the page; null when it is unknown. */
+  readonly pageOrigin?: string | null;
+  /** What the browser says of the page's permission to reach a local server. */
+  readonly localNetworkPermission?: () => Promise<PermissionState | null>;
 }
 
 /** The requests that a recorder makes. None of them rejects for what a network or server does. */
 export class IngestApi {
   readonly #parts: IngestApiParts;
   readonly #estimate = new TransferEstimate();
+  /**
+   * A request that is redirected to another page than the server's must be told from one that fails.
+   * A redirect that does lead to the server, such as to HTTPS, is followed once that is known.
+   */
+  #redirect: "manual" | "follow" = "manual";
+  #hasAcknowledged = false;
 
   constructor(parts: IngestApiParts) {
     this.#parts = parts;
@@ -96,26 +103,19 @@ export class IngestApi {
   async serverTimeMs(signal: AbortSignal): Promise<number> {
     const deadline = new Deadline(this.#parts.clock, TIME_TIMEOUT_MS, signal);
     try {
-      const response = await this.#parts.fetch(`${this.#parts.serverUrl}api/time`, {
-        cache: "no-store",
-        signal: deadline.signal,
-      });
-      const body: Partial<ServerTime> = await response.json();
-      if (typeof body.nowMs !== "number") throw new TypeError("The answer tells no time");
-      return body.nowMs;
+      const { body } = await this.#time(deadline.signal, this.#redirect);
+      const nowMs = timeIn(body);
+      if (nowMs === null) throw new TypeError("The answer tells no time");
+      return nowMs;
     } finally {
       deadline.clear();
     }
   }
 
-  /** Whether the server, or anything in its place, gives an answer of any kind. Never rejects. */
-  async reach(signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.#parts.fetch(`${this.#parts.serverUrl}api/time`, { cache: "no-store", signal });
-      return true;
-    } catch {
-      return false;
-    }
+  /** Whether the server itself answers, and not only something in its place. Never rejects. */
+  async isThere(signal: AbortSignal): Promise<boolean> {
+    const { kind } = await this.#reach(signal);
+    return kind === "server";
   }
 
   /** Bytes of chunks that one request should carry, as fast as requests are at the moment. */
@@ -178,28 +178,122 @@ export class IngestApi {
     const timeoutMs = this.#estimate.timeoutMs(bodyBytes);
     const deadline = new Deadline(clock, timeoutMs, signal);
     const sentMs = clock.nowMs();
+    const redirect = this.#redirect;
+    let failure: unknown;
     try {
       const response = await fetch(url, {
         ...init,
         method: "POST",
+        redirect,
         signal: deadline.signal,
       });
       const body = parseJson(await response.text());
       // Who refuses need not have read the body.
       this.#estimate.answered(response.ok ? bodyBytes : 0, clock.nowMs() - sentMs);
-      if (!response.ok) return outcomeOfError(response, body, clock.nowMs());
       // A hotel's login page answers 200 too. Only the server's own words are an acknowledgement.
-      if (isConfirmation(body)) return { kind: "acknowledged" };
-      return retry(`${url} did not answer as a Track Capture server does.`, response.status);
+      if (response.ok && isConfirmation(body)) {
+        this.#hasAcknowledged = true;
+        return { kind: "acknowledged" };
+      }
+      if (!isProblemOfServer(body, response.status)) this.#redirect = "manual";
+      const outcome = meaningOf(response, body, clock.nowMs());
+      const isRedirect = outcome.kind === "retry" && outcome.cause === "sign-in-needed";
+      if (redirect === "follow" || !isRedirect || !(await this.#redirectsToServer(signal))) {
+        return outcome;
+      }
+      this.#redirect = "follow";
     } catch (cause) {
       if (signal.aborted) return { kind: "aborted" };
       if (deadline.signal.aborted) {
         this.#estimate.timedOut(sentMs, clock.nowMs());
-        return retry(`No answer within ${Math.round(timeoutMs)} ms.`, null);
+        return retry("no-answer", `No answer within ${Math.round(timeoutMs)} ms.`);
       }
-      return retry(cause instanceof Error ? cause.message : String(cause), null);
+      this.#redirect = "manual";
+      failure = cause;
     } finally {
       deadline.clear();
+    }
+    if (failure === undefined) return this.#post(url, init, bodyBytes, signal, isConfirmation);
+    return this.#whyNoAnswer(failure, signal);
+  }
+
+  /** Browsers tell a page nothing of why a request failed: other requests find it out. */
+  async #whyNoAnswer(failure: unknown, signal: AbortSignal): Promise<Outcome> {
+    const { clock, serverUrl, pageOrigin = null } = this.#parts;
+    const deadline = new Deadline(clock, LOOK_TIMEOUT_MS, signal);
+    const reach = await this.#reach(deadline.signal);
+    deadline.clear();
+    if (signal.aborted) return { kind: "aborted" };
+    const said = failure instanceof Error ? failure.message : String(failure);
+    switch (reach.kind) {
+      case "other":
+        return reach.outcome;
+      case "server":
+        return retry(
+          "no-answer",
+          `The server answers, but not to this upload (${said}): something in between may refuse it.`,
+          { mayBeSize: true },
+        );
+      case "unreadable":
+      case "nobody":
+        break;
+    }
+    const isAnswered = reach.kind === "unreadable";
+    const permission = isAnswered ? null : await this.#parts.localNetworkPermission?.();
+    const { cause, reason } = describeSilence({
+      serverUrl,
+      pageOrigin,
+      isAnswered,
+      hasAcknowledged: this.#hasAcknowledged,
+      permission: permission ?? null,
+      said,
+    });
+    return retry(cause, reason);
+  }
+
+  /** Never rejects. */
+  async #reach(signal: AbortSignal): Promise<Reach> {
+    try {
+      const { response, body } = await this.#time(signal, this.#redirect);
+      if (response.ok && timeIn(body) !== null) return { kind: "server" };
+      const outcome = meaningOf(response, body, this.#parts.clock.nowMs());
+      // Final about something else than this request: it is the server.
+      if (outcome.kind !== "retry") return { kind: "server" };
+      if (outcome.cause !== "sign-in-needed" || !(await this.#redirectsToServer(signal))) {
+        return { kind: "other", outcome };
+      }
+      return { kind: "server" };
+    } catch {
+      return { kind: (await this.#isAnswered(signal)) ? "unreadable" : "nobody" };
+    }
+  }
+
+  async #time(signal: AbortSignal, redirect: "manual" | "follow") {
+    const { fetch, serverUrl } = this.#parts;
+    const init = { cache: "no-store", redirect, signal } as const;
+    const response = await fetch(`${serverUrl}api/time`, init);
+    return { response, body: parseJson(await response.text()) };
+  }
+
+  /** Whether redirects lead to the server after all, such as from HTTP to HTTPS. */
+  async #redirectsToServer(signal: AbortSignal): Promise<boolean> {
+    try {
+      const { response, body } = await this.#time(signal, "follow");
+      return response.redirected && response.ok && timeIn(body) !== null;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Whether anything answers: of another origin's answers a page may always know that they came. */
+  async #isAnswered(signal: AbortSignal): Promise<boolean> {
+    const { fetch, serverUrl, pageOrigin } = this.#parts;
+    if (new URL(serverUrl).origin === pageOrigin) return false;
+    try {
+      await fetch(`${serverUrl}api/time`, { mode: "no-cors", cache: "no-store", signal });
+      return true;
+    } catch {
+      return false;
     }
   }
 }
@@ -210,47 +304,10 @@ function markLater(mark: Mark, offsetMs: number): Mark {
   return mark.type === "frozen" ? { ...mark, atMs, toMs: mark.toMs + offsetMs } : { ...mark, atMs };
 }
 
-function retry(
-  reason: string,
-  status: number | null,
-  retryAfterMs: number | null = null,
-): RetryOutcome {
-  return { kind: "retry", reason, status, retryAfterMs };
-}
-
-/** What an answer of status 300 and above means. */
-function outcomeOfError(response: Response, body: unknown, nowMs: number): Outcome {
-  const { status } = response;
-  const problem: Partial<Problem> = isObject(body) ? body : {};
-  const problemCode = problem.code;
-  const detail = problem.detail ?? problem.title ?? `The server answered with status ${status}.`;
-  const mayPass =
-    status >= 500 ||
-    // 408 Request Timeout, 425 Too Early, 429 Too Many Requests.
-    status === 408 ||
-    status === 425 ||
-    status === 429 ||
-    // A body that did not arrive whole, such as through a proxy whose uplink broke.
-    problemCode === "unreadable-body" ||
-    // One that changed on its way: the hash is that of what was sent.
-    problemCode === "chunk-hash-mismatch";
-  if (mayPass) {
-    return retry(detail, status, parseRetryAfter(response.headers.get("Retry-After"), nowMs));
-  }
-  const isAboutChunks =
-    // A proxy's limit of the body, too.
-    status === 413 ||
-    problemCode === "chunk-conflict" ||
-    problemCode === "chunk-malformed" ||
-    problemCode === "chunk-too-large";
-  const code =
-    status === 410
-      ? "recording-closed"
-      : problemCode === "recording-not-found"
-        ? "recording-not-found"
-        : "rejected";
-  const error = new RecorderError(code, detail, { status, problemCode });
-  return { kind: "refused", error, isAboutChunks };
+/** What an answer of the route for the time says; null when it is another's. */
+function timeIn(body: unknown): number | null {
+  const { nowMs }: Partial<ServerTime> = isObject(body) ? body : {};
+  return typeof nowMs === "number" ? nowMs : null;
 }
 
 function acknowledgesAll(body: unknown, chunks: readonly LentChunk[]): boolean {

@@ -43,11 +43,11 @@ export class RecorderBrowser {
     this.#files = files;
   }
 
-  /** Starts it. The name `insecure.test` leads to this machine, too, without a secure context. */
-  static async start(): Promise<RecorderBrowser> {
+  /** Starts it, with these flags beside the usual ones. The name `insecure.test` leads to this machine, too, without a secure context. */
+  static async start(args: readonly string[] = []): Promise<RecorderBrowser> {
     const pageScript = await recorderPageBundle();
     const browser = await launchChromium({
-      args: ["--host-resolver-rules=MAP insecure.test 127.0.0.1"],
+      args: ["--host-resolver-rules=MAP insecure.test 127.0.0.1", ...args],
     });
     return new RecorderBrowser(browser, {
       "/": '<!doctype html><meta charset="utf-8"><script type="module" src="/page.js"></script>',
@@ -76,8 +76,10 @@ export class RecorderBrowser {
     const page = await context.newPage();
     const logged: string[] = [];
     page.on("console", (message) => {
-      // The browser's own line for an answer of status 400 and above, or for none at all.
-      if (!message.text().startsWith("Failed to load resource")) logged.push(message.text());
+      // The browser's own lines for an answer of status 400 and above, for none at all, and for one
+      // that the page may not read.
+      const text = message.text();
+      if (!/^(?:Failed to load resource|Access to fetch at )/.test(text)) logged.push(text);
     });
     page.on("pageerror", (error) => logged.push(String(error)));
     if (request.initScript !== undefined) await page.addInitScript(request.initScript);

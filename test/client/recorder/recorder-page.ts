@@ -1,5 +1,10 @@
 import { ClientRecorder } from "../../../client/recorder/client-recorder.ts";
-import type { ClientRecorderOptions, SegmentReason } from "../../../client/recorder/recorder.d.ts";
+import type {
+  ClientRecorderOptions,
+  RetryCause,
+  SegmentReason,
+  UploadRetry,
+} from "../../../client/recorder/recorder.d.ts";
 import { sha256Hex } from "../../../client/recorder/upload/sha256-hex.ts";
 import { openNumberedStream } from "../../fixtures/numbered-stream.ts";
 
@@ -76,6 +81,8 @@ class RecorderPage {
   readonly reasons: SegmentReason[] = [];
   stream = new MediaStream();
   retries = 0;
+  /** Of `recorder`, all of them. */
+  readonly retryEvents: UploadRetry[] = [];
 
   /** Makes `recorder`. */
   make(options: ClientRecorderOptions): ClientRecorder {
@@ -87,8 +94,9 @@ class RecorderPage {
     this.recorder.on("segment", (change) => {
       if (change.type === "started") this.reasons.push(change.reason);
     });
-    this.recorder.on("retry", () => {
+    this.recorder.on("retry", (retry) => {
       this.retries += 1;
+      this.retryEvents.push(retry);
     });
     return this.recorder;
   }
@@ -231,6 +239,20 @@ class RecorderPage {
   async untilMore(chunks: number): Promise<void> {
     const before = this.recorder.progress.recorded.chunks;
     await this.untilProgress(({ recorded }) => recorded.chunks >= before + chunks);
+  }
+
+  /** Resolves when `recorder` has told so many more retries of this cause; gives the last one. */
+  untilRetries(count: number, cause: RetryCause): Promise<UploadRetry> {
+    let left = count;
+    return new Promise((resolve) => {
+      const off = this.recorder.on("retry", (retry) => {
+        if (retry.cause !== cause) return;
+        left -= 1;
+        if (left > 0) return;
+        off();
+        resolve(retry);
+      });
+    });
   }
 
   /** Resolves when `recorder` begins a segment for this reason. */

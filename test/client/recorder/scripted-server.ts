@@ -25,6 +25,8 @@ export interface ArrivedRequest {
   readonly path: string;
   /** Sequences; empty for the end of a segment. */
   readonly sequences: readonly number[];
+  /** Of the whole body, with its form. */
+  readonly bodyBytes: number;
 }
 
 /**
@@ -141,13 +143,22 @@ export class ScriptedServer implements AsyncDisposable {
     }
     const [, recordingId, rest] = /^\/api\/recordings\/([^/]+)\/(.+)$/.exec(pathname) ?? [];
     if (recordingId === undefined || rest === undefined) return new Response("", { status: 404 });
+    const bodyBytes = Number(request.headers.get("Content-Length"));
     this.underWay += 1;
     this.underWayMax = Math.max(this.underWayMax, this.underWay);
     try {
       const isChunks = rest === "chunks";
       return isChunks
-        ? await this.#chunks(pathname, decodeURIComponent(recordingId), await request.formData())
-        : await this.#end(pathname, rest.split("/")[1] ?? "", await request.json());
+        ? await this.#chunks(
+            { path: pathname, bodyBytes },
+            decodeURIComponent(recordingId),
+            await request.formData(),
+          )
+        : await this.#end(
+            { path: pathname, bodyBytes },
+            rest.split("/")[1] ?? "",
+            await request.json(),
+          );
     } finally {
       this.underWay -= 1;
       this.#changes.dispatchEvent(new Event("change"));
@@ -162,11 +173,15 @@ export class ScriptedServer implements AsyncDisposable {
     return fault;
   }
 
-  async #chunks(path: string, recordingId: string, form: FormData): Promise<Response> {
+  async #chunks(
+    arrived: Omit<ArrivedRequest, "sequences">,
+    recordingId: string,
+    form: FormData,
+  ): Promise<Response> {
     const first = Number(form.get("sequence"));
     const sequences: number[] = [];
     while (form.has(`chunk_${sequences.length}`)) sequences.push(first + sequences.length);
-    const fault = await this.#faultOf({ path, sequences });
+    const fault = await this.#faultOf({ ...arrived, sequences });
     if (fault.answer !== undefined) return fault.answer();
 
     const segmentId = textOf(form.get("segmentId"));
@@ -206,8 +221,12 @@ export class ScriptedServer implements AsyncDisposable {
     return Response.json(result);
   }
 
-  async #end(path: string, segmentId: string, body: { chunkCount: number }): Promise<Response> {
-    const fault = await this.#faultOf({ path, sequences: [] });
+  async #end(
+    arrived: Omit<ArrivedRequest, "sequences">,
+    segmentId: string,
+    body: { chunkCount: number },
+  ): Promise<Response> {
+    const fault = await this.#faultOf({ ...arrived, sequences: [] });
     if (fault.answer !== undefined) return fault.answer();
     const segment = this.segments.get(segmentId);
     if (segment === undefined) return problem(404, "segment-not-found");

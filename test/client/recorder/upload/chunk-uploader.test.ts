@@ -2,9 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   BATCH_BYTES_MAX,
   ChunkUploader,
-  type ChunkUploaderEvents,
 } from "../../../../client/recorder/upload/chunk-uploader.ts";
-import type { SpooledChunk } from "../../../../client/recorder/spool/chunk-spool.ts";
 import { IngestApi } from "../../../../client/recorder/upload/ingest-api.ts";
 import { TransferEstimate } from "../../../../client/recorder/upload/transfer-estimate.ts";
 import { MemorySpool } from "../../../../client/recorder/spool/memory-spool.ts";
@@ -12,68 +10,7 @@ import { RecorderError } from "../../../../client/recorder/recorder-error.ts";
 import { ManualClock } from "../../../support/manual-clock.ts";
 import { until } from "../../../support/until.ts";
 import { problem, ScriptedServer } from "../scripted-server.ts";
-
-const SEGMENT_ID = "0b6fd2e0-8a40-4c6a-9a2e-0d3f8b0c1a2b";
-
-function chunk(sequence: number, text = `chunk ${sequence};`, segmentId = SEGMENT_ID) {
-  return {
-    recordingId: "recording",
-    participantId: "zoë@example.org 🎥",
-    trackId: "camera",
-    segmentId,
-    sequence,
-    payload: new Blob([text]),
-    mimeType: "video/webm",
-    beganAtMs: 1_000 * sequence,
-    clockOffsetMs: null,
-    durationMs: 1_000,
-    marks: [],
-  } satisfies SpooledChunk;
-}
-
-/** An uploader for a server, whose clock the test turns and whose jitter is always the longest. */
-function uploaderFor(server: ScriptedServer, parallelUploads = 3) {
-  const clock = new ManualClock();
-  const spool = new MemorySpool();
-  const api = new IngestApi({
-    serverUrl: server.url,
-    fetch: (url, init) => fetch(url, init),
-    clock,
-    clockOffsetMs: () => 500,
-  });
-  const uploader = new ChunkUploader({ spool, api, clock, parallelUploads, random: () => 1 });
-  const seen: { [Name in keyof ChunkUploaderEvents]: ChunkUploaderEvents[Name][] } = {
-    kept: [],
-    acknowledged: [],
-    ended: [],
-    retry: [],
-    refused: [],
-    failed: [],
-  };
-  uploader.events.on("acknowledged", (event) => seen.acknowledged.push(event));
-  uploader.events.on("ended", (event) => seen.ended.push(event));
-  uploader.events.on("retry", (event) => seen.retry.push(event));
-  uploader.events.on("refused", (event) => seen.refused.push(event));
-  uploader.events.on("failed", (event) => seen.failed.push(event));
-  return { uploader, spool, clock, seen };
-}
-
-function next<Name extends keyof ChunkUploaderEvents>(
-  uploader: ChunkUploader,
-  name: Name,
-): Promise<ChunkUploaderEvents[Name]> {
-  return new Promise((resolve) => {
-    const off = uploader.events.on(name, (event) => {
-      off();
-      resolve(event);
-    });
-  });
-}
-
-function textOf(server: ScriptedServer, segmentId = SEGMENT_ID): string {
-  const segment = server.segments.get(segmentId);
-  return segment === undefined ? "" : new TextDecoder().decode(server.bytesOf(segment));
-}
+import { chunk, next, SEGMENT_ID, textOf, uploaderFor } from "./uploader-bed.ts";
 
 describe("ChunkUploader", () => {
   test("uploads every chunk with its fields and then tells the segment's total", async () => {

@@ -72,6 +72,7 @@ export function recordOf(row: RecordingsTable, report: ReportFault): RecordingRe
   const time = (column: "stopped_at_ms" | "finalized_at_ms" | "deleted_at_ms") =>
     row[column] === null ? null : readOr(column, report, () => readTimeMs(row[column]));
   const state = readOr("state", report, () => recordingStateSchema.parse(row.state));
+  const deletedAtMs = time("deleted_at_ms");
   return {
     recordingId,
     name: textOrNull(row.name),
@@ -87,7 +88,7 @@ export function recordOf(row: RecordingsTable, report: ReportFault): RecordingRe
     stoppedAtMs: time("stopped_at_ms") ?? null,
     finalizedAtMs: time("finalized_at_ms") ?? null,
     // Whatever it is, it is not null: the recording was deleted.
-    deletedAtMs: time("deleted_at_ms") === undefined ? 0 : (time("deleted_at_ms") ?? null),
+    deletedAtMs: deletedAtMs === undefined ? 0 : deletedAtMs,
   };
 }
 

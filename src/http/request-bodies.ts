@@ -16,7 +16,7 @@ const JSON_TYPE = "application/json";
  * Largest JSON body of a route that needs no chunk in it. The longest name and `metadata` that the
  * contract allows take 97 KiB when a client escapes every character (`\u00e9`).
  */
-export const JSON_BODY_BYTES_MAX = 128 * 1024;
+const JSON_BODY_BYTES_MAX = 128 * 1024;
 
 /**
  * Reads request bodies within limits. Bun's own limit cannot serve for that: it answers with an

@@ -48,6 +48,7 @@ let neighbour: Recording;
 /** By row; tests run in any order, so those that change a recording have one of their own. */
 const recordings = new Map<string, string>();
 const toDelete: string[] = [];
+let brokenFolderId = "";
 const exportIds: string[] = [];
 
 const catalogue = () => new Database(join(directory.path, "catalog.sqlite"), { strict: true });
@@ -79,6 +80,7 @@ beforeAll(async () => {
     toDelete.push(await api.start(row));
   }
   recordings.set("continued", await api.start("continued"));
+  brokenFolderId = await api.start("brokenFolder");
   for (const row of [...Object.keys(TRACK_ROWS), "brokenManifest", "oddTimeline"]) {
     recordings.set(row, (await finishedRecording(api, row, [CAMERA])).recordingId);
   }
@@ -129,6 +131,7 @@ beforeAll(async () => {
     [neighbour.recordingId],
   );
   await Bun.write(join(directory.path, idOf("brokenManifest"), "manifest.json"), "{");
+  await Bun.write(join(directory.path, brokenFolderId, "segments"), "no folder");
   await start();
 }, 120_000);
 
@@ -272,6 +275,15 @@ test("each is named in the log once", async () => {
     );
     expect({ row, told: told.length }).toEqual({ row, told: 1 });
   }
+});
+
+test("a recording whose folder cannot be read is refused alone, and can be deleted", async () => {
+  const url = `${server.url}/api/recordings/${brokenFolderId}`;
+  await expectProblem(await fetch(url), 503, "storage-failed");
+  expect(server.stderr()).toContain('"msg":"a recording cannot be loaded"');
+  await fetch(`${url}/stop`, { method: "POST" });
+  expect((await fetch(url, { method: "DELETE" })).status).toBe(204);
+  await expectProblem(await fetch(url), 404, "recording-not-found");
 });
 
 test("such a recording can be deleted", async () => {

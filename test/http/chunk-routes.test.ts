@@ -144,7 +144,15 @@ describe("an upload", () => {
   });
 
   test("by a participant and for a track of any printable words is found under them", async () => {
-    const names = ["../../etc/passwd", "a/b", "Zoë 🎥", "100% & more?#", "con", "x".repeat(128)];
+    const names = [
+      "../../etc/passwd",
+      "a/b",
+      "Zoë 🎥",
+      "100% & more?#",
+      "con",
+      "\u0378",
+      "x".repeat(128),
+    ];
     const recordingId = await api.start();
     for (const name of names) {
       const track = { recordingId, participantId: name, trackId: name };

@@ -3,13 +3,18 @@ export interface Route {
   readonly method: string;
   /** With `:name` for a part that may be anything, and `*` at its end for anything at all. */
   readonly path: string;
+  /** A function, or the answer itself. */
+  readonly handler: unknown;
 }
 
 /**
  * The methods that a path answers, for the header `Allow`; empty if it has no route. Elysia answers
  * HEAD wherever it answers GET, and OPTIONS is answered for every route.
  */
-export function allowedMethods(routes: readonly Route[], path: string): string[] {
+export function allowedMethods(
+  routes: readonly Pick<Route, "method" | "path">[],
+  path: string,
+): string[] {
   const methods = new Set<string>();
   for (const route of routes) {
     if (methods.has(route.method) || !matches(route.path, path)) continue;

@@ -11,6 +11,7 @@ import { chunkRoutes } from "./chunk-routes.ts";
 import type { ClientAsset } from "./client-assets.ts";
 import { clientRoutes } from "./client-routes.ts";
 import { downloadRoutes, type RecordingPaths } from "./download-routes.ts";
+import { exactTarget } from "./exact-target.ts";
 import { exportFileRoutes, exportRoutes, type ExportPaths, type Exports } from "./export-routes.ts";
 import { type ExtrasMaker, type ExtrasPaths, trackExtrasRoutes } from "./track-extras-routes.ts";
 import { hostAndOriginGate } from "./host-and-origin-gate.ts";
@@ -60,16 +61,18 @@ export async function createApp(parts: AppParts) {
     app.server?.timeout(request, IDLE_TIMEOUT_SECONDS);
   });
   const bodies = new RequestBodies(reader);
+  const routes = (): readonly Route[] => app.routes;
   const app = new Elysia({
     name: "track-capture",
     // Elysia's default looks for the path from the 11th character of the URL, which a short host does
     // not reach: of http://a/client/api/recordings it would take /api/recordings.
     handler: { standardHostname: false },
   })
-    .use(problems({ ...parts, routes: (): readonly Route[] => app.routes }))
+    .use(problems({ ...parts, routes }))
     // Before all others: also while the server is stopping.
     .use(hostAndOriginGate(parts))
     .use(intakeGate(parts.intake))
+    .use(exactTarget(routes))
     .use(accessLog(parts))
     .use(recordingRoutes({ ...parts, bodies }))
     .use(chunkRoutes({ ...parts, bodies }))

@@ -248,7 +248,15 @@ function withoutRoute({ method, url }: Request, routes: Routes): AppError | Resp
   const path = pathOf(url) ?? url;
   const allowed = allowedMethods(routes(), path);
   if (allowed.length === 0) return new RouteNotFoundError(method, path);
-  if (method !== "OPTIONS") return new MethodNotAllowedError(method, path, allowed);
+  if (method !== "OPTIONS") {
+    if (!allowed.includes(method)) return new MethodNotAllowedError(method, path, allowed);
+    // The URL has the path in its normal form; the request had another (see `exactTarget`).
+    if (!path.endsWith("/")) return new RouteNotFoundError(method, path, "in another form");
+    return new Response(null, {
+      status: 308,
+      headers: { location: path.slice(0, -1) + new URL(url).search },
+    });
+  }
   return new Response(null, { status: 204, headers: { allow: allowed.join(", ") } });
 }
 
@@ -281,7 +289,8 @@ interface Parts {
 
 /**
  * Turns whatever a route throws into a problem; logs with its stack what nobody expected. Of a path that
- * has routes it also answers the methods that it has none for: OPTIONS, and all others with 405.
+ * has routes it also answers the methods that it has none for: OPTIONS, and all others with 405. A
+ * slash too many at its end leads to the path without it.
  */
 export function problems({ log, routes }: Parts) {
   return new Elysia({ name: "problems" })

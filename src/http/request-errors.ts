@@ -105,8 +105,14 @@ export class ForeignOriginError extends AppError {
 export class RouteNotFoundError extends AppError {
   readonly code = "not-found";
 
-  constructor(method: string, path: string) {
-    super(`There is no ${method} ${path} here; /openapi lists what there is.`);
+  /** @param form of the path in the request, if it is not the one in which it has a route */
+  constructor(method: string, path: string, form?: "in another form") {
+    super(
+      form === undefined
+        ? `There is no ${method} ${path} here; /openapi lists what there is.`
+        : `${method} ${path} takes no other spelling of its path, such as with dot segments or ` +
+            "backslashes. /openapi lists what there is.",
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
 import { expectProblem } from "./expect-problem.ts";
+import { rawRequest } from "./raw-request.ts";
 
 const UNKNOWN = "01a20451-b9a9-775b-bf84-76768d5fe3c6";
 
@@ -328,6 +329,32 @@ test.each([
 ])("%s %s is a problem that says so", async (method, path) => {
   const { detail } = await expectProblem(await send(method, server.url + path), 404, "not-found");
   expect(detail).toContain("/openapi");
+});
+
+test.each([
+  "/client/..\\api/recordings",
+  "/client/x\\..\\..\\api/recordings",
+  "/client/../api/recordings",
+  "/client/%2e%2e/api/recordings",
+  "/./api/recordings",
+  "/api\\recordings",
+  "//api/recordings",
+])("GET %s does not lead to /api/recordings", async (target) => {
+  const { statusLine, text } = await rawRequest(server.url, [
+    `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+  ]);
+  expect(statusLine).toBe("HTTP/1.1 404 Not Found");
+  expect(text).toContain('"not-found"');
+});
+
+test("a slash at the end leads to the path without it", async () => {
+  for (const target of ["/api/recordings/?limit=1", "/client/..\\api/recordings/?limit=1"]) {
+    const { text } = await rawRequest(server.url, [
+      `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+    ]);
+    expect(text).toStartWith("HTTP/1.1 308 Permanent Redirect");
+    expect(text).toMatch(/^location: \/api\/recordings\?limit=1\r$/im);
+  }
 });
 
 test.each([

@@ -90,8 +90,15 @@ describe("what the browser does not give", () => {
       expect(await record(old).isDisabled()).toBe(true);
       await old.getByTestId("recording").filter({ hasText: "Somebody's call" }).waitFor();
 
+      // A proxy under that name, which sends a loopback address as the Host.
+      const proxy = Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        fetch: (request) => fetch(server.url + new URL(request.url).pathname),
+      });
+      await using _ = { [Symbol.asyncDispose]: () => proxy.stop(true) };
       const insecure = await browser.newPage();
-      await insecure.goto(server.url.replace("127.0.0.1", "studio.test"));
+      await insecure.goto(`http://studio.test:${proxy.port}`);
       await alert(insecure, "only to pages opened over https:// or on localhost").waitFor();
       await insecure.getByTestId("recording").filter({ hasText: "Somebody's call" }).waitFor();
     },

@@ -136,14 +136,11 @@ function recordedSpan({ media, timeline }: TimedMedia): Span | undefined {
   };
 }
 
-/** Pictures at the end that are of no use, since they need lost ones, do not count. */
 function streamSpan(timeline: SegmentTimeline, count: StreamCount | undefined): Span | undefined {
   if (count?.firstMs === undefined || count.endMs === undefined) return undefined;
-  const lastHole = count.holes.at(-1);
-  const isUseless = lastHole !== undefined && lastHole.toMs >= count.endMs;
   return {
     fromMs: wallMsOf(timeline, count.firstMs),
-    toMs: wallEndMsOf(timeline, isUseless ? lastHole.fromMs : count.endMs),
+    toMs: wallEndMsOf(timeline, count.endMs),
   };
 }
 
@@ -160,9 +157,17 @@ function recordedStreams(
   }));
   const keyframesMs = keyframesOf(video).map((atMs) => wallMsOf(timeline, startMs + atMs));
   return {
-    video: pictures === undefined ? null : { ...pictures, keyframesMs, holes },
+    video:
+      pictures === undefined
+        ? null
+        : { ...pictures, keyframesMs, holes, usableToMs: usableEndMs(pictures, holes) },
     audio: streamSpan(timeline, counts.audio) ?? null,
   };
+}
+
+function usableEndMs({ toMs }: Span, holes: readonly Span[]): number {
+  const last = holes.at(-1);
+  return last !== undefined && last.toMs >= toMs - ROUNDING_MS ? last.fromMs : toMs;
 }
 
 /** When keyframes are presented, in milliseconds of the MP4. */

@@ -6,6 +6,8 @@ export interface RecordedPictures extends Span {
   readonly keyframesMs: readonly number[];
   /** When there are none that can be used. */
   readonly holes: readonly Span[];
+  /** Before `toMs` where the last pictures are of no use, since they need lost ones. */
+  readonly usableToMs: number;
 }
 
 /** When the streams of a segment were recorded, on the server's clock. */
@@ -91,7 +93,12 @@ export function resolveOverlaps(segments: readonly RecordedSegment[]): ShownSegm
   const sounds = shownSpans(
     segments.map(
       ({ driftMs, audio }, i) =>
-        audio && { ...audio, driftMs, picturesFromMs: pictures[i]?.fromMs ?? Infinity },
+        audio && {
+          ...audio,
+          driftMs,
+          usableToMs: audio.toMs,
+          picturesFromMs: pictures[i]?.fromMs ?? Infinity,
+        },
     ),
     ({ fromMs, picturesFromMs }, endMs) => Math.min(endMs, Math.max(fromMs, picturesFromMs)),
   );
@@ -110,8 +117,12 @@ function keyframeFor({ keyframesMs, holes }: RecordedPictures, endMs: number): n
   return lackAfterMs < lackBeforeMs ? after : before;
 }
 
+interface StreamSpan extends DriftingSpan {
+  readonly usableToMs: number;
+}
+
 /** A stretch of one segment that is shown, as far as the segments before tell. */
-interface ShownStretch extends DriftingSpan {
+interface ShownStretch extends StreamSpan {
   readonly index: number;
   readonly isWhole: { readonly atBegin: boolean; readonly atEnd: boolean };
 }
@@ -121,25 +132,26 @@ interface ShownStretch extends DriftingSpan {
  *
  * @param takeOverMs when `next` can take over from one that ends at `endMs`; undefined if it never can
  */
-function shownSpans<T extends DriftingSpan>(
+function shownSpans<T extends StreamSpan>(
   recorded: readonly (T | null)[],
   takeOverMs: (next: T, endMs: number) => number | undefined,
 ): (Span | null)[] {
   const shown: ShownStretch[] = [];
   for (const [index, next] of recorded.entries()) {
     if (next === null) continue;
-    const { fromMs, toMs, driftMs } = next;
+    const { fromMs, toMs, usableToMs, driftMs } = next;
+    const own = { index, toMs, usableToMs, driftMs };
     const last = shown.at(-1);
     if (last === undefined || follows(last, next)) {
-      shown.push({ index, fromMs, toMs, driftMs, isWhole: { atBegin: true, atEnd: true } });
+      shown.push({ ...own, fromMs, isWhole: { atBegin: true, atEnd: true } });
       continue;
     }
-    if (toMs - last.toMs < REMAINDER_MS_MIN) continue;
-    const atMs = takeOverMs(next, last.toMs);
+    if (usableToMs - last.usableToMs < REMAINDER_MS_MIN) continue;
+    const atMs = takeOverMs(next, last.usableToMs);
     if (atMs === undefined) continue;
     cutAt(shown, atMs);
     const isWhole = { atBegin: atMs <= fromMs, atEnd: true };
-    shown.push({ index, fromMs: atMs, toMs, driftMs, isWhole });
+    shown.push({ ...own, fromMs: atMs, isWhole });
   }
   const spans: (Span | null)[] = recorded.map(() => null);
   for (const { index, fromMs, toMs, isWhole } of shown) {
@@ -156,6 +168,8 @@ function cutAt(shown: ShownStretch[], atMs: number): void {
   while ((shown.at(-1)?.fromMs ?? -Infinity) >= atMs) shown.pop();
   for (const [i, stretch] of shown.entries()) {
     if (stretch.toMs <= atMs) continue;
-    shown[i] = { ...stretch, toMs: atMs, isWhole: { ...stretch.isWhole, atEnd: false } };
+    const usableToMs = Math.min(stretch.usableToMs, atMs);
+    const isWhole = { ...stretch.isWhole, atEnd: false };
+    shown[i] = { ...stretch, toMs: atMs, usableToMs, isWhole };
   }
 }

@@ -21,7 +21,8 @@ function both(fromMs: number, toMs: number, keyframeEveryMs = 2_000): RecordedSe
     (_, i) => fromMs + i * keyframeEveryMs,
   );
   const span = { fromMs, toMs };
-  return { driftMs: 0, video: { ...span, keyframesMs, holes: [] }, audio: span };
+  const video = { ...span, keyframesMs, holes: [], usableToMs: toMs };
+  return { driftMs: 0, video, audio: span };
 }
 
 /** The same stretch of pictures and sound. */
@@ -69,6 +70,7 @@ test.each([
           toMs: 20_000,
           keyframesMs: [5_000, 10_500],
           holes: [{ fromMs: 8_000, toMs: 10_500 }],
+          usableToMs: 20_000,
         },
       },
     ],
@@ -76,6 +78,23 @@ test.each([
       "whole",
       { video: { fromMs: 10_500, toMs: Infinity }, audio: { fromMs: 10_000, toMs: Infinity } },
     ],
+  ],
+  [
+    "pictures of no use at the end of the first are cut off",
+    [
+      {
+        ...both(0, 10_000),
+        video: {
+          fromMs: 0,
+          toMs: 10_000,
+          keyframesMs: [0],
+          holes: [{ fromMs: 5_000, toMs: 10_000 }],
+          usableToMs: 5_000,
+        },
+      },
+      both(4_800, 20_000),
+    ],
+    [shown(-Infinity, 4_800), "whole"],
   ],
   [
     "sound alone beside picture and sound",
@@ -102,7 +121,13 @@ test.each([
       both(0, 10_000),
       {
         ...both(5_000, 20_000),
-        video: { fromMs: 5_000, toMs: 20_000, keyframesMs: [], holes: [] },
+        video: {
+          fromMs: 5_000,
+          toMs: 20_000,
+          keyframesMs: [],
+          holes: [],
+          usableToMs: 20_000,
+        },
       },
     ],
     [

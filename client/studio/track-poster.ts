@@ -1,6 +1,6 @@
 import { element } from "./element.ts";
 
-/** A poster is made soon after its MP4: while it is not there, it is asked for this often. */
+/** A poster is made after its MP4: while it is not there, it is asked for this often. */
 const RETRY_MS = 3_000;
 const RETRIES_MAX = 20;
 

@@ -105,7 +105,10 @@ export const trackSchema = z.object({
    */
   reason: z.string().nullable(),
   media: trackMediaSchema.nullable(),
-  /** Path of a JPEG of the track; null without pictures. It is made soon after the MP4: 404 till then. */
+  /**
+   * Path of a JPEG of the track; null without pictures. It is made once the recording has all its MP4s,
+   * or when it is asked for: 404 till then.
+   */
   posterUrl: z.string().nullable(),
   /** Path of the loudness over time, as JSON; null without sound. It comes as the poster does. */
   waveformUrl: z.string().nullable(),

@@ -72,9 +72,9 @@ export function inputArguments(container: Container, input: FfmpegTask["input"])
 }
 
 /**
- * ffmpeg's arguments for one run, which may do several tasks whose inputs are files. Only `pipe` or `file` can be opened, only by the one demuxer,
- * and only the planned streams are taken: text that calls itself WebM and names other files, as
- * HLS, DASH and ffconcat do, gets none of them read.
+ * ffmpeg's arguments for one run, which may do several tasks whose inputs are files. Only `pipe` or
+ * `file` can be opened, only by the one demuxer, and only the planned streams are taken: text that calls
+ * itself WebM and names other files, as HLS, DASH and ffconcat do, gets none of them read.
  */
 export function ffmpegArguments(tasks: readonly FfmpegTask[]): string[] {
   return [

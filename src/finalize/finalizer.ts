@@ -12,7 +12,7 @@ import { type TrackDecision, decideTrack, fingerprintOf } from "./readiness.ts";
 
 /** What the finalizer is made of. */
 export interface FinalizerParts extends JobRunnerParts {
-  /** Told of new MP4s, once their recording has all; left out where nobody looks at posters and waveforms. */
+  /** Receives new MP4s once their recording has all; left out where nobody needs posters and waveforms. */
   readonly extras?: Pick<TrackExtras, "request" | "forget" | "stop">;
 }
 

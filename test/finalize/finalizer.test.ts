@@ -5,7 +5,6 @@ import { manifestSchema } from "../../src/contract/manifest.ts";
 import { workDirectoryOf } from "../../src/finalize/half-made-files.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
 import { NothingToRetryError, RecordingNotFoundError } from "../../src/recording/errors.ts";
-import type { TrackKey } from "../../src/recording/ports.ts";
 import { recordedSegment } from "../support/recorded-media.ts";
 import { until } from "../support/until.ts";
 import { FinalizerBed, newSegmentId, testFfmpeg, trackKey } from "./finalizer-bed.ts";
@@ -333,28 +332,6 @@ describe("Finalizer", () => {
     expect(await readdir(bed.layout.trackDirectory(key))).toEqual(["media.mp4"]);
     const names = await readdir(bed.layout.recordingDirectory(recordingId));
     expect(names.toSorted()).toEqual(["manifest.json", "segments", "tracks"]);
-  });
-
-  test("posters and waveforms are asked for when the recording has all its MP4s", async () => {
-    const { chunks } = await recordedSegment("audio-opus");
-    const sent = { chunks: chunks.map(({ payload }) => payload) };
-    const asked: Promise<string>[] = [];
-    const name = async (key: TrackKey): Promise<string> =>
-      `${key.trackId} of a ${(await own.catalog.findRecording(key.recordingId))?.state} recording`;
-    const extras = {
-      request: (key: TrackKey) => void asked.push(name(key)),
-      forget: () => Promise.resolve(),
-      stop: () => Promise.resolve(),
-    };
-    const limits = { parallelRunsMax: 1 };
-    await using own = await FinalizerBed.open(ffmpeg, limits, extras);
-    const names = ["camera", "screen", "microphone"];
-    await own.finalize(...names.map((trackId) => ({ ...sent, trackId })));
-    await until(() => asked.length === names.length || undefined, {
-      what: "all were asked for",
-      timeoutMs: 10_000,
-    });
-    expect(await Promise.all(asked)).toEqual(names.map((track) => `${track} of a ready recording`));
   });
 
   test("there is nothing to retry of a ready recording, and none of an unknown one", async () => {

@@ -90,9 +90,9 @@ describe("the published module", () => {
     const text = await recorderBundle();
     expect(text).not.toMatch(/^\s*import\b/m);
     expect(text).not.toContain("zod");
-    // Its own code, in the page and once more in the worker, is about 20 KB as it is transferred; a
+    // Its own code, in the page and once more in the worker, is about 25 KB as it is transferred; a
     // dependency would show.
-    expect(Bun.gzipSync(text).length).toBeLessThan(24_000);
+    expect(Bun.gzipSync(text).length).toBeLessThan(28_000);
     expect(text).toMatch(/export\s*\{[^}]*\bas ClientRecorder\b[^}]*\}/);
   });
 });

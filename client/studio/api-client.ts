@@ -134,6 +134,9 @@ export class ApiClient {
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await this.#send(method, path, body);
+    // A sign-in page can be answered with 200.
+    const type = response.headers.get("content-type") ?? "";
+    if (!type.startsWith("application/json")) throw new RequestRefusedError(response.status, null);
     const answer: T = await response.json();
     return answer;
   }

@@ -1,5 +1,10 @@
-import type { PendingProgress, PendingSegment, RecorderErrorCode } from "../recorder/recorder.d.ts";
-import { withoutStop } from "./describe-recorder-problem.ts";
+import type {
+  PendingProgress,
+  PendingSegment,
+  RecorderErrorCode,
+  RetryCause,
+} from "../recorder/recorder.d.ts";
+import { describeRetry } from "./describe-retry.ts";
 import type { Safety } from "./describe-safety.ts";
 import { formatBytes } from "./format-bytes.ts";
 import { formatSpan } from "./format-duration.ts";
@@ -11,6 +16,8 @@ export interface LeftUploads {
   readonly isFinished: boolean;
   /** Why uploads fail at the moment, in a sentence; they are repeated until they succeed. */
   readonly trouble: string | null;
+  /** What they wait for, where there is trouble and that is known. */
+  readonly troubleCause?: RetryCause | undefined;
 }
 
 /** Says in words what becomes of it. */
@@ -19,8 +26,9 @@ export function describeLeftUploads(left: LeftUploads): Safety {
   const waiting = `${formatSpan(pending.seconds * 1_000)} (${formatBytes(pending.bytes)})`;
   const refused = left.segments.filter(({ state }) => state === "refused").length;
   if (!left.isFinished && left.trouble !== null) {
-    const sentence = `The server cannot be reached or is busy (${withoutStop(left.trouble)}). ${waiting} that an earlier visit recorded are on this computer's disk, and are sent as soon as it answers, while this page is open or the next time.`;
-    return { tone: "warning", headline: "Waiting for the server", sentence };
+    const words = describeRetry(left.trouble, left.troubleCause);
+    const sentence = `${words.sentence} ${waiting} that an earlier visit recorded are on this computer's disk, and are sent as soon as it answers, while this page is open or the next time.`;
+    return { tone: "warning", headline: words.headline, sentence };
   }
   if (!left.isFinished) {
     const sentence = `${waiting} that an earlier visit recorded are still on this computer's disk and are being sent now. Keep this page open.`;

@@ -1,4 +1,5 @@
-import { withoutStop } from "./describe-recorder-problem.ts";
+import type { RetryCause } from "../recorder/recorder.d.ts";
+import { describeRetry } from "./describe-retry.ts";
 import { formatBytes } from "./format-bytes.ts";
 import { formatDuration, formatSpan } from "./format-duration.ts";
 
@@ -32,6 +33,8 @@ export interface SessionSnapshot extends Amounts {
   readonly holdsBack: boolean;
   /** Why uploads fail at the moment, in a sentence; they are repeated until they succeed. */
   readonly trouble: string | null;
+  /** What they wait for, where there is trouble and that is known. */
+  readonly troubleCause?: RetryCause | undefined;
   /** Why something will never be saved, in a sentence; null while all goes well. */
   readonly refusal: string | null;
 }
@@ -72,8 +75,9 @@ export function describeSafety(snapshot: SessionSnapshot): Safety {
   }
   if (trouble !== null) {
     const goesOn = phase === "sending" ? "" : "Recording goes on. ";
-    const sentence = `The server cannot be reached or is busy (${withoutStop(trouble)}). ${goesOn}${saved} The other ${waiting} wait ${where} and are sent as soon as it answers. ${keepOpen(isDurable)}`;
-    return { tone: "warning", headline: "Waiting for the server", sentence };
+    const words = describeRetry(trouble, snapshot.troubleCause);
+    const sentence = `${words.sentence} ${goesOn}${saved} The other ${waiting} wait ${where} and are sent as soon as it answers. ${keepOpen(isDurable)}`;
+    return { tone: "warning", headline: words.headline, sentence };
   }
   if (phase === "sending") {
     const sentence =

@@ -2,6 +2,7 @@ import { ClientRecorder } from "../recorder/client-recorder.ts";
 import type { PendingSegment, PendingUploads } from "../recorder/recorder.d.ts";
 import type { ConfirmDialog } from "./confirm-dialog.ts";
 import { describeLeftRefusal, describeLeftUploads, leftFileName } from "./describe-left-uploads.ts";
+import type { Trouble } from "./describe-retry.ts";
 import { element, requireElement, setText } from "./element.ts";
 import { formatBytes } from "./format-bytes.ts";
 import type { NoticeBoard } from "./notice-board.ts";
@@ -31,7 +32,7 @@ export class LeftUploadsView {
   readonly #removed = new Set<string>();
   #uploads: PendingUploads | null = null;
   #isFinished = false;
-  #trouble: string | null = null;
+  #trouble: Trouble | null = null;
   #drawn = "";
 
   /** @param onSaved - is called when the server may have more of a recording than before. */
@@ -57,8 +58,8 @@ export class LeftUploadsView {
       this.#trouble = null;
       this.#draw();
     });
-    uploads.on("retry", ({ reason }) => {
-      this.#trouble = reason;
+    uploads.on("retry", (retry) => {
+      this.#trouble = retry;
       this.#draw();
     });
     uploads.on("error", () => this.#draw());
@@ -82,7 +83,8 @@ export class LeftUploadsView {
       segments,
       progress,
       isFinished: this.#isFinished,
-      trouble: this.#trouble,
+      trouble: this.#trouble?.reason ?? null,
+      troubleCause: this.#trouble?.cause,
     });
     // A segment of which only the end had to be told is nothing that a person missed.
     const isWorthIt = segments.some(({ chunks }) => chunks > 0);

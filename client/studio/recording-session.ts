@@ -1,7 +1,8 @@
 import { ClientRecorder, RecorderError } from "../recorder/client-recorder.ts";
-import { ServerUnreachableError, type ApiClient } from "./api-client.ts";
+import { RequestRefusedError, ServerUnreachableError, type ApiClient } from "./api-client.ts";
 import type { StorageChange } from "../recorder/recorder.d.ts";
 import { describeRecorderProblem } from "./describe-recorder-problem.ts";
+import type { Trouble } from "./describe-retry.ts";
 import type { SessionSnapshot } from "./describe-safety.ts";
 import { describeStall, describeStorage } from "./describe-storage.ts";
 import { RunningTime } from "./running-time.ts";
@@ -39,7 +40,7 @@ interface Run {
   readonly recorder: ClientRecorder;
   readonly trackId: TrackSource["trackId"];
   /** Why its uploads fail at the moment. */
-  trouble: string | null;
+  trouble: Trouble | null;
   /** Where its chunks wait; null before it has told. */
   storage: StorageChange | null;
   /** Chunks that it had given at the pause; one more holds what came before the pause. */
@@ -59,7 +60,7 @@ export class RecordingSession {
   #recordingId: string | null = null;
   #phase: SessionSnapshot["phase"] = "recording";
   #refusal: string | null = null;
-  #trouble: string | null = null;
+  #trouble: Trouble | null = null;
 
   constructor(api: ApiClient, participantId: string, events: RecordingSessionEvents) {
     this.#api = api;
@@ -73,6 +74,8 @@ export class RecordingSession {
   }
 
   get snapshot(): SessionSnapshot {
+    const trouble =
+      this.#trouble ?? this.#runs.find((run) => run.trouble !== null)?.trouble ?? null;
     return {
       phase: this.#phase,
       tracks: [...new Set(this.#runs.map(({ trackId }) => trackId))],
@@ -80,7 +83,8 @@ export class RecordingSession {
       ...sumAmounts(this.#runs.map(({ recorder }) => recorder.progress)),
       isDurable: this.#runs.every(({ recorder }) => recorder.progress.isDurable),
       holdsBack: this.#runs.some((run) => holdsBack(run)),
-      trouble: this.#trouble ?? this.#runs.find(({ trouble }) => trouble !== null)?.trouble ?? null,
+      trouble: trouble?.reason ?? null,
+      troubleCause: trouble?.cause,
       refusal: this.#refusal,
     };
   }
@@ -162,8 +166,8 @@ export class RecordingSession {
       acknowledged = progress.acknowledged.chunks;
       this.#tell();
     });
-    recorder.on("retry", ({ reason }) => {
-      run.trouble = reason;
+    recorder.on("retry", (retry) => {
+      run.trouble = retry;
       this.#tell();
     });
     recorder.on("storage", (change) => {
@@ -214,8 +218,12 @@ export class RecordingSession {
         this.#trouble = null;
         return;
       } catch (error) {
-        if (!(error instanceof ServerUnreachableError)) throw error;
-        this.#trouble = "The server cannot be reached.";
+        // What a proxy says in the server's place passes.
+        const isOfProxy = error instanceof RequestRefusedError && error.code === null;
+        if (!isOfProxy && !(error instanceof ServerUnreachableError)) throw error;
+        this.#trouble = isOfProxy
+          ? { cause: "not-the-server", reason: error.message }
+          : { cause: "no-answer", reason: "The server cannot be reached." };
         this.#tell();
         await new Promise((resolve) => {
           setTimeout(resolve, STOP_RETRY_MS);

@@ -35,11 +35,10 @@ export async function startNginx(serverUrl: string, directives = ""): Promise<Ng
   const { path } = parts.use(await temporaryDirectory());
   // The workers, which are no root, keep large bodies in it.
   await chmod(path, 0o755);
-  run([
-    ...["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
-    ...["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"],
-    ...["-keyout", `${path}/key.pem`, "-out", `${path}/certificate.pem`],
-  ]);
+  const options =
+    "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=127.0.0.1";
+  const files = ["-keyout", `${path}/key.pem`, "-out", `${path}/certificate.pem`];
+  run(["openssl", "req", ...options.split(" "), ...files]);
   const port = await freePort();
   const configure = (more: string): Promise<number> =>
     Bun.write(

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import type { Page } from "playwright-core";
 import type { GivenSegment } from "./recorder-page.ts";
-import { RecordingsApi, trackOf, type TrackName } from "../../support/recordings-api.ts";
+import { type RecordingsApi, trackOf, type TrackName } from "../../support/recordings-api.ts";
 
 /** Short, so that a test is soon over. */
 const TIMESLICE_MS = 200;

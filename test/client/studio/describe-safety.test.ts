@@ -67,6 +67,30 @@ describe("while recording", () => {
     expect(sentence).toContain("Keep this page open");
   });
 
+  test("asks for a sign-in in another tab, and says that recording goes on", () => {
+    const { sentence, headline } = describeSafety(
+      snapshot(9, 4, { trouble: "It answers 401.", troubleCause: "sign-in-needed" }),
+    );
+    expect(headline).toBe("Sign in again");
+    expect(sentence).toContain(
+      "Sign in again in another tab; nothing that was recorded is lost. Recording goes on.",
+    );
+    expect(sentence).toContain("wait on this computer's disk");
+  });
+
+  test("says closely what an upload waits for", () => {
+    for (const [troubleCause, words] of [
+      ["not-the-server", "Something else answers in the server's place (why)"],
+      ["body-too-large", "too large for something between this page and the server (why)"],
+      ["origin-refused", "why. Recording goes on."],
+      ["permission-denied", "why. Recording goes on."],
+      ["server-busy", "The server cannot be reached or is busy (why)"],
+    ] as const) {
+      const { sentence } = describeSafety(snapshot(9, 4, { trouble: "why.", troubleCause }));
+      expect(sentence).toContain(words);
+    }
+  });
+
   test("says when closing the page would lose what waits", () => {
     const volatile = snapshot(9, 4, { trouble: "Failed to fetch", isDurable: false });
     expect(describeSafety(volatile).sentence).toContain(

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { ArrivalNumbering } from "../recording/arrival-numbering.ts";
 import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
+import type { ViewerBytes } from "../recording/viewer-bytes.ts";
 import type { LiveView } from "../live/live-view.ts";
 import { accessLog } from "./access-log.ts";
 import { BodyReader, type RequestBodyLimits } from "./body-reader.ts";
@@ -32,6 +33,7 @@ export interface AppParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
   readonly live: LiveView;
+  readonly viewerBytes: ViewerBytes;
   readonly retrier: Retrier;
   readonly exports: Exports;
   readonly paths: RecordingPaths & ExportPaths & ExtrasPaths;

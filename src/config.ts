@@ -117,6 +117,12 @@ const environmentSchema = z.object({
     512 * MIB,
     "Bytes of all segments that may wait for the disk, each participant a fair share; beyond it clients are told to come again.",
   ),
+  VIEWER_BYTES_MAX: wholeNumber(
+    1,
+    64 * BYTES_MAX,
+    128 * MIB,
+    "Bytes of chunks that may be on their way to readers of `source` at once, each a fair share; beyond it new readers are answered with 503, and slow ones of a live view miss pictures.",
+  ),
   SEGMENT_GAPS_MAX: wholeNumber(0, 1_000_000, 1_024, "Gaps that one segment's sequence may have."),
   RECORDING_SEGMENTS_MAX: wholeNumber(
     1,

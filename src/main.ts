@@ -28,6 +28,7 @@ import { FileSystemSpace } from "./storage/free-space.ts";
 import { GroupSync } from "./storage/group-sync.ts";
 import { RecordingsLayout, TEMPORARY_SUFFIX } from "./storage/layout.ts";
 import { Syncfs } from "./storage/syncfs.ts";
+import { ViewerBytes } from "./recording/viewer-bytes.ts";
 import { SystemClock } from "./system-clock.ts";
 
 /** How often a server that ends looks whether requests are still in flight. */
@@ -100,7 +101,8 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
   await finalizer.start();
   stops.push(() => finalizer.stop());
 
-  const live = new LiveView({ engine, store, catalog, clock, log });
+  const viewerBytes = new ViewerBytes(config.VIEWER_BYTES_MAX);
+  const live = new LiveView({ engine, store, catalog, clock, viewerBytes, log });
   const exporter = await startExporter(config, {
     catalog,
     layout,
@@ -120,6 +122,7 @@ async function serve(config: Config, log: Logger, stops: Stop[]): Promise<void> 
     store,
     catalog,
     live,
+    viewerBytes,
     retrier: finalizer,
     exports: exporter,
     paths: layout,

@@ -114,6 +114,8 @@ const CHROMIUM_MUXING_APP = "Chrome";
 export class MatroskaFilter {
   /** Bytes that were left out as unusable. */
   droppedBytes = 0;
+  /** Clusters whose beginning has passed. */
+  clusters = 0;
   readonly chunkEnds = new ChunkEnds();
   readonly #tracks = new Map<number, CountedTrack>();
   /** The beginning of an element whose end has not come, in the pieces that it came in. */
@@ -210,6 +212,7 @@ export class MatroskaFilter {
       const { id, headerBytes, dataBytes } = header;
       if (id === ID.segment || id === ID.cluster) {
         this.#sawSegment = true;
+        if (id === ID.cluster) this.clusters += 1;
         if (dataBytes !== undefined) {
           copyUpTo(offset);
           out.push(id === ID.segment ? UNSIZED_SEGMENT : UNSIZED_CLUSTER);
@@ -520,10 +523,7 @@ function timestampElement(ticks: number): Uint8Array {
   return element;
 }
 
-interface BlockGroup {
-  readonly durationMs: number | undefined;
-  readonly isKey: boolean;
-}
+type BlockGroup = Pick<PassedBlock, "durationMs" | "isKey">;
 
 function framesMs({ frameMs }: MatroskaTrack, frames: number): number | undefined {
   return frameMs === undefined ? undefined : frameMs * frames;

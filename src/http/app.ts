@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { ArrivalNumbering } from "../recording/arrival-numbering.ts";
 import type { Catalog, ChunkStore, Clock } from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
+import type { ViewerBytes } from "../recording/viewer-bytes.ts";
 import type { LiveView } from "../live/live-view.ts";
 import { accessLog } from "./access-log.ts";
 import type { Route } from "./allowed-methods.ts";
@@ -34,6 +35,7 @@ export interface AppParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
   readonly live: LiveView;
+  readonly viewerBytes: ViewerBytes;
   readonly retrier: Retrier;
   readonly exports: Exports;
   readonly paths: RecordingPaths & ExportPaths & ExtrasPaths;

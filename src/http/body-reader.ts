@@ -1,6 +1,7 @@
 import { OverloadedError } from "../recording/errors.ts";
 import { isFairShare } from "../recording/fair-share.ts";
 import { OVERLOADED_RETRY_AFTER_MS } from "../recording/limits.ts";
+import { threadTurns } from "../recording/thread-turns.ts";
 import { BodyTimeoutError, BodyTooLargeError, UnreadableBodyError } from "./request-errors.ts";
 
 /** Bounds on request bodies. */
@@ -85,14 +86,16 @@ export class BodyReader {
   ): Promise<Result> {
     const declaredBytes = declaredBytesOf(request);
     const requestBytesMax = Math.min(bytesMax, this.#limits.requestBytesMax);
+    // What is read for viewers waits until it is acknowledged.
+    using _upload = threadTurns.upload();
     if (declaredBytes === undefined) {
-      return this.#readPieces(request, undefined, requestBytesMax, use);
+      return await this.#readPieces(request, undefined, requestBytesMax, use);
     }
     if (declaredBytes > requestBytesMax) throw new BodyTooLargeError(requestBytesMax);
-    return declaredBytes <= WHOLE_BODY_BYTES_MAX &&
-      this.#wholeBytes + declaredBytes <= this.#wholeBytesMax
+    return await (declaredBytes <= WHOLE_BODY_BYTES_MAX &&
+    this.#wholeBytes + declaredBytes <= this.#wholeBytesMax
       ? this.#readWhole(request, declaredBytes, use)
-      : this.#readPieces(request, declaredBytes, requestBytesMax, use);
+      : this.#readPieces(request, declaredBytes, requestBytesMax, use));
   }
 
   async #readWhole<Result>(

@@ -1,7 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
+import { threadTurns } from "../recording/thread-turns.ts";
 
-/** Read at once: large enough to keep a disk busy, small enough for thousands of downloads. */
-const BLOCK_BYTES = 256 * 1024;
+/**
+ * Read at once: large enough for a disk that reads ahead, small enough for thousands of downloads, and
+ * for a checksum of it to hold uploads up for a fraction of a millisecond only.
+ */
+const BLOCK_BYTES = 64 * 1024;
 
 /** The first `byteLength` bytes of an open file in blocks. It does not close the file. */
 export async function* fileBlocks(
@@ -16,6 +20,8 @@ export async function* fileBlocks(
       throw new RangeError(`A file ended after ${offsetBytes} of ${byteLength} bytes`);
     }
     offsetBytes += bytesRead;
+    // What is done with a block next takes the thread: a checksum, and copying it to the socket.
+    await threadTurns.next();
     yield block.subarray(0, bytesRead);
   }
 }

@@ -8,6 +8,7 @@ import { SegmentNotFoundError, TrackNotFoundError } from "../recording/errors.ts
 import type { ChunkStore, SegmentReader, TrackKey } from "../recording/ports.ts";
 import type { LiveStream, LiveView } from "../live/live-view.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
+import type { ViewerBytes } from "../recording/viewer-bytes.ts";
 import { contentDisposition, safeFileName } from "./content-disposition.ts";
 import { streamOf } from "./file-blocks.ts";
 import { downloadQuerySchema } from "./media-routes.ts";
@@ -19,6 +20,7 @@ interface Parts {
   readonly engine: RecordingEngine;
   readonly store: ChunkStore;
   readonly live: LiveView;
+  readonly viewerBytes: ViewerBytes;
   readonly log: Logger;
 }
 
@@ -27,6 +29,9 @@ const SOURCE_ROUTE =
 
 /** Much longer than the live view waits between two signs of life of its own. */
 const LIVE_IDLE_SECONDS = 60;
+
+/** A reader of the stored bytes has one chunk, and the next one is read ahead. */
+const CHUNKS_HELD = 2;
 
 const sourceQuerySchema = downloadQuerySchema.extend({
   /** The newest segment of the track when it is not given. */
@@ -39,7 +44,7 @@ const sourceQuerySchema = downloadQuerySchema.extend({
  * Serves the bytes that a browser's recorder gave, in order of sequence: those that are durable at
  * the moment of the request, so also while the recording goes on.
  */
-export function sourceRoutes({ engine, store, live, log }: Parts) {
+export function sourceRoutes({ engine, store, live, viewerBytes, log }: Parts) {
   const openSegment = async (key: TrackKey, wanted: SegmentId | undefined) => {
     const segments = segmentsOf(key, await engine.segments(key.recordingId));
     const newest = segments.at(-1);
@@ -62,7 +67,7 @@ export function sourceRoutes({ engine, store, live, log }: Parts) {
           return liveAnswer(await live.open(params, keepOpen));
         }
         const reader = await openSegment(params, query.segmentId);
-        return answer(reader, query.download, (sequence) => {
+        return answer(reader, viewerBytes, query.download, (sequence) => {
           log.error({ ...reader.description, sequence }, "stored chunk is damaged");
         });
       },
@@ -78,7 +83,7 @@ export function sourceRoutes({ engine, store, live, log }: Parts) {
             "MP4 whose content type Media Source Extensions take. It ends when the segment does; " +
             "ask again for the next one.",
           answers: { 200: { means: "The bytes", body: { type: "application/octet-stream" } } },
-          problems: [404, 409, 422],
+          problems: [404, 409, 422, 503],
         }),
       },
     )
@@ -112,21 +117,36 @@ function liveAnswer({ contentType, segmentId, body }: LiveStream): Response {
 
 async function answer(
   reader: SegmentReader,
+  viewerBytes: ViewerBytes,
   download: string | undefined,
   onDamaged: (sequence: number) => void,
 ): Promise<Response> {
+  const holding = viewerBytes.open();
+  const release = (): Promise<void> => {
+    holding[Symbol.dispose]();
+    return reader.close();
+  };
   try {
+    holding.require(CHUNKS_HELD * largestChunkBytes(reader));
     const payloads = reader.payloads(onDamaged)[Symbol.asyncIterator]();
     const first = await payloads.next();
     const header = first.done === true ? undefined : containerOfHeader(first.value);
-    const body = streamOf(withFirst(first, payloads), () => reader.close());
+    const body = streamOf(withFirst(first, payloads), release);
     return new Response(body, {
       headers: headersOf(reader, containerOf(reader) ?? header, download),
     });
   } catch (error) {
-    await reader.close();
+    await release();
     throw error;
   }
+}
+
+function largestChunkBytes(reader: SegmentReader): number {
+  let largest = 0;
+  for (const sequence of reader.state.sequences) {
+    largest = Math.max(largest, reader.byteLengthOf(sequence) ?? 0);
+  }
+  return largest;
 }
 
 /** An iterator that gives once more what was already taken from it. */

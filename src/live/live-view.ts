@@ -8,21 +8,42 @@ import {
   RecordingNotFoundError,
 } from "../recording/errors.ts";
 import { containerOfMimeType } from "../recording/container.ts";
-import type { Catalog, ChunkStore, Clock, SegmentKey, TrackKey } from "../recording/ports.ts";
+import type {
+  Catalog,
+  ChunkStore,
+  Clock,
+  SegmentKey,
+  SegmentReader,
+  TrackKey,
+} from "../recording/ports.ts";
 import type { RecordingEngine } from "../recording/recording-engine.ts";
+import { threadTurns } from "../recording/thread-turns.ts";
 import type { TrackBell } from "../recording/track-bells.ts";
+import type { ViewerBytes } from "../recording/viewer-bytes.ts";
 import { KeyframeGate } from "./keyframe-gate.ts";
+import { JoinPoints } from "./join-points.ts";
 import { liveMediaFor } from "./live-formats.ts";
-import { type LiveJoin, joinSegment } from "./live-join.ts";
+import { type JoinedPiece, followedFrom, joinSegment } from "./live-join.ts";
 import type { LiveMedia, LiveTracks } from "./live-media.ts";
+import { RecentChunks } from "./recent-chunks.ts";
+import { openSegment } from "./segment-blocks.ts";
 import { followSegment } from "./segment-follower.ts";
 
-/** Viewers at once. Each takes a few chunks of memory, and a read of each chunk. */
+/** Viewers at once. `ViewerBytes` bounds their memory; each also takes a read of each chunk. */
 const VIEWERS_MAX = 500;
 const BUSY_RETRY_MS = 5_000;
 
 /** How long a viewer waits for the first picture of a track that has just begun. */
 const FIRST_PICTURE_WAIT_MS = 5_000;
+
+/** Blocks of one fragment: its index takes the thread, and a hostile chunk has tens of thousands. */
+const FRAGMENT_BLOCKS_MAX = 2_000;
+
+/**
+ * Handed to a connection at once. What a connection does not take at once is sent when it can, outside
+ * of any turn, and many of them can at the same moment.
+ */
+const SENT_BYTES = 64 * 1024;
 
 const H264 = "V_MPEG4/ISO/AVC";
 
@@ -32,6 +53,7 @@ export interface LiveViewParts {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly viewerBytes: ViewerBytes;
   readonly log: Logger;
 }
 
@@ -47,22 +69,35 @@ export interface LiveStream {
   readonly body: ReadableStream<Uint8Array>;
 }
 
+/** One viewer. */
+interface Viewer {
+  readonly bell: TrackBell;
+  /**
+   * Asked before so many bytes are read for this viewer; false when they are to be left out.
+   *
+   * @throws OverloadedError instead, as long as nothing has been answered
+   */
+  readonly hold: (byteLength: number) => boolean;
+  readonly onWait: () => void;
+  readonly signal: AbortSignal;
+}
+
 /** What one viewer is given. */
 interface OpenedView {
-  readonly key: SegmentKey;
-  readonly join: LiveJoin;
   readonly media: LiveMedia;
-  readonly bell: TrackBell;
-  /** Blocks that have passed the filter of `join` and wait to be written. */
-  readonly pending: PassedBlock[];
-  readonly isOver: () => Promise<boolean>;
-  readonly signal: AbortSignal;
+  /** What was read to find out what it is: one piece or none. Emptied when it is taken. */
+  readonly first: JoinedPiece[];
+  readonly pieces: AsyncIterable<JoinedPiece>;
 }
 
 /** Shows running tracks while their chunks become durable. */
 export class LiveView {
   readonly #parts: LiveViewParts;
   readonly #viewers = new Set<AbortController>();
+  readonly #chunks = new RecentChunks();
+  readonly #joinPoints = new JoinPoints(this.#chunks);
+  /** Those who wait for the same segment ask at the same moment. */
+  readonly #overChecks = new Map<string, Promise<boolean>>();
 
   constructor(parts: LiveViewParts) {
     this.#parts = parts;
@@ -75,34 +110,39 @@ export class LiveView {
    * @param onWait called every few seconds while the viewer waits and nothing comes, as in a pause
    * @throws RecordingNotFoundError; NotLiveError when nothing is being recorded at this moment,
    * or there is no keyframe to begin with; LiveUnsupportedError when browsers cannot be given its
-   * codecs; OverloadedError
+   * codecs; OverloadedError when as many watch, or as many bytes wait for viewers, as are allowed
    */
   async open(track: TrackKey, onWait: () => void): Promise<LiveStream> {
     if (this.#viewers.size >= VIEWERS_MAX) {
       throw new OverloadedError(`${VIEWERS_MAX} viewers watch live already.`, BUSY_RETRY_MS);
     }
-    const viewer = new AbortController();
-    this.#viewers.add(viewer);
+    const leaving = new AbortController();
+    this.#viewers.add(leaving);
     const bell = this.#parts.engine.bells.listen(track);
+    const holding = this.#parts.viewerBytes.open();
     const release = (): void => {
       bell[Symbol.dispose]();
-      if (!this.#viewers.delete(viewer)) return;
-      this.#parts.log.debug({ ...track, viewers: this.#viewers.size }, "live view ended");
+      holding[Symbol.dispose]();
+      if (!this.#viewers.delete(leaving)) return;
+      const [viewers, heldBytes] = [this.#viewers.size, this.#parts.viewerBytes.total];
+      this.#parts.log.debug({ ...track, viewers, heldBytes }, "live view ended");
+    };
+    let isAnswered = false;
+    const hold = (byteLength: number): boolean => {
+      if (isAnswered) return holding.hold(byteLength);
+      holding.require(byteLength);
+      return true;
     };
     try {
+      // Many join at once, when a call is opened on a wall of screens or a server is back.
+      await threadTurns.next();
       const key = await this.#runningSegment(track);
-      const pending: PassedBlock[] = [];
-      const { join, media } = await this.#begin(key, bell, pending, viewer.signal);
-      const isOver = (): Promise<boolean> => {
-        onWait();
-        return this.#isOver(key);
-      };
-      const { signal } = viewer;
-      const blocks = this.#stream({ key, join, media, bell, pending, isOver, signal });
+      const view = await this.#begin(key, { bell, hold, onWait, signal: leaving.signal });
+      isAnswered = true;
       return {
         segmentId: key.segmentId,
-        contentType: media.contentType,
-        body: bodyOf(blocks, viewer, release),
+        contentType: view.media.contentType,
+        body: bodyOf(fragmentsOf(view), leaving, release),
       };
     } catch (error) {
       release();
@@ -137,94 +177,127 @@ export class LiveView {
   }
 
   /** Waits until it is known what there is to show. */
-  async #begin(
-    key: SegmentKey,
-    bell: TrackBell,
-    pending: PassedBlock[],
-    signal: AbortSignal,
-  ): Promise<{ join: LiveJoin; media: LiveMedia }> {
+  async #begin(key: SegmentKey, viewer: Viewer): Promise<OpenedView> {
     const { store, clock } = this.#parts;
     const deadlineMs = clock.nowMs() + FIRST_PICTURE_WAIT_MS;
-    // Once is enough: what comes later is near.
-    let looksFar = true;
     for (;;) {
+      const leftMs = deadlineMs - clock.nowMs();
+      const isLast = leftMs <= 0 || viewer.signal.aborted;
       const reader = await store.read(key.recordingId, key.segmentId);
       if (reader === undefined) throw new NotLiveError("The track is not being recorded.");
-      let join: LiveJoin | undefined;
       try {
-        const { mimeType } = reader.description;
-        if (containerOfMimeType(mimeType) === "mp4") throw new LiveUnsupportedError([mimeType]);
-        join = await joinSegment(reader, (block) => pending.push(block), looksFar);
-        looksFar = join === undefined;
+        const view = await this.#beginAt(key, reader, viewer, isLast);
+        if (view !== undefined) return view;
       } finally {
         await reader.close();
       }
-      const leftMs = deadlineMs - clock.nowMs();
-      const isLast = leftMs <= 0 || signal.aborted;
-      const hasPicture = join?.blocks.some(({ track }) => track.kind === "video") === true;
-      if (join !== undefined && (join.tracks.video === undefined || hasPicture || isLast)) {
-        const { video, audio } = join.tracks;
-        const media = liveMediaFor(
-          { video: hasPicture ? video : undefined, audio },
-          join.blocks.find(({ track }) => track.kind === "video")?.data,
-        );
-        if (media === undefined) {
-          if (!hasPicture && canBeShown(video)) {
-            throw new NotLiveError(
-              "No keyframe that the live view could begin with has arrived yet.",
-            );
-          }
-          const codecs = [video?.codecId, audio?.codecId].filter((name) => name !== undefined);
-          throw new LiveUnsupportedError(codecs);
-        }
-        return { join, media };
-      }
+      viewer.hold(0);
       if (isLast) throw new NotLiveError("The beginning of the track has not arrived yet.");
-      await bell.rung(leftMs, signal);
+      await viewer.bell.rung(leftMs, viewer.signal);
     }
   }
 
-  async *#stream({
-    key,
-    join,
-    media,
-    bell,
-    pending,
-    isOver,
-    signal,
-  }: OpenedView): AsyncGenerator<Uint8Array> {
-    const { store, clock, log } = this.#parts;
-    const gate = new KeyframeGate(media);
-    yield media.header();
-    // They are not held on to for as long as somebody watches.
-    const first = join.blocks.splice(0).filter((block) => gate.lets(block));
-    if (first.length > 0) yield media.fragment(first);
-    const chunks = followSegment(key, join.nextSequence, {
-      store,
-      clock,
-      bell,
-      isOver,
-      onDamaged: (sequence) => log.error({ ...key, sequence }, "stored chunk is damaged"),
-      signal,
+  /** Undefined while the header or, unless this is the last attempt, a keyframe is missing. */
+  async #beginAt(
+    key: SegmentKey,
+    reader: SegmentReader,
+    viewer: Viewer,
+    isLast: boolean,
+  ): Promise<OpenedView | undefined> {
+    const { mimeType } = reader.description;
+    if (containerOfMimeType(mimeType) === "mp4") throw new LiveUnsupportedError([mimeType]);
+    viewer.hold(reader.byteLengthOf(0) ?? 0);
+    const found = await this.#joinPoints.find(reader);
+    if (found === undefined || (found.point === undefined && !isLast)) return undefined;
+    const opened = await openSegment(reader, this.#chunks);
+    if (opened === undefined) return undefined;
+    const { video, audio } = opened.tracks;
+    const hasPicture = video !== undefined && found.point !== undefined;
+    const point = found.point ?? (await this.#joinPoints.findSound(reader));
+    const chunks = followSegment(key, followedFrom(opened, point), {
+      ...this.#parts,
+      ...viewer,
+      chunks: this.#chunks,
+      settledBefore: reader.state.sequences.end,
+      isOver: () => {
+        viewer.onWait();
+        return this.#isOver(key);
+      },
+      onDamaged: (sequence) =>
+        this.#parts.log.error({ ...key, sequence }, "stored chunk is damaged"),
     });
-    for await (const { chunk, isAfterGap } of chunks) {
-      if (isAfterGap) {
-        join.filter.gap();
-        gate.gap();
-      }
-      join.filter.push(chunk.payload);
-      const blocks = pending.splice(0).filter((block) => gate.lets(block));
-      if (blocks.length > 0) yield media.fragment(blocks);
+    const pieces = joinSegment(opened, point, chunks);
+    if (!hasPicture) return { media: mediaOf({ video, audio }, undefined), first: [], pieces };
+    // The first picture says what the header does not.
+    for (;;) {
+      const { value: piece } = await pieces.next();
+      if (piece === undefined) return undefined;
+      const picture = piece.blocks.find(({ track }) => track.kind === "video");
+      if (picture === undefined) continue;
+      return { media: mediaOf({ video, audio }, picture.data), first: [piece], pieces };
     }
   }
 
+  /** Whether the segment has ended, or a newer one is shown. */
   async #isOver(key: SegmentKey): Promise<boolean> {
+    const name = `${key.recordingId}/${key.segmentId}`;
+    const check = this.#overChecks.get(name) ?? this.#checkOver(key);
+    this.#overChecks.set(name, check);
+    try {
+      return await check;
+    } finally {
+      this.#overChecks.delete(name);
+    }
+  }
+
+  async #checkOver(key: SegmentKey): Promise<boolean> {
     try {
       const { segmentId } = await this.#runningSegment(key);
       return segmentId !== key.segmentId;
     } catch (error) {
       if (error instanceof NotLiveError || error instanceof RecordingNotFoundError) return true;
       throw error;
+    }
+  }
+}
+
+/**
+ * @param keyFrame the first picture; undefined when there is none to begin with
+ * @throws NotLiveError, LiveUnsupportedError
+ */
+function mediaOf({ video, audio }: LiveTracks, keyFrame: Uint8Array | undefined): LiveMedia {
+  const hasPicture = keyFrame !== undefined;
+  const media = liveMediaFor({ video: hasPicture ? video : undefined, audio }, keyFrame);
+  if (media !== undefined) return media;
+  if (!hasPicture && canBeShown(video)) {
+    throw new NotLiveError("No keyframe that the live view could begin with has arrived yet.");
+  }
+  const codecs = [video?.codecId, audio?.codecId].filter((name) => name !== undefined);
+  throw new LiveUnsupportedError(codecs);
+}
+
+async function* fragmentsOf({ media, first, pieces }: OpenedView): AsyncGenerator<Uint8Array> {
+  const gate = new KeyframeGate(media);
+  yield media.header();
+  for (const { blocks } of first.splice(0)) yield* fragmentsWith(media, gate, blocks);
+  for await (const { blocks, isAfterGap } of pieces) {
+    if (isAfterGap) gate.gap();
+    yield* fragmentsWith(media, gate, blocks);
+  }
+}
+
+async function* fragmentsWith(
+  media: LiveMedia,
+  gate: KeyframeGate,
+  blocks: readonly PassedBlock[],
+): AsyncGenerator<Uint8Array> {
+  const shown = blocks.filter((block) => gate.lets(block));
+  for (let from = 0; from < shown.length; from += FRAGMENT_BLOCKS_MAX) {
+    if (from > 0) await threadTurns.next();
+    const fragment = media.fragment(shown.slice(from, from + FRAGMENT_BLOCKS_MAX));
+    for (let sent = 0; sent < fragment.length; sent += SENT_BYTES) {
+      if (sent > 0) await threadTurns.next();
+      yield fragment.subarray(sent, sent + SENT_BYTES);
     }
   }
 }

@@ -143,6 +143,10 @@ export interface SegmentReader {
   payloads(onDamaged: (sequence: number) => void): AsyncIterable<Uint8Array>;
   /** Like `payloads`, each with its sequence, so that gaps show; empty ones are given too. */
   chunks(onDamaged: (sequence: number) => void, options?: ChunkReading): AsyncIterable<StoredChunk>;
+  /** Bytes of a chunk's payload, without reading it; undefined when the chunk is missing. */
+  byteLengthOf(sequence: number): number | undefined;
+  /** One chunk, checked against its hash; undefined when it is missing or damaged. */
+  chunk(sequence: number): Promise<StoredChunk | undefined>;
   close(): Promise<void>;
 }
 

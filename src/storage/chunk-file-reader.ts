@@ -8,14 +8,18 @@ import type {
   SegmentState,
   StoredChunk,
 } from "../recording/ports.ts";
+import { threadTurns } from "../recording/thread-turns.ts";
 import type { ChunkFileContents } from "./chunk-file-contents.ts";
-import { FRAME_HEADER_BYTES, decodeFrameHeader, sha256Of } from "./chunk-frame.ts";
+import { FRAME_HEADER_BYTES, decodeFrameHeader } from "./chunk-frame.ts";
 import { frameAt, payloadOf } from "./frame-search.ts";
 import { decodeMarks } from "./segment-frame.ts";
 import { readAt } from "./whole-transfer.ts";
 
 /** Headers that are read at once: 30,000 of them, 8 hours of chunks, take a third of the time so. */
 const STAMPS_AT_ONCE = 32;
+
+/** A third of a millisecond of hashing. */
+const HASHED_AT_ONCE_BYTES = 512 * 1024;
 
 /** A chunk as it was read; `whole` is undefined when it is damaged. */
 interface ReadChunk {
@@ -118,6 +122,17 @@ export class ChunkFileReader implements SegmentReader {
     }
   }
 
+  byteLengthOf(sequence: number): number | undefined {
+    return this.#contents.sequences.has(sequence)
+      ? this.#contents.frames.get(sequence)?.byteLength
+      : undefined;
+  }
+
+  async chunk(sequence: number): Promise<StoredChunk | undefined> {
+    if (!this.#contents.sequences.has(sequence)) return undefined;
+    return (await this.#read(sequence)).whole;
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }
@@ -151,12 +166,22 @@ export class ChunkFileReader implements SegmentReader {
       header?.kind === "chunk" &&
       header.sequence === sequence &&
       header.byteLength === payload.length &&
-      Buffer.compare(sha256Of(payload), header.sha256) === 0;
+      Buffer.compare(await sha256InTurns(payload), header.sha256) === 0;
     if (!isWhole) return { sequence, whole: undefined };
     const { capturedAtMs, receivedAtMs } = header;
     const stamp = { sequence, byteLength: header.byteLength, capturedAtMs, receivedAtMs };
     return { sequence, whole: { ...stamp, payload } };
   }
+}
+
+/** The hash of a payload, which can be large, without keeping uploads from the thread meanwhile. */
+async function sha256InTurns(payload: Uint8Array): Promise<Uint8Array> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  for (let from = 0; from < payload.length; from += HASHED_AT_ONCE_BYTES) {
+    await threadTurns.next();
+    hasher.update(payload.subarray(from, from + HASHED_AT_ONCE_BYTES));
+  }
+  return hasher.digest();
 }
 
 /** Memory that one read after the other uses. */

@@ -137,39 +137,56 @@ export async function driveBareServer(
   }
 }
 
-/** Multipart requests as the client library sends them, with the hash of each chunk. */
-function multipartRequests(recordingId: string, payload: Uint8Array): NextRequest {
+/** One chunk on its way. */
+export interface ChunkRequest {
+  readonly recordingId: string;
+  readonly participantId: string;
+  readonly segmentId: string;
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+  /** Of the payload, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** A multipart request as the client library sends it, in parts. */
+export function multipartRequest(chunk: ChunkRequest): readonly Uint8Array[] {
+  const { recordingId, payload } = chunk;
   const boundary = "----TrackCaptureBench";
+  const fields = {
+    participantId: chunk.participantId,
+    trackId: "camera",
+    segmentId: chunk.segmentId,
+    sequence: String(chunk.sequence),
+    mimeType: "video/x-matroska;codecs=avc1,opus",
+    sha256_0: chunk.sha256,
+    capturedAt_0: String(Date.now()),
+  };
+  const text = Object.entries(fields)
+    .map(
+      ([name, value]) =>
+        `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+    )
+    .join("");
+  const head = Buffer.from(
+    `${text}--${boundary}\r\nContent-Disposition: form-data; name="chunk_0"; filename="blob"\r\n` +
+      "Content-Type: video/x-matroska\r\n\r\n",
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+  const request = Buffer.from(
+    `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
+      `Content-Type: multipart/form-data; boundary=${boundary}\r\n` +
+      `Content-Length: ${head.length + payload.length + tail.length}\r\n\r\n`,
+  );
+  return [request, head, payload, tail];
+}
+
+function multipartRequests(recordingId: string, payload: Uint8Array): NextRequest {
   const sha256 = new Bun.CryptoHasher("sha256").update(payload).digest("hex");
   const segmentIds: string[] = [];
-  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
-  return (connection, index) => {
+  return (connection, sequence) => {
     const segmentId = (segmentIds[connection] ??= crypto.randomUUID());
-    const fields = {
-      participantId: `participant ${connection}`,
-      trackId: "camera",
-      segmentId,
-      sequence: String(index),
-      mimeType: "video/x-matroska;codecs=avc1,opus",
-      sha256_0: sha256,
-      capturedAt_0: String(Date.now()),
-    };
-    const text = Object.entries(fields)
-      .map(
-        ([name, value]) =>
-          `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
-      )
-      .join("");
-    const head = Buffer.from(
-      `${text}--${boundary}\r\nContent-Disposition: form-data; name="chunk_0"; filename="blob"\r\n` +
-        "Content-Type: video/x-matroska\r\n\r\n",
-    );
-    const request = Buffer.from(
-      `POST /api/recordings/${recordingId}/chunks HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
-        `Content-Type: multipart/form-data; boundary=${boundary}\r\n` +
-        `Content-Length: ${head.length + payload.length + tail.length}\r\n\r\n`,
-    );
-    return [request, head, payload, tail];
+    const participantId = `participant ${connection}`;
+    return multipartRequest({ recordingId, participantId, segmentId, sequence, payload, sha256 });
   };
 }
 

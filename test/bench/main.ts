@@ -1,8 +1,9 @@
-// `bun run bench [sync] [ingest] [ack] [finalize] [small-tracks] [long-call] [memory] [recovery] [exports] [--runs 3] [--seconds 10]`: all of them by default.
+// `bun run bench [sync] [ingest] [ack] [finalize] [small-tracks] [long-call] [memory] [recovery] [exports] [live] [reads] [--runs 3] [--seconds 10]`: all of them by default.
 import { parseArgs } from "node:util";
 import { benchExports } from "./exports-bench.ts";
 import { benchFinalize } from "./finalize-bench.ts";
 import { benchAcknowledgement, benchIngest } from "./ingest-bench.ts";
+import { benchLive, benchReads } from "./live-bench.ts";
 import { benchLongCall } from "./long-call-bench.ts";
 import { benchMemory } from "./memory-bench.ts";
 import { benchRecovery } from "./recovery-bench.ts";
@@ -22,6 +23,8 @@ const { values, positionals } = parseArgs({
     // For `long-call`: the second one is beyond 4 GiB.
     hours: { type: "string", default: "8,9.5" },
     "lost-packets": { type: "string", default: "0" },
+    // For `live` and `reads`: participants who upload, and as many viewers of each kind.
+    people: { type: "string", default: "50" },
     // For `recovery`: an hour of each segment, of small chunks, so that the files fit on most disks.
     segments: { type: "string", default: "1000" },
     chunks: { type: "string", default: "3600" },
@@ -43,6 +46,8 @@ const asked = new Set(
         "memory",
         "recovery",
         "exports",
+        "live",
+        "reads",
       ]
     : positionals,
 );
@@ -71,3 +76,6 @@ if (asked.has("recovery")) {
   });
 }
 if (asked.has("exports")) await benchExports({ runs, seconds: Number(values["call-seconds"]) });
+const viewing = { runs, durationMs: durationMs / 2, people: Number(values.people) };
+if (asked.has("live")) await benchLive(viewing);
+if (asked.has("reads")) await benchReads(viewing);

@@ -11,6 +11,7 @@ import { type TemporaryDirectory, temporaryDirectory } from "../support/temporar
 import { startServer, type TrackCaptureServer } from "../support/track-capture-server.ts";
 import { until } from "../support/until.ts";
 import { readLive } from "./live-reader.ts";
+import { oneKeyframeChunks } from "./picture-chunks.ts";
 
 let server: TrackCaptureServer;
 let api: RecordingsApi;
@@ -240,12 +241,45 @@ describe("a live view", () => {
     await track.upload(2);
     await Promise.all(viewers.map((live, i) => live.more(before[i] ?? 0)));
     for (const live of viewers) live.leave();
-    const ended = new RegExp(`"recordingId":"${track.recordingId}".*"viewers":0.*live view ended`);
+    const ended = new RegExp(
+      `"recordingId":"${track.recordingId}".*"viewers":0,"heldBytes":0.*live view ended`,
+    );
     await until(() => ended.test(server.stderr()) || undefined, {
       what: "the last viewer has left",
       timeoutMs: 10_000,
     });
   });
+});
+
+test("beyond the limit of bytes that wait for viewers, new ones get 503 with Retry-After until another leaves", async () => {
+  // More than the system's own buffers take of it, so that a viewer who does not read keeps it waiting.
+  const chunkBytes = 16 * 1024 * 1024;
+  await using own = await startServer({ env: { VIEWER_BYTES_MAX: String(2.5 * chunkBytes) } });
+  const ownApi = new RecordingsApi(own.url);
+  const track = { recordingId: await ownApi.start(), participantId: "ada", trackId: "screen" };
+  const segment = { segmentId: crypto.randomUUID(), mimeType: "video/webm;codecs=vp8" };
+  const chunks = [...oneKeyframeChunks(1, chunkBytes)];
+  await ownApi.upload({ ...track, ...segment, sequence: 0, chunks });
+  const source = ownApi.trackUrl(track, "source");
+  const url = `${source}?live`;
+  const first = new AbortController();
+  const response = await fetch(url, { signal: first.signal });
+  expect(response.status).toBe(200);
+  const refused = await fetch(url);
+  expect(refused.headers.get("retry-after")).toBe("5");
+  await expectProblem(refused, 503, "overloaded");
+  await expectProblem(await fetch(source), 503, "overloaded");
+  first.abort();
+  const second = await until(
+    async () => {
+      const leaving = new AbortController();
+      const answer = await fetch(url, { signal: leaving.signal });
+      leaving.abort();
+      return answer.status === 200 || undefined;
+    },
+    { what: "a viewer is let in again", timeoutMs: 10_000 },
+  );
+  expect(second).toBe(true);
 });
 
 test("a server that is stopped does not wait for those who watch", async () => {

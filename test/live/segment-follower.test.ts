@@ -5,6 +5,7 @@ import {
   segmentIdSchema,
   trackIdSchema,
 } from "../../src/contract/ids.ts";
+import { RecentChunks } from "../../src/live/recent-chunks.ts";
 import { GAP_WAIT_MS, followSegment } from "../../src/live/segment-follower.ts";
 import type { SegmentLog } from "../../src/recording/ports.ts";
 import { TrackBells } from "../../src/recording/track-bells.ts";
@@ -59,12 +60,15 @@ async function append(...sequences: readonly number[]): Promise<void> {
   bells.ring(KEY);
 }
 
-function follow(fromSequence: number) {
+function follow(fromSequence: number, { settledBefore = 0, share = Infinity } = {}) {
   const bell = bells.listen(KEY);
   const chunks = followSegment(KEY, fromSequence, {
     store,
+    chunks: new RecentChunks(),
+    hold: (byteLength) => byteLength <= share,
     clock,
     bell,
+    settledBefore,
     isOver: async () => isOver,
     onDamaged: (sequence) => damaged.push(sequence),
     signal: leaving.signal,
@@ -134,6 +138,41 @@ describe("followSegment", () => {
     const coming = next();
     await append(10);
     expect(await coming).toBe("10");
+  });
+
+  test("whoever joins far back has time to catch up, and goes on at the newest when it gets slower", async () => {
+    for (let sequence = 0; sequence < 10; sequence += 1) {
+      await append(sequence);
+      clock.advance(1_000);
+    }
+    const next = follow(0);
+    expect(await next()).toBe("0");
+    clock.advance(1_000);
+    expect(await next()).toBe("1");
+    clock.advance(9_000);
+    expect(await next()).toBe("!9");
+  });
+
+  test("does not wait for what was missing before it began", async () => {
+    await append(0, 3, 5);
+    const next = follow(0, { settledBefore: 4 });
+    expect(await next()).toBe("0");
+    expect(await next()).toBe("!3");
+    const behind = next();
+    await append(4);
+    expect(await behind).toBe("4");
+  });
+
+  test("leaves out a chunk for which the viewer has no room", async () => {
+    await append(8, 9, 10, 11);
+    const next = follow(8, { share: "chunk 9".length });
+    expect(await next()).toBe("8");
+    expect(await next()).toBe("9");
+    const later = next();
+    await append(12);
+    await log.end(13);
+    bells.ring(KEY);
+    expect(await later).toBeNull();
   });
 
   test("goes on behind a chunk whose bytes are damaged", async () => {

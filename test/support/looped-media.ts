@@ -133,7 +133,8 @@ function skippedMessage(bytes: number): Uint8Array {
   );
 }
 
-function clusterHeader(timestampMs: number): Uint8Array {
+/** A Cluster of unknown size with its timestamp. */
+export function clusterHeader(timestampMs: number): Uint8Array {
   const timestamp = Buffer.alloc(6);
   timestamp.writeUIntBE(timestampMs, 0, 6);
   const unknownSize = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
@@ -143,8 +144,8 @@ function clusterHeader(timestampMs: number): Uint8Array {
   ]);
 }
 
-/** With a size of four bytes, as libwebm writes it. */
-function elementHeader(id: number, dataBytes: number): Uint8Array {
+/** An element with a size of four bytes, as libwebm writes it. */
+export function elementHeader(id: number, dataBytes: number): Uint8Array {
   const header = Buffer.alloc(5);
   header.writeUInt8(id, 0);
   header.writeUInt32BE(0x1000_0000 + dataBytes, 1);

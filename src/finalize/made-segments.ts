@@ -41,12 +41,11 @@ export async function madeSegments(
   const [shown, hidden] = [made.filter(isShown), made.filter((one) => !isShown(one))];
   await removeFiles(hidden);
   if (hidden.length === 0 || !wouldDiffer(shown, context)) return made;
-  await removeFiles(shown);
   const own = shown.map(({ segment }) => segment);
   const again = await remux(own);
-  // What could be made once can be made again.
-  const failure = again.find((outcome) => outcome instanceof FinalizeError);
-  if (failure !== undefined) throw failure;
+  // What is there can be joined too.
+  if (again.some((outcome) => outcome instanceof FinalizeError)) return made;
+  await removeFiles(shown);
   const remade: Made[] = [];
   for (const one of await withOverlaps(timedMedia(own, again))) {
     const before = shown.find(({ segment }) => segment === one.segment)?.overlap;

@@ -21,11 +21,11 @@ export interface AbsentKindParts {
   readonly patienceMs: number;
 }
 
-/** What is reported, each at most once. */
+/** What is reported, until it is stopped. */
 export interface AbsentKindEvents {
-  /** The kind gives again. */
+  /** The kind gives again; once. */
   readonly returned: null;
-  /** Other tracks are in the stream than before. */
+  /** Other tracks are in the stream than before; again at each look. */
   readonly changed: null;
 }
 
@@ -99,8 +99,8 @@ export class AbsentKind {
       const tracks = stream.getTracks();
       const isSame =
         tracks.length === this.#tracks.size && tracks.every((track) => this.#tracks.has(track));
-      if (isSame) this.#look();
-      else this.events.emit("changed", null);
+      this.#look();
+      if (!isSame) this.events.emit("changed", null);
     });
   }
 }

@@ -295,7 +295,6 @@ export class RecordingRun {
   #startSegment(reason: SegmentReason, stream = this.#stream, absent = this.#absent): void {
     const { address, upload, settings, clock, newSegmentId } = this.#parts;
     const segmentId = newSegmentId();
-    if (hasRemoteSound(stream)) this.#remoteSound.play(stream);
     const segment = new SegmentRecorder({
       mediaRecorder: this.#newMediaRecorder(absent?.rest ?? stream, absent !== null),
       stream,
@@ -349,6 +348,8 @@ export class RecordingRun {
     }
     this.#segment = segment;
     this.#segmentId = segmentId;
+    if (hasRemoteSound(stream)) this.#remoteSound.play(stream);
+    else if (stream !== this.#stream) this.#remoteSound.stop();
   }
 
   /** Goes on with what lives; false when the browser cannot. */

@@ -27,7 +27,7 @@ export function probeTrack(track: MediaStreamTrack, onMedia: () => void): () => 
   let isOver = false;
   const end = (): void => {
     isOver = true;
-    void reader.cancel();
+    void reader.cancel().catch(() => undefined);
   };
   const read = async (): Promise<void> => {
     const { value } = await reader.read();
@@ -37,7 +37,11 @@ export function probeTrack(track: MediaStreamTrack, onMedia: () => void): () => 
     end();
     onMedia();
   };
-  void read();
+  read().catch((error: unknown) => {
+    // A track that fails before it gives anything gives nothing; later, the listener has failed.
+    if (isOver) reportError(error);
+    isOver = true;
+  });
   return end;
 }
 

@@ -97,3 +97,38 @@ describe("the library under a Content Security Policy", () => {
     expect(reason).toMatch(/^no-answer: .*ALLOWED_ORIGINS.*connect-src/);
   });
 });
+
+test("says that the permission for access to the local network was denied, where it was", async () => {
+  await using opened = await browser.openPage({ pageUrl: "https://app.example/" });
+  const { page } = opened;
+  const seen = await page.evaluate(
+    async ({ id, serverUrl }) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ serverUrl, timesliceMs: 200 });
+      const outcome = new Promise<string>((resolve) => {
+        recorder.on("retry", ({ cause, reason }) => resolve(`${cause}: ${reason}`));
+        recorder.on("progress", ({ acknowledged }) => {
+          if (acknowledged.chunks > 0) resolve("acknowledged");
+        });
+      });
+      await recorder.startRecording(recorderPage.openStream({ picture: true, sound: true }), id);
+      const told = await outcome;
+      const stop = recorder.stopRecording({ signal: AbortSignal.abort() });
+      return { told, error: await stop.catch((error: unknown) => String(error)) };
+    },
+    { id: await api.start(), serverUrl: server.url },
+  );
+  // A headless browser denies what it would ask a person for; older ones ask nobody.
+  const state = await page.evaluate<string>(`new Promise((resolve) => {
+    const code = "navigator.permissions.query({ name: 'local-network-access' })" +
+      ".then(({ state }) => postMessage(state), () => postMessage('unknown'))";
+    const worker = new Worker(URL.createObjectURL(new Blob([code])));
+    worker.onmessage = ({ data }) => resolve(data);
+  })`);
+  if (state === "denied") {
+    expect(seen.told).toMatch(/^permission-denied: .*https:\/\/app\.example.* was denied\./);
+    expect(seen.error).toContain("permission for access to the local network was denied");
+  } else {
+    expect(seen.told).not.toContain("permission-denied");
+  }
+});

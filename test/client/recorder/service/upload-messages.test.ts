@@ -27,12 +27,26 @@ describe("messages between a page and its upload service", () => {
       const parsed: unknown = parseCommand(command);
       expect(parsed).toBe(command);
     }
+    const retry = {
+      type: "retry",
+      runId: "run",
+      failures: 1,
+      delayMs: 0.5,
+      status: 401,
+      cause: "sign-in-needed",
+      reason: "Sign in.",
+      bodyBytes: null,
+      bodyBytesAccepted: null,
+    };
     const error = { code: "rejected", message: "No.", status: 422, problemCode: null };
     for (const event of [
       { type: "ready" },
       { type: "finished", runId: "run", error: null },
       { type: "finished", runId: "run", error },
       { type: "listed", callId: 7, chunks: [chunk] },
+      { type: "pieces", runId: "run", bytesMax: 16_384 },
+      retry,
+      { ...retry, cause: "body-too-large", bodyBytes: 2_000_000, bodyBytesAccepted: 1_000_000 },
     ]) {
       const parsed: unknown = parseEvent(event);
       expect(parsed).toBe(event);

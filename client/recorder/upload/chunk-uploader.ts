@@ -21,6 +21,12 @@ import type { RecorderClock, UploadRetry } from "../recorder.d.ts";
 /** Most bytes of a request, with its form, that carries several chunks of a backlog. */
 export const BATCH_BYTES_MAX = BODY_BYTES_MAX;
 
+/**
+ * So many requests in a row that fail without an answer, while the server answers others, are refused for
+ * their size. A path that loses half of all requests loses three in a row once in eight times.
+ */
+const SILENT_FAILURES_MIN = 3;
+
 /** Most chunks of one request; the server takes more. */
 export const BATCH_CHUNKS_MAX = 32;
 
@@ -307,8 +313,8 @@ export class ChunkUploader {
 
   /**
    * Whether the request failed for its size; makes the next ones smaller then. A proxy's 413 without
-   * CORS headers, or a connection that it closes while the body is sent, is no answer for a page: the
-   * second such failure in a row is taken for one, while the server answers other requests.
+   * CORS headers, or a connection that it closes while the body is sent, is no answer for a page: so
+   * many such failures in a row count as one, while the server answers other requests.
    */
   #isTooLarge(chunks: readonly LentChunk[], bytes: number, outcome: RetryOutcome): boolean {
     const isSaid = outcome.cause === "body-too-large";
@@ -321,7 +327,7 @@ export class ChunkUploader {
     }
     const [first] = chunks;
     const wasParked = first !== undefined && this.#parked.has(first);
-    const isRepeated = this.#silentFailures > 1 && this.#cancelWait === null;
+    const isRepeated = this.#silentFailures >= SILENT_FAILURES_MIN && this.#cancelWait === null;
     const isForSure = isSaid || (chunks.length === 1 && (wasParked || isRepeated));
     this.#shrink(bytes, isForSure);
     return isForSure;

@@ -214,3 +214,23 @@ test("a network that is down is not taken for one that refuses a size", async ()
   // All in one, as before.
   expect(server.arrived.map(({ sequences }) => sequences.length)).toEqual([12, 0]);
 });
+
+test("a path that loses two of three requests is not taken for one that refuses a size", async () => {
+  await using server = new ScriptedServer().start();
+  const bed = limitedTo(server, Infinity, "silent");
+  const count = 12;
+  const [takesAll, losesSome] = [Infinity, 0];
+  bed.proxy.bytesMax = losesSome;
+  bed.uploader.events.on("retry", () => {
+    bed.proxy.bytesMax = bed.proxy.bodies.length % 3 === 2 ? takesAll : losesSome;
+  });
+  bed.uploader.events.on("acknowledged", () => {
+    bed.proxy.bytesMax = losesSome;
+  });
+  for (let i = 0; i < count; i += 1) bed.uploader.add(chunk(i, 60_000));
+  bed.uploader.endSegment(SEGMENT_ID, count);
+  await bed.turnUntil(() => server.segments.get(SEGMENT_ID)?.chunkCount === count);
+  expect(bed.retries.length).toBeGreaterThanOrEqual(count);
+  expect(new Set(bed.retries.map(({ cause }) => cause))).toEqual(new Set(["no-answer"]));
+  expect(bed.pieces).toEqual([]);
+});

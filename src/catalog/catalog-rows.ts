@@ -87,7 +87,7 @@ export function recordOf(row: RecordingsTable, report: ReportFault): RecordingRe
       timeOfUuidMs(recordingId),
     stoppedAtMs: time("stopped_at_ms") ?? null,
     finalizedAtMs: time("finalized_at_ms") ?? null,
-    // Whatever it is, it is not null: the recording was deleted.
+    // Whatever it is, it is not null: the recording is taken for deleted.
     deletedAtMs: deletedAtMs === undefined ? 0 : deletedAtMs,
   };
 }

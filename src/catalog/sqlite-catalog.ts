@@ -227,7 +227,12 @@ export class SqliteCatalog implements Catalog {
       .where("deleted_at_ms", "is not", null)
       .where("purged", "=", 0)
       .execute();
-    return rows.flatMap((row) => this.#recordOf(row)?.recordingId ?? []);
+    return rows.flatMap((row) => {
+      const record = this.#recordOf(row);
+      // 0 stands for what cannot be read. It hides a recording, but may be damage and not a deletion:
+      // that is no reason to remove files.
+      return record !== undefined && record.deletedAtMs !== 0 ? record.recordingId : [];
+    });
   }
 
   async markPurged(recordingId: RecordingId): Promise<void> {

@@ -83,8 +83,13 @@ export class SqliteCatalog implements Catalog {
         provider: { getMigrations: () => Promise.resolve(catalogMigrations) },
       });
       const { error } = await migrator.migrateToLatest();
-      if (error !== undefined)
-        throw new Error("Its schema cannot be brought up to date.", { cause: error });
+      if (error !== undefined) {
+        const why = error instanceof Error ? error.message : "unknown";
+        throw new Error(
+          `Its schema cannot be brought up to date; a newer server may have written it: ${why}`,
+          { cause: error },
+        );
+      }
       return new SqliteCatalog(db, clock, new RowFaults(onFault));
     } catch (error) {
       database?.close();

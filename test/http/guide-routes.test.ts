@@ -78,6 +78,13 @@ describe.each(["/api/recording", "/recording"])("the guide's routes below %s", (
     }
   });
 
+  test("start nothing when they are asked with HEAD", async () => {
+    const before = await api.list();
+    const { status } = await fetch(`${server.url}${prefix}/start`, { method: "HEAD" });
+    expect(status).toBe(200);
+    expect(await api.list()).toEqual(before);
+  });
+
   test("refuse what is wrong", async () => {
     const recordingId = await start("POST");
     const right = { recordingId, participantId: "ada", chunk: "", type: "video" };

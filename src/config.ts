@@ -8,8 +8,11 @@ const MIB = 1024 * 1024;
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600 * SECOND_MS;
 
-/** A `setTimeout` of more milliseconds than this fires at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/**
+ * Longest wait, 24 days. A `setTimeout` of 24.8 days or more fires at once, and some waits are a variable
+ * and a little besides.
+ */
+const WAIT_MS_MAX = 24 * 24 * HOUR_MS;
 
 /** Largest body that Bun holds in one buffer without trouble. */
 const BYTES_MAX = 4 * 1024 * MIB;
@@ -94,14 +97,14 @@ const environmentSchema = z.object({
   ),
   BODY_IDLE_MS_MAX: wholeNumber(
     100,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     10 * SECOND_MS,
     "How long a request body of more than 1 MiB may stand still; then it is answered with 408 and its connection is closed.",
   ),
   // The client library gives up after 30 s, and 1 s more for every 16,000 bytes.
   BODY_MS_BASE: wholeNumber(
     100,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     20 * SECOND_MS,
     "How long a request body may take, beside 1 s for every 16000 bytes of it; then it is answered with 408 and its connection is closed.",
   ),
@@ -139,25 +142,25 @@ const environmentSchema = z.object({
   OPEN_SEGMENTS_MAX: wholeNumber(1, 1_000_000, 512, "Chunk files that are held open at once."),
   LATE_UPLOAD_WINDOW_MS: wholeNumber(
     0,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     72 * HOUR_MS,
     "How long after its stop a recording takes late chunks.",
   ),
   STOP_GRACE_MS: wholeNumber(
     0,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     10 * SECOND_MS,
     "How long a stopped recording waits for a segment that is not complete and sends nothing.",
   ),
   STOP_WAIT_MS_MAX: wholeNumber(
     0,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     60 * SECOND_MS,
     "How long a stopped recording waits for segments at most, also while chunks still come.",
   ),
   LATE_WAIT_MS_MAX: wholeNumber(
     0,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     600 * SECOND_MS,
     "How long late chunks may put off the better MP4 that they are for.",
   ),
@@ -178,13 +181,13 @@ const environmentSchema = z.object({
   ),
   FFMPEG_STALL_MS_MAX: wholeNumber(
     SECOND_MS,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     120 * SECOND_MS,
     "How long ffmpeg may run without reading or writing anything.",
   ),
   FFMPEG_RUN_MS_BASE: wholeNumber(
     SECOND_MS,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     120 * SECOND_MS,
     "How long one run of ffmpeg may take, beside FFMPEG_RUN_MS_PER_MIB.",
   ),
@@ -210,7 +213,7 @@ const environmentSchema = z.object({
   ),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(
     0,
-    TIMER_MS_MAX,
+    WAIT_MS_MAX,
     10 * SECOND_MS,
     "How long a server that was asked to end waits for requests in flight; new ones are answered with 503 meanwhile.",
   ),

@@ -46,6 +46,8 @@ describe("refused in one line that names variable, value and what is allowed is"
     ["PORT", "65536", "from 0 to 65535"],
     ["PORT", "0x10", "from 0 to 65535"],
     ["PORT", " 1", "from 0 to 65535"],
+    // A timer could be so long, but not with what is added to it.
+    ["SHUTDOWN_TIMEOUT_MS", "2147483647", "from 0 to 2073600000"],
     ["HOST", "0.0.0.0", "no access keys yet"],
     ["HOST", "192.168.1.5", "no access keys yet"],
     ["LOG_LEVEL", "loud", "one of trace"],

@@ -13,7 +13,7 @@ import {
   segmentSummarySchema,
   verdictSchema,
 } from "../contract/recordings.ts";
-import { isJsonDeeperThan } from "../contract/json-depth.ts";
+import { jsonExcess } from "../contract/json-limits.ts";
 import { metadataSchema, type RecordingMetadata } from "../contract/metadata.ts";
 import type {
   FinalizeJob,
@@ -87,13 +87,14 @@ export function recordOf(row: RecordingsTable, report: ReportFault): RecordingRe
       timeOfUuidMs(recordingId),
     stoppedAtMs: time("stopped_at_ms") ?? null,
     finalizedAtMs: time("finalized_at_ms") ?? null,
-    // Whatever it is, it is not null: the recording was deleted.
+    // Whatever it is, it is not null: the recording is taken for deleted.
     deletedAtMs: deletedAtMs === undefined ? 0 : deletedAtMs,
   };
 }
 
 function metadataOf(text: string): RecordingMetadata {
-  if (isJsonDeeperThan(text, STORED_METADATA_DEPTH_MAX)) {
+  const limits = { depthMax: STORED_METADATA_DEPTH_MAX, punctuationMax: Infinity };
+  if (jsonExcess(text, limits) !== undefined) {
     throw new RangeError(`It has more than ${STORED_METADATA_DEPTH_MAX} levels.`);
   }
   return metadataSchema.parse(JSON.parse(text));

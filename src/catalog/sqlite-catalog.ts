@@ -83,8 +83,13 @@ export class SqliteCatalog implements Catalog {
         provider: { getMigrations: () => Promise.resolve(catalogMigrations) },
       });
       const { error } = await migrator.migrateToLatest();
-      if (error !== undefined)
-        throw new Error("Its schema cannot be brought up to date.", { cause: error });
+      if (error !== undefined) {
+        const why = error instanceof Error ? error.message : "unknown";
+        throw new Error(
+          `Its schema cannot be brought up to date; a newer server may have written it: ${why}`,
+          { cause: error },
+        );
+      }
       return new SqliteCatalog(db, clock, new RowFaults(onFault));
     } catch (error) {
       database?.close();
@@ -227,7 +232,12 @@ export class SqliteCatalog implements Catalog {
       .where("deleted_at_ms", "is not", null)
       .where("purged", "=", 0)
       .execute();
-    return rows.flatMap((row) => this.#recordOf(row)?.recordingId ?? []);
+    return rows.flatMap((row) => {
+      const record = this.#recordOf(row);
+      // 0 stands for what cannot be read. It hides a recording, but may be damage and not a deletion:
+      // that is no reason to remove files.
+      return record !== undefined && record.deletedAtMs !== 0 ? record.recordingId : [];
+    });
   }
 
   async markPurged(recordingId: RecordingId): Promise<void> {

@@ -30,7 +30,8 @@ const chunkFieldsSchema = z.object({
   capturedAt: epochMsSchema.optional(),
 });
 
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Bytes that are not UTF-8 would be replaced, and two participants could become one. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 /** Longest JSON of a chunk's marks: the longest that the contract allows takes 31 KB, escaped. */
 const MARKS_JSON_LENGTH_MAX = 64 * 1024;
@@ -138,7 +139,11 @@ export function textOf(form: RequestForm, name: string): string | undefined {
   if (parts === undefined || part === undefined) return undefined;
   if (parts.length > 1) throw new InvalidRequestError(`${name} is there ${parts.length} times.`);
   if (part.isFile) throw new InvalidRequestError(`${name} must be text, not a file.`);
-  return utf8.decode(part.bytes);
+  try {
+    return utf8.decode(part.bytes);
+  } catch {
+    throw new InvalidRequestError(`${name} must be UTF-8.`);
+  }
 }
 
 /** A text field for a number; undefined when it is empty, as when it is not there. */

@@ -82,54 +82,58 @@ function guideRoutesBelow(
     return { recordingId };
   };
 
-  return new Elysia({ name: "guide-routes", seed: prefix, prefix })
-    .get("/start", start, { detail: DETAILS.start })
-    .post("/start", start, { parse: "none", detail: DETAILS.start })
-    .post(
-      "/upload-chunks",
-      ({ request }) =>
-        bodies.multipart(request, async (form) => {
-          const key = parseRequest(
-            uploadFieldsSchema,
-            {
-              recordingId: textOf(form, "recordingId"),
-              participantId: textOf(form, "participantId"),
-              trackId: textOf(form, "trackId"),
-            },
-            (path) => `body.${path}`,
+  return (
+    new Elysia({ name: "guide-routes", seed: prefix, prefix })
+      .get("/start", start, { detail: DETAILS.start })
+      // HEAD changes nothing (RFC 9110, 9.2.1); Elysia would answer it by the handler of GET.
+      .head("/start", () => new Response(null), { detail: { hide: true } })
+      .post("/start", start, { parse: "none", detail: DETAILS.start })
+      .post(
+        "/upload-chunks",
+        ({ request }) =>
+          bodies.multipart(request, async (form) => {
+            const key = parseRequest(
+              uploadFieldsSchema,
+              {
+                recordingId: textOf(form, "recordingId"),
+                participantId: textOf(form, "participantId"),
+                trackId: textOf(form, "trackId"),
+              },
+              (path) => `body.${path}`,
+            );
+            await numbering.append({ ...key, chunks: chunkPayloads(form) });
+            return { success: true };
+          }),
+        { parse: "none", detail: DETAILS.uploadChunks },
+      )
+      .post(
+        "/upload-chunk",
+        async ({ request }) => {
+          const { recordingId, participantId, chunk, type } = await bodies.json(
+            request,
+            uploadChunkSchema,
+            Infinity,
           );
-          await numbering.append({ ...key, chunks: chunkPayloads(form) });
+          await numbering.append({
+            recordingId,
+            participantId,
+            trackId: type,
+            chunks: [Uint8Array.fromBase64(chunk)],
+          });
           return { success: true };
-        }),
-      { parse: "none", detail: DETAILS.uploadChunks },
-    )
-    .post(
-      "/upload-chunk",
-      async ({ request }) => {
-        const { recordingId, participantId, chunk, type } = await bodies.json(
-          request,
-          uploadChunkSchema,
-          Infinity,
-        );
-        await numbering.append({
-          recordingId,
-          participantId,
-          trackId: type,
-          chunks: [Uint8Array.fromBase64(chunk)],
-        });
-        return { success: true };
-      },
-      { parse: "none", detail: DETAILS.uploadChunk },
-    )
-    .post(
-      "/stop",
-      async ({ request }) => {
-        const { recordingId } = await bodies.json(request, stopSchema);
-        const { state } = await engine.stopRecording(recordingId);
-        return { success: true, recordingId, state };
-      },
-      { parse: "none", detail: DETAILS.stop },
-    );
+        },
+        { parse: "none", detail: DETAILS.uploadChunk },
+      )
+      .post(
+        "/stop",
+        async ({ request }) => {
+          const { recordingId } = await bodies.json(request, stopSchema);
+          const { state } = await engine.stopRecording(recordingId);
+          return { success: true, recordingId, state };
+        },
+        { parse: "none", detail: DETAILS.stop },
+      )
+  );
 }
 
 const UPLOAD_PROBLEMS = [400, 404, 408, 410, 413, 415, 422, 429, 503, 507];

@@ -99,6 +99,7 @@ function factsOf(request: Request): RequestFacts {
     secFetchSite: headers.get("sec-fetch-site"),
     secFetchMode: headers.get("sec-fetch-mode"),
     secFetchDest: headers.get("sec-fetch-dest"),
+    secPurpose: headers.get("sec-purpose"),
   };
 }
 

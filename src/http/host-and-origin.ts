@@ -12,6 +12,7 @@ export interface RequestFacts {
   readonly secFetchSite: string | null;
   readonly secFetchMode: string | null;
   readonly secFetchDest: string | null;
+  readonly secPurpose: string | null;
 }
 
 /** Whether a request may go on to its route. */
@@ -52,6 +53,8 @@ const PASS: HostAndOriginVerdict = { kind: "pass" };
  * - Without it, `Sec-Fetch-Site` says whether the page is of this server's own origin. If it is not,
  *   `Referer` may still name a trusted page, which embeds a file: no page can forge that header, only
  *   leave it out. Other pages get nothing but top-level navigations to what a link may open.
+ * - `Sec-Fetch-Site: none` is said of what the user typed, but also of what a page has the browser load
+ *   ahead by speculation rules (seen in Chromium 156). `Sec-Purpose` tells those, and they count as links.
  * - A request with neither header comes from a program that is not a browser, and passes. Browsers send
  *   `Sec-Fetch-Site` to every loopback address (Fetch Metadata: potentially trustworthy URLs).
  */
@@ -84,12 +87,11 @@ export function isTrustedOrigin(origin: string, allowedOrigins: readonly string[
 }
 
 function judgeWithoutOrigin(
-  { method, path, referer, secFetchSite, secFetchMode, secFetchDest }: RequestFacts,
+  { method, path, referer, secFetchSite, secFetchMode, secFetchDest, secPurpose }: RequestFacts,
   allowedOrigins: readonly string[],
 ): HostAndOriginVerdict {
-  if (secFetchSite === null || secFetchSite === "same-origin" || secFetchSite === "none") {
-    return PASS;
-  }
+  if (secFetchSite === null || secFetchSite === "same-origin") return PASS;
+  if (secFetchSite === "none" && secPurpose === null) return PASS;
   const isLinkable =
     (method === "GET" || method === "HEAD") && path !== null && LINKABLE_PATH.test(path);
   if (!isLinkable || (secFetchDest !== null && FRAME_DESTINATIONS.has(secFetchDest))) {

@@ -61,13 +61,22 @@ export class RequestBodies {
   ): Promise<z.output<Schema>> {
     refuseEncoded(request);
     const use = async (body: Uint8Array) => {
-      const text = new TextDecoder().decode(body);
+      const text = textOf(body);
       if (text !== "") expectContentType(request, JSON_TYPE);
       return parseRequest(schema, text === "" ? undefined : parseJson(text), (path) =>
         path === "" ? "body" : `body.${path}`,
       );
     };
     return this.#reader.read(request, use, bytesMax);
+  }
+}
+
+/** JSON is UTF-8 (RFC 8259, 8.1). Other bytes would be replaced, and two names could become one. */
+function textOf(body: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch (cause) {
+    throw new UnreadableBodyError("The request body is not UTF-8.", { cause });
   }
 }
 

@@ -96,7 +96,7 @@ export class ForeignOriginError extends AppError {
             "origins in ALLOWED_ORIGINS may fetch, and show media by elements with crossorigin; no page " +
             "may show this server in a frame."
         : `Pages of the origin ${JSON.stringify(origin)} may not use this server. To allow them, ` +
-            `start it with ALLOWED_ORIGINS=${origin}.`,
+            `add ${origin} to ALLOWED_ORIGINS and restart the server.`,
     );
   }
 }

@@ -4,7 +4,8 @@ import { waveformSchema } from "../contract/waveform.ts";
 import { MediaNotReadyError } from "../recording/errors.ts";
 import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
 import { systemErrorCode } from "../storage/storage-fault.ts";
-import { isNotModified } from "./conditional-request.ts";
+import { contentDisposition, safeFileName } from "./content-disposition.ts";
+import { type ServedFile, answerFile, answerFileHead, etagOf } from "./file-answer.ts";
 import { jsonOutput, operation } from "./operation-detail.ts";
 import { trackParamsSchema } from "./route-params.ts";
 import { findPublishedTrack } from "./track-lookup.ts";
@@ -32,6 +33,7 @@ interface Extra {
   /** For people. */
   readonly name: "poster" | "waveform";
   readonly mediaType: string;
+  readonly extension: string;
   readonly pathOf: (paths: ExtrasPaths, key: TrackKey) => string;
   /** Whether a track has what it is made of; that is pictures, or sound. */
   readonly hasSource: (media: MediaRecord) => boolean;
@@ -41,6 +43,7 @@ interface Extra {
 const POSTER: Extra = {
   name: "poster",
   mediaType: "image/jpeg",
+  extension: "jpg",
   pathOf: (paths, key) => paths.posterPath(key),
   hasSource: ({ videoCodec }) => videoCodec !== null,
   sourceName: "pictures",
@@ -49,6 +52,7 @@ const POSTER: Extra = {
 const WAVEFORM: Extra = {
   name: "waveform",
   mediaType: "application/json",
+  extension: "json",
   pathOf: (paths, key) => paths.waveformPath(key),
   hasSource: ({ audioCodec }) => audioCodec !== null,
   sourceName: "sound",
@@ -71,9 +75,10 @@ export function trackExtrasRoutes(parts: Parts) {
             "It is made after the MP4 is published: until then, and for a track without pictures, 404.",
           answers: {
             200: { means: "A JPEG, at most 640 pixels wide", body: { type: POSTER.mediaType } },
+            206: { means: "The part that was asked for", body: { type: POSTER.mediaType } },
             304: { means: "The client's copy is still right" },
           },
-          problems: [404, 412, 422],
+          problems: [404, 412, 416, 422],
         }),
       },
     )
@@ -89,9 +94,10 @@ export function trackExtrasRoutes(parts: Parts) {
             "It is made after the MP4 is published: until then, and for a track without sound, 404.",
           answers: {
             200: { means: "The waveform", body: jsonOutput(waveformSchema) },
+            206: { means: "The part that was asked for", body: { type: WAVEFORM.mediaType } },
             304: { means: "The client's copy is still right" },
           },
-          problems: [404, 412, 422],
+          problems: [404, 412, 416, 422],
         }),
       },
     );
@@ -101,10 +107,10 @@ async function serve(
   { catalog, paths, extras }: Parts,
   extra: Extra,
   key: TrackKey,
-  { headers }: Request,
+  request: Request,
 ): Promise<Response> {
-  const { media } = await findPublishedTrack(catalog, key);
-  const { name, sourceName } = extra;
+  const { record, media } = await findPublishedTrack(catalog, key);
+  const { name, mediaType, sourceName } = extra;
   const whose = `Track ${JSON.stringify(key.trackId)} of ${JSON.stringify(key.participantId)}`;
   if (!extra.hasSource(media)) {
     throw new MediaNotReadyError(`${whose} has no ${name}, since it has no ${sourceName}.`);
@@ -121,20 +127,17 @@ async function serve(
         : `${whose} has no ${name}: it could not be made.`,
     );
   }
-  const validators = {
-    etag: `"${found.size.toString(36)}-${found.mtimeMs}"`,
+  const fileName = safeFileName(
+    [record.name ?? "", key.participantId, key.trackId, name],
+    extra.extension,
+  );
+  const file: ServedFile = {
+    path,
+    bytes: found.size,
+    mediaType,
+    etag: etagOf(found),
     lastModifiedMs: found.mtimeMs,
+    disposition: contentDisposition("inline", fileName),
   };
-  const ownHeaders = {
-    etag: validators.etag,
-    "last-modified": new Date(found.mtimeMs).toUTCString(),
-    // Late chunks can make a better one: a copy has to be asked about.
-    "cache-control": "no-cache",
-  };
-  if (isNotModified(headers, validators)) {
-    return new Response(null, { status: 304, headers: ownHeaders });
-  }
-  return new Response(Bun.file(path), {
-    headers: { ...ownHeaders, "content-type": extra.mediaType },
-  });
+  return request.method === "HEAD" ? answerFileHead(file, request) : answerFile(file, request);
 }

@@ -9,6 +9,9 @@ export const STDOUT_LINE_CHARACTERS_MAX = 16 * 1024;
 /** How long a child may take to end after SIGTERM before it gets SIGKILL. */
 const KILL_AFTER_MS = 3_000;
 
+/** 24.8 days: a `setTimeout` of more milliseconds than this fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** A child process to run. */
 export interface SubprocessRequest {
   /** Program and arguments, handed over as they are: no shell reads them. */
@@ -128,7 +131,9 @@ class Guard {
   constructor(child: Child, request: SubprocessRequest) {
     this.#child = child;
     this.#request = request;
-    this.#timeLimit = setTimeout(() => this.#end("ran"), request.timeLimitMs);
+    // Limits grow with the media: that of an MP4 of 30 hours is longer than a timer can be.
+    const timeLimitMs = Math.min(request.timeLimitMs, TIMER_MS_MAX);
+    this.#timeLimit = setTimeout(() => this.#end("ran"), timeLimitMs);
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
     process.on("exit", this.#onExit);
     this.progressed();

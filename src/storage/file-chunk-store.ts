@@ -7,6 +7,7 @@ import type {
   SegmentLog,
   SegmentReader,
 } from "../recording/ports.ts";
+import { StorageFailedError } from "../recording/errors.ts";
 import { ChunkFile, plainFrame } from "./chunk-file.ts";
 import { ChunkFileReader } from "./chunk-file-reader.ts";
 import { type ChunkFileScan, scanChunkFile } from "./chunk-file-scan.ts";
@@ -90,7 +91,7 @@ export class FileChunkStore implements ChunkStore {
       if (untrustedFromBytes !== undefined) await handle.truncate(untrustedFromBytes);
       const { size } = await handle.stat();
       const scan = await scanChunkFile(handle, size);
-      if (scan === undefined) throw storageFault(undefined, `read the description in ${path}`);
+      if (scan === undefined) throw unreadableFile(path);
       if (scan.goodBytes < size) {
         this.#onFound("torn tail cut off", path, size - scan.goodBytes);
         await handle.truncate(scan.goodBytes);
@@ -142,7 +143,7 @@ export class FileChunkStore implements ChunkStore {
     try {
       const { size } = await handle.stat();
       const scan = await scanChunkFile(handle, this.#untrustedTails.get(path) ?? size);
-      if (scan === undefined) throw storageFault(undefined, `read the description in ${path}`);
+      if (scan === undefined) throw unreadableFile(path);
       return new ChunkFileReader(handle, scan);
     } catch (error) {
       await handle.close();
@@ -196,6 +197,13 @@ function encodeOpening(description: SegmentDescription): Uint8Array {
   const tag = crypto.getRandomValues(new Uint8Array(TAG_BYTES));
   const encoded = encodeFrameHeader(header, { tag, writeOffsetBytes: 0, indexOffsetBytes: 0 });
   return Buffer.concat([encoded, payload, encoded, payload]);
+}
+
+/** A chunk file that does not say what it holds: the disk gave its bytes, but they are no description. */
+function unreadableFile(path: string): StorageFailedError {
+  return new StorageFailedError(
+    `${path} is empty, damaged at its beginning, or no chunk file: it does not say what it holds.`,
+  );
 }
 
 /** The names in a directory; none when it was not made yet, which comes with its first file. */

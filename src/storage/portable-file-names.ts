@@ -40,12 +40,11 @@ export function portableText(text: string): string {
  */
 export function portableFileName(stem: string, extension: string, suffix = ""): string {
   const ending = extension === "" ? suffix : `${suffix}.${extension}`;
-  const text = portableText(stem);
-  const harmless = DEVICE.test(text) ? `_${text}` : text;
-  const short = cut(harmless, NAME_LENGTH_MAX - Buffer.byteLength(ending)).replaceAll(
-    DOTS_AND_SPACES_AT_ENDS,
-    "",
-  );
+  const fitting = (text: string) =>
+    cut(text, NAME_LENGTH_MAX - Buffer.byteLength(ending)).replaceAll(DOTS_AND_SPACES_AT_ENDS, "");
+  const cutText = fitting(portableText(stem));
+  // Only now: what is cut off may be all that kept `CON   ...x` from being a device's name.
+  const short = DEVICE.test(cutText) ? fitting(`_${cutText}`) : cutText;
   return `${short === "" ? "_" : short}${ending}`;
 }
 

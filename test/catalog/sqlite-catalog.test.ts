@@ -220,6 +220,17 @@ describe("SqliteCatalog", () => {
     expect(await catalog.jobs.take()).toMatchObject({ ...key, attempts: 2, progress: 0 });
   });
 
+  test("does not open a newer server's catalogue, and says so", async () => {
+    await catalog.close();
+    const path = join(directory.path, "catalog.sqlite");
+    using database = new Database(path);
+    database.run("INSERT INTO kysely_migration VALUES ('9999-newer', '2099-01-01T00:00:00Z')");
+    const opening = SqliteCatalog.open(path, clock);
+    await expect(opening).rejects.toThrow(/a newer server may have written it: .*9999-newer/);
+    database.run("DELETE FROM kysely_migration WHERE name = '9999-newer'");
+    catalog = await SqliteCatalog.open(path, clock);
+  });
+
   test("does not open what is no catalogue", async () => {
     const path = join(directory.path, "other.sqlite");
     await writeFile(path, "not a database, but long enough to be looked at".repeat(100));

@@ -1,3 +1,4 @@
+import { Glob } from "bun";
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -49,6 +50,7 @@ let neighbour: Recording;
 const recordings = new Map<string, string>();
 const toDelete: string[] = [];
 let brokenFolderId = "";
+let oddDeletionId = "";
 const exportIds: string[] = [];
 
 const catalogue = () => new Database(join(directory.path, "catalog.sqlite"), { strict: true });
@@ -84,6 +86,7 @@ beforeAll(async () => {
   for (const row of [...Object.keys(TRACK_ROWS), "brokenManifest", "oddTimeline"]) {
     recordings.set(row, (await finishedRecording(api, row, [CAMERA])).recordingId);
   }
+  oddDeletionId = (await finishedRecording(api, "oddDeletion", [CAMERA])).recordingId;
   for (const kind of ["aligned", "audio", "aligned", "audio"]) {
     const exportId = await askForExport(neighbour.recordingId, kind);
     exportIds.push(exportId);
@@ -104,6 +107,9 @@ beforeAll(async () => {
     database.run(sql, [value, toDelete[i] ?? ""]);
   }
   database.run(ODD_TIMELINE, [idOf("oddTimeline")]);
+  database.run("UPDATE recordings SET deleted_at_ms = 'yesterday' WHERE recording_id = ?1", [
+    oddDeletionId,
+  ]);
   database.run(RECORDING_ROWS.deep6500[0], [deep(6_500), idOf("continued")]);
   database.run(
     "UPDATE recordings SET metadata = ?1, state = 'finalizing', stopped_at_ms = started_at_ms WHERE recording_id = ?2",
@@ -293,4 +299,11 @@ test("such a recording can be deleted", async () => {
     expect((await fetch(url, { method: "DELETE" })).status).toBe(204);
     await expectProblem(await fetch(url), 404, "recording-not-found");
   }
+});
+
+test("a recording whose deletion cannot be read is not shown, and keeps its files", async () => {
+  const shown = await fetch(`${server.url}/api/recordings/${oddDeletionId}`);
+  await expectProblem(shown, 404, "recording-not-found");
+  const files = new Glob("**/*.{chunks,mp4}");
+  expect(Array.from(files.scanSync(join(directory.path, oddDeletionId)))).toHaveLength(2);
 });

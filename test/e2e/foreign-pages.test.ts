@@ -190,6 +190,43 @@ test(
 );
 
 test(
+  "a foreign page's speculation rules start nothing",
+  async () => {
+    const asked = new Set<string>();
+    await using witness = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: ({ url }) => {
+        asked.add(new URL(url).pathname);
+        return new Response("seen", { status: 403 });
+      },
+    });
+    const before = await api.list();
+    const page = await openVisitor(`http://evil.example:${visitorPort}/`);
+    // One kind after the other, those that the witness sees last.
+    for (const action of ["prefetch", "prerender"]) {
+      asked.clear();
+      const rules = {
+        [action]: [server.url, witness.url.origin].map((root) => ({
+          urls: [`${root}/recording/start`, `${root}/api/recording/start`],
+          eagerness: "immediate",
+        })),
+      };
+      await page.evaluate(`document.head.append(Object.assign(document.createElement("script"), {
+        type: "speculationrules",
+        textContent: ${JSON.stringify(JSON.stringify(rules))},
+      }))`);
+      await until(() => asked.size === 2 || undefined, {
+        what: `the browser's ${action}`,
+        timeoutMs: 20_000,
+      });
+    }
+    expect(await api.list()).toEqual(before);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
   "no other page has the studio in a frame",
   async () => {
     for (const host of ["evil.example", "app.example", "127.0.0.1"]) {

@@ -78,6 +78,13 @@ describe.each(["/api/recording", "/recording"])("the guide's routes below %s", (
     }
   });
 
+  test("start nothing when they are asked with HEAD", async () => {
+    const before = await api.list();
+    const { status } = await fetch(`${server.url}${prefix}/start`, { method: "HEAD" });
+    expect(status).toBe(200);
+    expect(await api.list()).toEqual(before);
+  });
+
   test("refuse what is wrong", async () => {
     const recordingId = await start("POST");
     const right = { recordingId, participantId: "ada", chunk: "", type: "video" };
@@ -111,4 +118,26 @@ describe.each(["/api/recording", "/recording"])("the guide's routes below %s", (
     await expectProblem(await postJson("/stop", {}), 422, "invalid-request");
     expect((await api.show(recordingId)).participants).toEqual([]);
   });
+
+  test.each([
+    ["empty objects", `[${"{},".repeat(200_000)}0]`],
+    ["names", `{${Array.from({ length: 50_000 }, (_, i) => `"${i}":0,`).join("")}"last":0}`],
+    ["escaped quotes", `"${'\\"'.repeat(200_000)}"`],
+  ])(
+    "refuse a body of too many %s, which take much more memory when parsed",
+    async (_what, json) => {
+      const recordingId = await start("POST");
+      const body = `{"recordingId":"${recordingId}","participantId":"ada","chunk":"","more":${json}}`;
+      const refused = await postJson("/upload-chunk", body);
+      expect(await refused.clone().text()).toContain("131072 brackets, commas and quotation marks");
+      await expectProblem(refused, 422, "invalid-request");
+      // Within a text they are but characters.
+      const inText = JSON.stringify("[{,".repeat(200_000));
+      await expectProblem(
+        await postJson("/upload-chunk", `{"recordingId":"x","more":${inText}}`),
+        404,
+        "recording-not-found",
+      );
+    },
+  );
 });

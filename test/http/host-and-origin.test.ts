@@ -18,6 +18,7 @@ const CURL: RequestFacts = {
   secFetchSite: null,
   secFetchMode: null,
   secFetchDest: null,
+  secPurpose: null,
 };
 
 const judge = (facts: Partial<RequestFacts>) =>
@@ -169,6 +170,16 @@ describe("without an Origin", () => {
     }
     for (const path of ["/recording/start", "/api/recording/start"]) {
       expect(judge({ ...link, path })).toBe("foreign-page");
+    }
+  });
+
+  test("what a page lets the browser load ahead counts as its link, though its site is none", () => {
+    const link = { secFetchSite: "none", secFetchMode: "navigate", secFetchDest: "document" };
+    for (const secPurpose of ["prefetch", "prefetch;prerender"]) {
+      expect(judge({ ...link, secPurpose, path: "/" })).toBe("pass");
+      expect(judge({ ...link, secPurpose, path: "/recording/start" })).toBe("foreign-page");
+      expect(judge({ ...link, secPurpose, path: "/api/recording/start" })).toBe("foreign-page");
+      expect(judge({ ...link, secPurpose, method: "POST" })).toBe("foreign-page");
     }
   });
 

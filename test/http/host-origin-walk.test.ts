@@ -357,7 +357,7 @@ test("the refusal and one line in the log say how to allow the origin, or what a
   };
   for (let count = 0; count < 2; count += 1) {
     expect(await detailOf("http://localhost/", "https://calls.example")).toContain(
-      "ALLOWED_ORIGINS=https://calls.example",
+      "add https://calls.example to ALLOWED_ORIGINS",
     );
     expect(await detailOf("http://recorder.example/")).toContain(
       "proxy_set_header Host 127.0.0.1:3000;",

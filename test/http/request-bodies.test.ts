@@ -133,6 +133,32 @@ describe("a body that is encoded is refused, with what is accepted,", () => {
   });
 });
 
+test("texts that are not UTF-8 are refused: two of them could become the same", async () => {
+  const latin1 = Buffer.from('{"name":"Jos\u00e9"}', "latin1");
+  const response = await fetch(`${server.url}/api/recordings`, {
+    method: "POST",
+    body: latin1,
+    headers: { "content-type": "application/json" },
+  });
+  await expectProblem(response, 400, "unreadable-body");
+
+  await expectUnchanged(api, vp9, async ({ recordingId, segmentId }) => {
+    const fields = { ...rightFields(segmentId), sequence: "2", participantId: "Jos\u00e9" };
+    const form = Object.entries(fields).map(
+      ([name, value]) =>
+        `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+    );
+    const chunk =
+      '--x\r\nContent-Disposition: form-data; name="chunk_0"; filename="c"\r\n\r\nc\r\n--x--\r\n';
+    const answer = await fetch(chunksUrl(recordingId), {
+      method: "POST",
+      body: Buffer.from(form.join("") + chunk, "latin1"),
+      headers: { "content-type": "multipart/form-data; boundary=x" },
+    });
+    await expectProblem(answer, 422, "invalid-request");
+  });
+});
+
 test("the encoding identity is none", async () => {
   const response = await fetch(`${server.url}/api/recordings`, {
     method: "POST",

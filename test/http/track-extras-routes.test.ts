@@ -98,6 +98,29 @@ test("another poster or waveform than the one that is asked for is refused", asy
   }
 });
 
+test("a poster and a waveform are served in parts, as MP4s are", async () => {
+  for (const url of [`${cameraUrl}/poster.jpg`, `${cameraUrl}/waveform.json`]) {
+    const whole = await made(url);
+    expect(whole.headers.get("x-content-type-options")).toBe("nosniff");
+    const etag = whole.headers.get("etag") ?? "";
+    const bytes = await whole.bytes();
+    const ask = (headers: Record<string, string>, method = "GET") =>
+      fetch(url, { method, headers });
+
+    const part = await ask({ range: "bytes=2-5", "if-range": etag });
+    expect([part.status, part.headers.get("content-range")]).toEqual([
+      206,
+      `bytes 2-5/${bytes.length}`,
+    ]);
+    expect(await part.bytes()).toEqual(bytes.slice(2, 6));
+    const other = await ask({ range: "bytes=2-5", "if-range": '"x"' });
+    expect([other.status, (await other.bytes()).length]).toEqual([200, bytes.length]);
+    await expectProblem(await ask({ range: "bytes=9999999-" }), 416, "range-not-satisfiable");
+    const head = await ask({ range: "bytes=2-5" }, "HEAD");
+    expect([head.status, head.headers.get("content-length")]).toEqual([200, String(bytes.length)]);
+  }
+});
+
 test("both tracks have a waveform of their length", async () => {
   for (const url of [cameraUrl, microphoneUrl]) {
     const { stepMs, peaks } = waveformSchema.parse(

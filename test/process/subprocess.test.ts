@@ -63,6 +63,14 @@ describe("runSubprocess", () => {
     expect(lines).toEqual([String(200 * 65_536)]);
   });
 
+  test("a time limit of more than a timer can have does not end the child", async () => {
+    const outcome = await runSubprocess({
+      argv: ["/bin/sh", "-c", "sleep 0.1; exit 0"],
+      timeLimitMs: 2 ** 31,
+    });
+    expect(outcome).toMatchObject({ exitCode: 0, signalName: null });
+  });
+
   test("takes no more input than the child reads", async () => {
     let taken = 0;
     const running = runSubprocess({

@@ -106,6 +106,8 @@ describe("a chunk file", () => {
     await writeFile(path, damaged);
     await expect(newStore().open(recordingId, segmentId)).rejects.toMatchObject({
       code: "storage-failed",
+      // Not the disk, which an operator would change.
+      message: expect.stringContaining(`${path} is empty, damaged at its beginning`),
     });
     expect((await readFile(path)).equals(damaged)).toBe(true);
   });

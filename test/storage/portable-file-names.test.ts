@@ -17,6 +17,14 @@ describe("a device of Windows is no name", () => {
 });
 
 test.each([
+  ["spaces", `CON${" ".repeat(110)}x`],
+  ["accents", `con e${"\u0301".repeat(110)}`],
+])("what is left when %s are cut off is no device's name either", (_what, word) => {
+  expect(portableFileName(word, "mp4").toLowerCase()).toBe("_con.mp4");
+  expect(portableFileName(word, "").toLowerCase()).toBe("_con");
+});
+
+test.each([
   ["two cases", ["ada", "ADA"]],
   ["composed and decomposed accents", ["\u00e9", "e\u0301"]],
   ["a sharp s and two", ["straße", "STRASSE"]],

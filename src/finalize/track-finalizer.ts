@@ -74,7 +74,7 @@ export async function finalizeTrack(
   await rm(workDirectory, { recursive: true, force: true });
   try {
     for (const { segmentId } of segments) {
-      const reader = await parts.store.read(key.recordingId, segmentId);
+      const reader = await parts.store.read(key.recordingId, segmentId, "job");
       if (reader !== undefined) readers.push(reader);
     }
     const ordered = await inOrderOfBegin(readers);

@@ -56,7 +56,7 @@ export class JobRunner {
         name: "finalization",
         product: "the MP4",
         take: () => queue.take(),
-        run: (job, signal) => this.#run(keyOf(job), signal),
+        run: (job, signal) => this.#run(job, signal),
         recordEnd: (job, end) => this.#recordEnd(keyOf(job), end),
         ended: (job) => observer.jobEnded(keyOf(job)),
         logFields: keyOf,
@@ -109,8 +109,9 @@ export class JobRunner {
     }
   }
 
-  async #run(key: TrackKey, signal: AbortSignal): Promise<void> {
-    const { engine, catalog, queue, clock, log } = this.#parts;
+  async #run(job: FinalizeJob, signal: AbortSignal): Promise<void> {
+    const { engine, catalog, queue, clock, limits, log } = this.#parts;
+    const key = keyOf(job);
     const beganMs = clock.nowMs();
     const record = await catalog.findRecording(key.recordingId);
     if (record === undefined || record.deletedAtMs !== null) return;
@@ -119,13 +120,20 @@ export class JobRunner {
     const track = await catalog.track(key);
     const views = await engine.segments(key.recordingId, key);
     let toldMs = -Infinity;
+    const published = track?.result?.media ?? null;
+    // The last attempt delivers what could be made, unless an MP4 was published before, which may hold
+    // more. The job fails all the same, so that it can be retried.
+    const leftOut: Error[] = [];
+    const isLast = published === null && job.attempts >= limits.attemptsMax;
+    const leaving = isLast ? { leaveOut: (failure: Error) => leftOut.push(failure) } : {};
     const made = await finalizeTrack(
       {
         key,
         startedAtMs: record.startedAtMs,
         stoppedAtMs: record.stoppedAtMs,
         segments: views.map(({ summary }) => summary),
-        published: track?.result?.media ?? null,
+        published,
+        ...leaving,
         onProgress: (share) => {
           const nowMs = clock.nowMs();
           if (nowMs - toldMs < PROGRESS_PERIOD_MS) return;
@@ -146,6 +154,8 @@ export class JobRunner {
     const { verdict, reason, media } = result;
     const tookMs = Math.round(clock.nowMs() - beganMs);
     log.info({ ...key, verdict, reason, bytes: media?.bytes, tookMs }, "track finalized");
+    const [failure] = leftOut;
+    if (failure !== undefined) throw failure;
   }
 }
 

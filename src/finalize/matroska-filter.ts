@@ -51,6 +51,7 @@ const ID = {
   tracks: 0x1654ae6b,
   cues: 0x1c53bb6b,
   cluster: 0x1f43b675,
+  crc32: 0xbf,
   timestamp: 0xe7,
   simpleBlock: 0xa3,
   blockGroup: 0xa0,
@@ -384,7 +385,8 @@ export class MatroskaFilter {
       if (header !== "invalid") {
         const child = readEbmlHeader(all, at + header.headerBytes);
         if (child === "short") return at;
-        if (child !== "invalid" && child.id === ID.timestamp) {
+        // A checksum comes first where there is one (RFC 8794, 11.3.1), as ffmpeg writes it.
+        if (child !== "invalid" && (child.id === ID.timestamp || child.id === ID.crc32)) {
           this.#searching = false;
           return at;
         }

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { SubprocessTimeoutError } from "../process/subprocess.ts";
 import type { SegmentReader } from "../recording/ports.ts";
 import type { FfmpegTask } from "./ffmpeg-arguments.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
@@ -131,7 +132,7 @@ async function prepare(
 /** Whether ffmpeg came to a good end. */
 async function runs(
   prepared: readonly Prepared[],
-  { ffmpeg, confinement, limits, signal }: RemuxContext,
+  { ffmpeg, confinement, limits, signal, leaveOut }: RemuxContext,
 ): Promise<boolean> {
   const ended = await orUndefined(async () => {
     await runFfmpeg({
@@ -145,7 +146,7 @@ async function runs(
       signal,
     });
     return true;
-  });
+  }, leaveOut !== undefined);
   return ended ?? false;
 }
 
@@ -155,11 +156,15 @@ async function check({ reader, media }: Prepared): Promise<SegmentMedia | undefi
 }
 
 /** What `attempt` gives; undefined when the segment is at fault, or ffmpeg. */
-async function orUndefined<T>(attempt: () => Promise<T>): Promise<T | undefined> {
+async function orUndefined<T>(
+  attempt: () => Promise<T>,
+  isTimeUpToo = false,
+): Promise<T | undefined> {
   try {
     return await attempt();
   } catch (error) {
     if (error instanceof FinalizeError) return undefined;
+    if (isTimeUpToo && error instanceof SubprocessTimeoutError) return undefined;
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { SubprocessTimeoutError } from "../process/subprocess.ts";
 import type { SegmentReader } from "../recording/ports.ts";
 import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
 import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
@@ -63,8 +64,8 @@ const REMUX_SHARE = 0.8;
  * of one codec are copied together; of those that differ in it, only what is not H.264 is transcoded.
  * Of segments that were recorded at the same time one is shown at each moment (`chooseShown`).
  * A single segment that was not disturbed is done with the first pass over its bytes. One of which
- * nothing can be made does not keep the others from being delivered; when that is so of all, the
- * track fails with the first one's reason.
+ * nothing can be made, or not this time (`leaveOut`), does not keep the others from being delivered;
+ * when that is so of all, the track fails with the first one's reason.
  *
  * @param segments in the order in which they began; at least one
  * @throws what `remuxSegment` throws, file system errors
@@ -110,6 +111,7 @@ async function remuxAll(
   const [first, ...others] = readers;
   if (first === undefined) return [];
   if (others.length === 0) return [await remuxSegment(first, NO_TARGETS, context)];
+  const { leaveOut } = context;
   const parts: { reader: SegmentReader; found: SourceStreams | FinalizeError }[] = [];
   for (const reader of readers) {
     parts.push({ reader, found: await orUnusable(() => segmentStreams(reader, context)) });
@@ -143,7 +145,10 @@ async function remuxAll(
         found instanceof FinalizeError
           ? found
           : (together[at] ??
-            (await orUnusable(() => remuxSegment(reader, targets, { ...context, onProgress }))));
+            (await orUnusable(
+              () => remuxSegment(reader, targets, { ...context, onProgress }),
+              leaveOut,
+            )));
       done += 1;
       context.onProgress((done / readers.length) * REMUX_SHARE);
     }
@@ -152,13 +157,26 @@ async function remuxAll(
 }
 
 /** What `attempt` gives, or the error that it would fail with however often it is tried. */
-async function orUnusable<T>(attempt: () => Promise<T>): Promise<T | FinalizeError> {
+async function orUnusable<T>(
+  attempt: () => Promise<T>,
+  leaveOut?: RemuxContext["leaveOut"],
+): Promise<T | FinalizeError> {
   try {
     return await attempt();
   } catch (error) {
     if (error instanceof FinalizeError && error.isPermanent) return error;
-    throw error;
+    const failure = leaveOut && ffmpegFailure(error);
+    if (failure === undefined) throw error;
+    leaveOut?.(failure);
+    return failure;
   }
+}
+
+/** Undefined when it was not ffmpeg that failed. */
+function ffmpegFailure(error: unknown): FfmpegFailedError | undefined {
+  if (error instanceof FfmpegFailedError) return error;
+  if (!(error instanceof SubprocessTimeoutError)) return undefined;
+  return new FfmpegFailedError(`a timeout after ${error.limitMs} ms`, error.stderrTail);
 }
 
 function unusableWords({ message }: FinalizeError): string {

@@ -29,6 +29,11 @@ export interface RemuxContext {
   readonly signal: AbortSignal;
   /** Share of the segment that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
+  /**
+   * Takes why a segment could not be made this time, which then does not keep the others from being
+   * delivered. Without it, what may pass fails the run.
+   */
+  readonly leaveOut?: (failure: FfmpegFailedError) => void;
 }
 
 /** In pixels. */

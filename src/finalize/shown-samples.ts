@@ -100,9 +100,8 @@ function overlappingOf(
     const span = { ...recorded, driftMs: driftMsOf(recorded, segment.timeline.rate) };
     return [{ index, segment, recorded, span }];
   });
-  return timed.filter((one) =>
-    timed.some((other) => other !== one && areAtOnce(one.span, other.span)),
-  );
+  const atOnce = areAtOnce(timed.map(({ span }) => span));
+  return timed.filter((_, i) => atOnce[i]);
 }
 
 function isWhole(tables: SampleTables, shown: ShownSamples): boolean {

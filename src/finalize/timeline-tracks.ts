@@ -116,7 +116,9 @@ async function videoTrack(
     let anchoredMs = -Infinity;
     for (let i = 0; i < table.count; i += 1) {
       const atMs = decodedMs(table, i);
-      const decodeTicks = toTicks(atMs);
+      // Pictures out of order are decoded ahead, where the segment before may still have its last one.
+      const earliestTicks = track.samples === 0 ? -Infinity : track.lastTicks + 1;
+      const decodeTicks = Math.max(toTicks(atMs), earliestTicks);
       const atBytes = table.offsetsBytes[i] ?? 0;
       const isAnchor = atMs - anchoredMs >= ANCHOR_MS;
       if (isAnchor || atBytes !== contiguousAt || track.isChunkFull(decodeTicks)) {
@@ -130,7 +132,7 @@ async function videoTrack(
       contiguousAt = atBytes + bytes;
       track.add(
         decodeTicks,
-        table.compositionTicks === undefined ? 0 : toTicks(presentedMs(table, i)) - decodeTicks,
+        toTicks(presentedMs(table, i)) - decodeTicks,
         bytes + (parameterSets.get(i)?.bytes.length ?? 0),
         table.isSync?.[i] !== 0,
       );

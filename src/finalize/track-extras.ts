@@ -135,10 +135,19 @@ export class TrackExtras {
       signal.throwIfAborted();
       const beganAt = performance.now();
       await mkdir(layout.extrasWorkDirectory, { recursive: true });
-      if (media.videoCodec !== null && !(await publishPoster(layout, key, media, context))) {
-        this.#triedInVain.set(nameOf(key), key);
+      let failure: { readonly error: unknown } | undefined;
+      if (media.videoCodec !== null) {
+        try {
+          const isMade = await publishPoster(layout, key, media, context);
+          if (!isMade) this.#triedInVain.set(nameOf(key), key);
+        } catch (error) {
+          signal.throwIfAborted();
+          failure = { error };
+        }
       }
+      // Without a poster there can be a waveform.
       if (media.audioCodec !== null) await publishWaveform(layout, key, media, context);
+      if (failure !== undefined) throw failure.error;
       log.debug({ ...key, tookMs: Math.round(performance.now() - beganAt) }, "track illustrated");
     } catch (error) {
       if (signal.aborted) return;

@@ -23,7 +23,7 @@ import { workDirectoryOf } from "./half-made-files.ts";
 import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segment-begin.ts";
 import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
-import { startMsOf } from "./segment-remux.ts";
+import { type RemuxContext, startMsOf } from "./segment-remux.ts";
 import type { OverlappingSegment, ShownStream } from "./shown-samples.ts";
 import type { StreamCount } from "./source-stream.ts";
 
@@ -48,6 +48,8 @@ export interface TrackRun {
   readonly published: MediaRecord | null;
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
+  /** As in `RemuxContext`. */
+  readonly leaveOut?: RemuxContext["leaveOut"];
   readonly confinement: FfmpegConfinement;
   readonly signal: AbortSignal;
 }
@@ -72,7 +74,7 @@ export async function finalizeTrack(
   await rm(workDirectory, { recursive: true, force: true });
   try {
     for (const { segmentId } of segments) {
-      const reader = await parts.store.read(key.recordingId, segmentId);
+      const reader = await parts.store.read(key.recordingId, segmentId, "job");
       if (reader !== undefined) readers.push(reader);
     }
     const ordered = await inOrderOfBegin(readers);
@@ -85,7 +87,8 @@ export async function finalizeTrack(
     if (usable.length === 0) return resultOf(found, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
-    const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress };
+    const leaving = run.leaveOut === undefined ? {} : { leaveOut: run.leaveOut };
+    const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress, ...leaving };
     const joined = await joinSegments(usable, context);
     const media = await publish(joined, run, parts);
     return resultOf(found, joined, media);

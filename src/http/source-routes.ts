@@ -36,7 +36,7 @@ const CHUNKS_HELD = 2;
 const sourceQuerySchema = downloadQuerySchema.extend({
   /** The newest segment of the track when it is not given. */
   segmentId: segmentIdSchema.optional(),
-  /** Whatever it says: follows the newest segment from its last keyframe on. */
+  /** Whatever it says: follows the running segment from its last keyframe on. */
   live: z.string().optional(),
 });
 
@@ -78,10 +78,11 @@ export function sourceRoutes({ engine, store, live, viewerBytes, log }: Parts) {
           tag: "Media",
           summary: "The original bytes of a track's segment, also while it is being recorded",
           description:
-            "The newest segment, unless `segmentId` names another. With `live`, the newest segment " +
+            "The newest segment, unless `segmentId` names another. With `live`, the running segment " +
             "is followed as it becomes durable, from its last keyframe on, as WebM or fragmented " +
-            "MP4 whose content type Media Source Extensions take. It ends when the segment does; " +
-            "ask again for the next one.",
+            "MP4 whose content type Media Source Extensions take: the newest one, or an older one " +
+            "that still gets chunks when the newest is complete or silent. It ends when the segment " +
+            "does; ask again for the next one.",
           answers: { 200: { means: "The bytes", body: { type: "application/octet-stream" } } },
           problems: [404, 409, 422, 503],
         }),

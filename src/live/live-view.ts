@@ -26,6 +26,7 @@ import { liveMediaFor } from "./live-formats.ts";
 import { type JoinedPiece, followedFrom, joinSegment } from "./live-join.ts";
 import type { LiveMedia, LiveTracks } from "./live-media.ts";
 import { RecentChunks } from "./recent-chunks.ts";
+import { runningSegment } from "./running-segment.ts";
 import { openSegment } from "./segment-blocks.ts";
 import { followSegment } from "./segment-follower.ts";
 
@@ -63,8 +64,8 @@ export interface LiveStream {
   /** With the codecs, as `addSourceBuffer` takes it. */
   readonly contentType: string;
   /**
-   * Ends with the segment: when its client has ended it, a newer one has begun, or the recording is
-   * stopped. Whoever cancels it frees everything that it holds.
+   * Ends with the segment: when its client has ended it, another one is the running one, or the
+   * recording is stopped. Whoever cancels it frees everything that it holds.
    */
   readonly body: ReadableStream<Uint8Array>;
 }
@@ -104,8 +105,8 @@ export class LiveView {
   }
 
   /**
-   * The newest segment of a track from its last keyframe on, in a form that Media Source Extensions
-   * take. The client asks again when it ends: a new segment can have other codecs.
+   * The running segment of a track (`runningSegment`) from its last keyframe on, in a form that Media
+   * Source Extensions take. The client asks again when it ends: another segment can have other codecs.
    *
    * @param onWait called every few seconds while the viewer waits and nothing comes, as in a pause
    * @throws RecordingNotFoundError; NotLiveError when nothing is being recorded at this moment,
@@ -155,25 +156,18 @@ export class LiveView {
     for (const viewer of this.#viewers) viewer.abort();
   }
 
-  /** The newest segment with chunks, unless it has ended. */
   async #runningSegment(track: TrackKey): Promise<SegmentKey> {
-    const { engine, catalog } = this.#parts;
-    const segments = (await engine.segments(track.recordingId)).filter(
-      (segment) =>
-        segment.participantId === track.participantId &&
-        segment.trackId === track.trackId &&
-        segment.summary.chunks > 0,
-    );
-    const newest = segments.at(-1);
-    const record = await catalog.findRecording(track.recordingId);
-    if (newest === undefined || record?.state !== "recording") {
+    const { engine, catalog, clock } = this.#parts;
+    const { recordingId, participantId, trackId } = track;
+    const views = await engine.segments(recordingId, { recordingId, participantId, trackId });
+    const segments = views.filter(({ summary }) => summary.chunks > 0);
+    const record = await catalog.findRecording(recordingId);
+    if (segments.length === 0 || record?.state !== "recording") {
       throw new NotLiveError("The track is not being recorded.");
     }
-    const { chunkCount, nextSequence } = newest.summary;
-    if (chunkCount !== null && nextSequence >= chunkCount) {
-      throw new NotLiveError("The recorder of this track has stopped, and no other has begun yet.");
-    }
-    return newest;
+    const running = runningSegment(segments, clock.nowMs());
+    if (running !== undefined) return running;
+    throw new NotLiveError("The recorder of this track has stopped, and no other has begun yet.");
   }
 
   /** Waits until it is known what there is to show. */
@@ -238,7 +232,7 @@ export class LiveView {
     }
   }
 
-  /** Whether the segment has ended, or a newer one is shown. */
+  /** Whether the segment has ended, or another one is shown. */
   async #isOver(key: SegmentKey): Promise<boolean> {
     const name = `${key.recordingId}/${key.segmentId}`;
     const check = this.#overChecks.get(name) ?? this.#checkOver(key);

@@ -11,6 +11,7 @@ import type { Mark } from "../contract/marks.ts";
 import type { RecordingMetadata } from "../contract/metadata.ts";
 import type { TrackTimeline } from "../contract/timeline.ts";
 import type { SequenceSet } from "./sequence-set.ts";
+import type { TurnKind } from "./thread-turns.ts";
 
 /** Source of the time; injected so that tests can turn it by hand. */
 export interface Clock {
@@ -156,8 +157,16 @@ export interface ChunkStore {
   create(description: SegmentDescription): Promise<SegmentLog>;
   /** Opens an existing segment for appending, after cutting a torn tail off; undefined when there is none. */
   open(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentLog | undefined>;
-  /** Opens an existing segment for reading beside its writer; undefined when there is none. */
-  read(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentReader | undefined>;
+  /**
+   * Opens an existing segment for reading beside its writer; undefined when there is none.
+   *
+   * @param turnKind whom it is read for; a reader of media without it
+   */
+  read(
+    recordingId: RecordingId,
+    segmentId: SegmentId,
+    turnKind?: TurnKind,
+  ): Promise<SegmentReader | undefined>;
   /** IDs of all segments of a recording, in no order. */
   list(recordingId: RecordingId): Promise<SegmentId[]>;
   /** Removes segments of a recording whose making a crash cut short. Gives how many there were. */

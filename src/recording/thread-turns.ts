@@ -4,6 +4,9 @@
  */
 const ROUND_BESIDE_UPLOADS_MS = 2;
 
+/** Whom a piece of work is for: a reader of media, or a job that makes an MP4. */
+export type TurnKind = "reader" | "job";
+
 /**
  * Lets pieces of work on media take turns on the process's one JavaScript thread.
  *
@@ -12,7 +15,8 @@ const ROUND_BESIDE_UPLOADS_MS = 2;
  * times on its way waits for all of them ten times. With turns it waits for one piece each time.
  */
 export class ThreadTurns {
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: Readonly<Record<TurnKind, (() => void)[]>> = { reader: [], job: [] };
+  #last: TurnKind = "reader";
   #isScheduled = false;
   #uploads = 0;
   readonly #after: (delayMs: number, callback: () => void) => unknown;
@@ -28,11 +32,12 @@ export class ThreadTurns {
   /**
    * Resolves when it is the caller's turn, in the order of the calls, one in each round of the event
    * loop: whatever else is ready, such as an upload's bytes, is served between two turns. The turn lasts
-   * until the caller awaits something that is not ready; it should be a piece of about 256 KiB.
+   * until the caller awaits something that is not ready; it should be a piece of about 256 KiB. While
+   * both kinds wait, every second turn is a job's: there are few jobs, and any number of readers.
    */
-  next(): Promise<void> {
+  next(kind: TurnKind = "reader"): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
+    this.#waiting[kind].push(resolve);
     this.#schedule();
     return promise;
   }
@@ -52,8 +57,11 @@ export class ThreadTurns {
     this.#isScheduled = true;
     const grant = (): void => {
       this.#isScheduled = false;
-      this.#waiting.shift()?.();
-      if (this.#waiting.length > 0) this.#schedule();
+      const { reader, job } = this.#waiting;
+      this.#last =
+        job.length > 0 && (this.#last === "reader" || reader.length === 0) ? "job" : "reader";
+      this.#waiting[this.#last].shift()?.();
+      if (reader.length + job.length > 0) this.#schedule();
     };
     // An immediate runs once in each round, after that round's I/O. Microtasks would not let I/O in.
     if (this.#uploads > 0) this.#after(ROUND_BESIDE_UPLOADS_MS, grant);

@@ -50,7 +50,9 @@ export class TrackBells {
       },
       [Symbol.dispose]: () => {
         listening.delete(wake);
-        if (listening.size === 0) this.#listening.delete(name);
+        // It can be disposed twice, and others may have begun to listen meanwhile.
+        const isCurrent = this.#listening.get(name) === listening;
+        if (listening.size === 0 && isCurrent) this.#listening.delete(name);
       },
     };
   }

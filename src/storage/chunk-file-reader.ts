@@ -8,7 +8,7 @@ import type {
   SegmentState,
   StoredChunk,
 } from "../recording/ports.ts";
-import { threadTurns } from "../recording/thread-turns.ts";
+import { type TurnKind, threadTurns } from "../recording/thread-turns.ts";
 import type { ChunkFileContents } from "./chunk-file-contents.ts";
 import { FRAME_HEADER_BYTES, decodeFrameHeader } from "./chunk-frame.ts";
 import { frameAt, payloadOf } from "./frame-search.ts";
@@ -33,10 +33,12 @@ export class ChunkFileReader implements SegmentReader {
   readonly #handle: FileHandle;
   readonly #tag: Uint8Array;
   readonly #contents: ChunkFileContents;
+  readonly #turnKind: TurnKind;
 
   /**
    * @param handle of the file, which `close` closes
    * @param file its description, its tag and what it holds: nobody else changes its sequences
+   * @param turnKind whom it is read for
    */
   constructor(
     handle: FileHandle,
@@ -45,7 +47,9 @@ export class ChunkFileReader implements SegmentReader {
       readonly tag: Uint8Array;
       readonly contents: ChunkFileContents;
     },
+    turnKind: TurnKind,
   ) {
+    this.#turnKind = turnKind;
     this.description = file.description;
     this.#handle = handle;
     this.#tag = file.tag;
@@ -166,7 +170,7 @@ export class ChunkFileReader implements SegmentReader {
       header?.kind === "chunk" &&
       header.sequence === sequence &&
       header.byteLength === payload.length &&
-      Buffer.compare(await sha256InTurns(payload), header.sha256) === 0;
+      Buffer.compare(await sha256InTurns(payload, this.#turnKind), header.sha256) === 0;
     if (!isWhole) return { sequence, whole: undefined };
     const { capturedAtMs, receivedAtMs } = header;
     const stamp = { sequence, byteLength: header.byteLength, capturedAtMs, receivedAtMs };
@@ -175,10 +179,10 @@ export class ChunkFileReader implements SegmentReader {
 }
 
 /** The hash of a payload, which can be large, without keeping uploads from the thread meanwhile. */
-async function sha256InTurns(payload: Uint8Array): Promise<Uint8Array> {
+async function sha256InTurns(payload: Uint8Array, turnKind: TurnKind): Promise<Uint8Array> {
   const hasher = new Bun.CryptoHasher("sha256");
   for (let from = 0; from < payload.length; from += HASHED_AT_ONCE_BYTES) {
-    await threadTurns.next();
+    await threadTurns.next(turnKind);
     hasher.update(payload.subarray(from, from + HASHED_AT_ONCE_BYTES));
   }
   return hasher.digest();

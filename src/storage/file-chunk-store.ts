@@ -8,6 +8,7 @@ import type {
   SegmentReader,
 } from "../recording/ports.ts";
 import { StorageFailedError } from "../recording/errors.ts";
+import type { TurnKind } from "../recording/thread-turns.ts";
 import { ChunkFile, plainFrame } from "./chunk-file.ts";
 import { ChunkFileReader } from "./chunk-file-reader.ts";
 import { type ChunkFileScan, scanChunkFile } from "./chunk-file-scan.ts";
@@ -131,20 +132,25 @@ export class FileChunkStore implements ChunkStore {
     await this.#dataSync.sync(handle);
   }
 
-  async read(recordingId: RecordingId, segmentId: SegmentId): Promise<SegmentReader | undefined> {
+  async read(
+    recordingId: RecordingId,
+    segmentId: SegmentId,
+    turnKind: TurnKind = "reader",
+  ): Promise<SegmentReader | undefined> {
     const path = this.#layout.segmentPath(recordingId, segmentId);
     const handle = await openExisting(path, "r");
     if (handle === undefined) return undefined;
     const log = this.#logs.get(path);
     if (log !== undefined) {
       const { description, tag } = log;
-      return new ChunkFileReader(handle, { description, tag, contents: log.state.snapshot() });
+      const file = { description, tag, contents: log.state.snapshot() };
+      return new ChunkFileReader(handle, file, turnKind);
     }
     try {
       const { size } = await handle.stat();
       const scan = await scanChunkFile(handle, this.#untrustedTails.get(path) ?? size);
       if (scan === undefined) throw unreadableFile(path);
-      return new ChunkFileReader(handle, scan);
+      return new ChunkFileReader(handle, scan, turnKind);
     } catch (error) {
       await handle.close();
       throw storageFault(error, `read segment ${segmentId}`);

@@ -57,14 +57,35 @@ export function driftMsOf({ fromMs, toMs }: Span, rate: number): number {
 /** A span of a segment and how much too late its end may seem. */
 type DriftingSpan = Span & Pick<RecordedSegment, "driftMs">;
 
-/** Whether segments were recorded at the same time, rather than one after the other. */
-export function areAtOnce(a: DriftingSpan, b: DriftingSpan): boolean {
-  const [first, second] = a.fromMs <= b.fromMs ? [a, b] : [b, a];
-  return !follows(first, second);
+/**
+ * Whether each of the segments was recorded at the same time as any other, rather than before or after
+ * all of them. Pure.
+ *
+ * @returns in the same order
+ */
+export function areAtOnce(segments: readonly DriftingSpan[]): boolean[] {
+  const atOnce = segments.map(() => false);
+  const inOrder = [...segments.entries()].toSorted(([, a], [, b]) => a.fromMs - b.fromMs);
+  let reachingFarthest: DriftingSpan | undefined;
+  for (const [at, [i, segment]] of inOrder.entries()) {
+    const [, next] = inOrder[at + 1] ?? [];
+    atOnce[i] =
+      (reachingFarthest !== undefined && !follows(reachingFarthest, segment)) ||
+      (next !== undefined && !follows(segment, next));
+    if (reachingFarthest === undefined || endMsOf(segment) > endMsOf(reachingFarthest)) {
+      reachingFarthest = segment;
+    }
+  }
+  return atOnce;
 }
 
 function follows(first: DriftingSpan, second: Span): boolean {
-  return first.toMs - first.driftMs - second.fromMs <= FOLLOWING_OVERLAP_MS_MAX;
+  return endMsOf(first) - second.fromMs <= FOLLOWING_OVERLAP_MS_MAX;
+}
+
+/** The earliest end that it can have had. */
+function endMsOf({ toMs, driftMs }: DriftingSpan): number {
+  return toMs - driftMs;
 }
 
 /**

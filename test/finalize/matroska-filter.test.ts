@@ -30,6 +30,19 @@ const CLUSTER = Buffer.from([0x1f, 0x43, 0xb6, 0x75]);
 const ADDED_CLUSTER = "1f43b67501ffffffffffffffe788";
 const ADDED_CLUSTER_BYTES = 22;
 
+/** Chromium's Clusters are of unknown size: any element can be put into them. */
+function behindClusterHeaders(bytes: Uint8Array, element: Uint8Array): Buffer {
+  const header = Buffer.concat([CLUSTER, Buffer.from("01ffffffffffffff", "hex")]);
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  for (let at = Buffer.from(bytes).indexOf(header); at !== -1;) {
+    pieces.push(bytes.subarray(from, at + header.length), element);
+    from = at + header.length;
+    at = Buffer.from(bytes).indexOf(header, from);
+  }
+  return Buffer.concat([...pieces, bytes.subarray(from)]);
+}
+
 describe("MatroskaFilter", () => {
   test("lets a sound stream through unchanged and counts its packets", async () => {
     const bytes = await bytesOf("vp9-opus");
@@ -148,6 +161,21 @@ describe("MatroskaFilter", () => {
       }
     },
   );
+
+  test("a Cluster that begins with a checksum is found behind a gap too", async () => {
+    const { chunks } = await recordedSegment("vp9-opus");
+    const crc = Buffer.from("bf8400112233", "hex");
+    const counted = (isChecked: boolean) => {
+      const filter = new MatroskaFilter();
+      for (const { sequence, payload } of chunks) {
+        if (sequence === 2) filter.gap();
+        else filter.push(isChecked ? behindClusterHeaders(payload, crc) : payload);
+      }
+      filter.end();
+      return countsOf(filter);
+    };
+    expect(counted(true)).toEqual(counted(false));
+  });
 
   test("random bytes behind a gap are no sound", async () => {
     const bytes = await bytesOf("vp9-opus");

@@ -27,3 +27,43 @@ test("a picture that stands still for a day keeps the next one in its place", as
   const secondsToEnd = (track?.durationTicks ?? 0) / (track?.ticksPerSecond ?? 1);
   expect(secondsToEnd).toBeCloseTo(24 * 3_600 + 0.2, 3);
 });
+
+test("pictures out of order keep their times right behind a segment whose pictures are in order", async () => {
+  const plain = {
+    kind: "video" as const,
+    entries: [Buffer.alloc(86)],
+    entryIndexes: undefined,
+    ticksPerSecond: 1_000,
+    offsetMs: 0,
+    count: 4,
+    sizes: Uint32Array.of(10, 10, 10, 10),
+    offsetsBytes: Float64Array.of(0, 10, 20, 30),
+    decodeTicks: Float64Array.of(0, 33, 66, 99, 132),
+    compositionTicks: undefined,
+    isSync: undefined,
+    usualTicks: 33,
+  };
+  // Presented at 0, 99, 33 and 66 ms.
+  const reordered = { ...plain, offsetMs: -66, compositionTicks: Int32Array.of(66, 132, 33, 33) };
+  const [first, second] = [plain, reordered].map((video, part) => ({
+    tables: { video, audio: undefined, media: { from: 0, to: 40 } },
+    toTrackMs: (mp4Ms: number) => mp4Ms + part * 132,
+    parameterSets: new Map(),
+  }));
+  if (first === undefined || second === undefined) throw new RangeError("There are two parts");
+  const [track] = (await timelineTracks([first, second])).tracks;
+  if (track === undefined) throw new Error("There is no track");
+  const expand = ({ counts, values }: typeof track.steps): number[] =>
+    Array.from({ length: values.length }, (_, i) =>
+      Array.from({ length: counts.at(i) }, () => values.at(i) | 0),
+    ).flat();
+  const steps = expand(track.steps);
+  let decodeTicks = 0;
+  const presentedTicks = expand(track.compositions).map((offset, i) => {
+    const atTicks = decodeTicks + offset;
+    decodeTicks += steps[i] ?? 0;
+    return atTicks;
+  });
+  expect(presentedTicks).toEqual([0, 33, 66, 99, 132, 231, 165, 198].map((ms) => ms * 90));
+  expect(Math.min(...steps)).toBeGreaterThan(0);
+});

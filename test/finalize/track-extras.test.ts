@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { chmod, readdir } from "node:fs/promises";
+import { chmod, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import pino from "pino";
 import { readConfig } from "../../src/config.ts";
@@ -91,6 +91,26 @@ test("what fails is not tried at each question, but at a new MP4", async () => {
     timeoutMs: WAIT_MS,
   });
   await failing.stop();
+});
+
+test("a poster that fails does not keep the waveform back", async () => {
+  for (const name of ["poster.jpg", "waveform.json"]) {
+    await rm(join(bed.layout.trackDirectory(key), name), { force: true });
+  }
+  const { path } = await testFfmpeg();
+  const fails = 'case "$*" in *poster.jpg*) exit 1;; esac';
+  const extras = extrasWith(await program("posterless", `${fails}; exec ${path} "$@"`));
+  extras.request(key);
+  await until(async () => (await filesOfTrack()).includes("waveform.json") || undefined, {
+    what: "there is a waveform",
+    timeoutMs: WAIT_MS,
+  });
+  await until(() => !extras.requestMissing(key) || undefined, {
+    what: "the poster was given up",
+    timeoutMs: WAIT_MS,
+  });
+  expect(await filesOfTrack()).toEqual(["media.mp4", "waveform.json"]);
+  await extras.stop();
 });
 
 test("recordings take turns: one with many tracks does not hold the next one back", async () => {

@@ -192,6 +192,38 @@ describe("a live view", () => {
     live.leave();
   });
 
+  test("of two recorders at once shows the newest, then the other one that goes on", async () => {
+    const track = await runningTrack("vp9-opus");
+    await track.upload(0, 1);
+    const second = track.newSegment();
+    await second.upload(0, 1, 2);
+    await track.upload(2);
+    const newest = await readLive(track.url);
+    expect(newest.segmentId).toBe(second.segmentId);
+    await second.upload(3, 4, 5);
+    await second.end();
+    await newest.ended;
+    const live = await readLive(track.url);
+    expect(live).toMatchObject({ status: 200, segmentId: track.segmentId });
+    await live.more(1_000);
+    const before = live.bytes().length;
+    await track.upload(3);
+    await until(() => live.bytes().length > before || undefined, {
+      what: "the next chunk",
+      timeoutMs: 20_000,
+    });
+    live.leave();
+  });
+
+  test("is none when only the rest of a page is left that was reloaded", async () => {
+    const track = await runningTrack("vp9-opus");
+    await track.upload(0, 1);
+    const second = track.newSegment();
+    await second.upload(0, 1, 2, 3, 4, 5);
+    await second.end();
+    await expectProblem(await fetch(`${track.url}?live`), 409, "not-live");
+  });
+
   test("ends when the recording is stopped, and there is none afterwards", async () => {
     const track = await runningTrack("vp9-opus");
     await track.upload(0, 1);

@@ -49,3 +49,17 @@ test("while an upload is on its way turns wait for time to pass", async () => {
   await turns.next();
   expect(waits).toEqual([]);
 });
+
+test("any number of readers leaves every second turn to jobs", async () => {
+  const turns = new ThreadTurns();
+  const order: string[] = [];
+  const take = async (kind: "reader" | "job", name: string): Promise<void> => {
+    await turns.next(kind);
+    order.push(name);
+  };
+  await Promise.all([
+    ...["a", "b", "c", "d"].map((name) => take("reader", name)),
+    ...["1", "2"].map((name) => take("job", name)),
+  ]);
+  expect(order.join("")).toBe("1a2bcd");
+});

@@ -67,4 +67,15 @@ describe("TrackBells", () => {
     expect(await isSettled(bell.rung(1_000, never))).toBeTrue();
     expect(await isSettled(gone.rung(1_000, never))).toBeFalse();
   });
+
+  test("one that is disposed twice silences nobody who came meanwhile", async () => {
+    const bells = new TrackBells(new ManualClock());
+    const gone = bells.listen(KEY);
+    gone[Symbol.dispose]();
+    using bell = bells.listen(KEY);
+    gone[Symbol.dispose]();
+    const rung = bell.rung(1_000, never);
+    bells.ring(KEY);
+    expect(await isSettled(rung)).toBeTrue();
+  });
 });

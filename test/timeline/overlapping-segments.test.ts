@@ -221,8 +221,47 @@ test("a device's clock that is fast, or not known to be right, makes a segment's
   expect(driftMsOf(hour, 1)).toBeCloseTo(360, 6);
   expect(driftMsOf(hour, 1.000_2)).toBe(0);
   const next = { fromMs: 3_600_000, toMs: 4_000_000, driftMs: 0 };
-  expect(areAtOnce({ ...hour, driftMs: 720 }, next)).toBeFalse();
-  expect(areAtOnce(next, { ...hour, driftMs: 0 })).toBeTrue();
+  expect(areAtOnce([{ ...hour, driftMs: 720 }, next])).toEqual([false, false]);
+  expect(areAtOnce([next, { ...hour, driftMs: 0 }])).toEqual([true, true]);
+});
+
+function recordedFrom(fromMs: number, toMs: number) {
+  return { fromMs, toMs, driftMs: 0 };
+}
+
+test("those that were recorded at the same time as any other are found in any order", () => {
+  const [long, within, behind, alone] = [
+    recordedFrom(0, 60_000),
+    recordedFrom(5_000, 6_000),
+    recordedFrom(50_000, 70_000),
+    recordedFrom(80_000, 90_000),
+  ];
+  expect(areAtOnce([long, within, behind, alone])).toEqual([true, true, true, false]);
+  expect(areAtOnce([alone, behind, within, long])).toEqual([false, true, true, true]);
+  // What ends between them hides nothing.
+  expect(areAtOnce([long, recordedFrom(1_000, 2_000), recordedFrom(3_000, 4_000)])).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(
+    areAtOnce([recordedFrom(0, 3_000), recordedFrom(2_900, 6_000), recordedFrom(5_900, 9_000)]),
+  ).not.toContain(true);
+  expect(areAtOnce([])).toEqual([]);
+});
+
+test("ten thousand segments that follow each other are looked at once each", () => {
+  let asked = 0;
+  const segments = Array.from({ length: 10_000 }, (_, i) => ({
+    get fromMs() {
+      asked += 1;
+      return i * 3_000;
+    },
+    toMs: i * 3_000 + 2_500,
+    driftMs: 0,
+  }));
+  expect(areAtOnce(segments)).not.toContain(true);
+  expect(asked).toBeLessThan(segments.length * 50);
 });
 
 function total(spans: readonly Span[]): number {

@@ -212,6 +212,38 @@ describe("ClientRecorder in Chromium, with a stream from a WebRTC peer that no e
     expect(segment?.mimeType).toContain("opus");
   });
 
+  test("plays it no longer than it records it", async () => {
+    await using opened = await browser.openPage({
+      initScript: `globalThis.played = [];
+      globalThis.Audio = class extends Audio {
+        constructor() {
+          super();
+          played.push(this);
+        }
+      }`,
+    });
+    const playing = `played.filter(({ srcObject }) => srcObject !== null).length`;
+    await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200 });
+      const local = recorderPage.openStream({ picture: true, sound: true });
+      await recorder.startRecording(await recorderPage.remoteOf(local), recordingId);
+      await recorderPage.untilMore(3);
+    }, RECORDING_ID);
+    expect(await opened.page.evaluate(playing)).toBe(1);
+    await opened.page.evaluate(async () => {
+      const { recorderPage } = window;
+      const { recorder } = recorderPage;
+      recorder.pauseRecording();
+      recorder.replaceStream(recorderPage.openStream({ picture: true, sound: true }));
+      recorder.resumeRecording();
+      await recorderPage.untilMore(3);
+    });
+    expect(await opened.page.evaluate(playing)).toBe(0);
+    await opened.page.evaluate(() => window.recorderPage.recorder.stopRecording());
+    await expectAllDelivered(opened);
+  });
+
   test("says what to do where it cannot play the sound itself, and records the picture", async () => {
     await using opened = await browser.openPage({
       initScript: `globalThis.Audio = class {

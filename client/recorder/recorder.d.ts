@@ -120,8 +120,8 @@ export type SegmentChange =
  *   403, 407, 511 or a redirect. A sign-in in another tab is enough.
  * - `not-the-server`: something else answers in the server's place, such as a proxy that looks for it
  *   at another address.
- * - `body-too-large`: something in between refuses requests of this size; see `bodyBytes`. Later
- *   chunks are made smaller.
+ * - `body-too-large`: something in between, or the server itself, refuses requests of this size; see
+ *   `bodyBytes`. Later chunks are made smaller.
  * - `origin-refused`: the server does not let pages of this origin read its answers: see its
  *   `ALLOWED_ORIGINS`.
  * - `permission-denied`: the browser's permission for access to the local network was denied.
@@ -150,7 +150,7 @@ export interface UploadRetry {
   readonly cause: RetryCause;
   /** A sentence for people. */
   readonly reason: string;
-  /** Of `body-too-large`: about how large the refused request was. Null otherwise. */
+  /** Of `body-too-large`: about how large the refused upload was. Null otherwise. */
   readonly bodyBytes: number | null;
   /** Of `body-too-large`: the largest request that passed before; null otherwise, and before any. */
   readonly bodyBytesAccepted: number | null;

@@ -31,12 +31,19 @@ export function describeStall(
     case "returned":
       return null;
     case "leaving-out":
-      return silent.includes("audio")
-        ? `No sound comes from the ${trackId}: its picture is recorded alone until there is sound again. Check the microphone or headset.`
-        : `No picture comes from the ${trackId}: its sound is recorded alone until there is a picture again. Check the camera.`;
+      return describeLeftOut(trackId, silent.includes("audio"));
     case "restarting":
       return `The browser gave nothing of the ${trackId} for ${span}, so its recorder was started anew. Up to ${span} of it may be missing.`;
     case "waiting":
       return `Nothing has come from the ${trackId} for ${span}: it is muted by the browser or the system. It is recorded again as soon as something comes.`;
   }
+}
+
+function describeLeftOut(trackId: string, isSound: boolean): string {
+  const words = isSound
+    ? `No sound comes from the ${trackId}: its picture is recorded alone until there is sound again.`
+    : `No picture comes from the ${trackId}: its sound is recorded alone until there is a picture again.`;
+  // What a screen gives comes from no device that can be checked.
+  if (trackId === "screen") return words;
+  return `${words} ${isSound ? "Check the microphone or headset." : "Check the camera."}`;
 }

@@ -161,6 +161,7 @@ export class RecordingSession {
     });
     const run: Run = { recorder, trackId, trouble: null, storage: null, chunksAtPause: 0 };
     let acknowledged = 0;
+    let isLeftOut = false;
     recorder.on("progress", (progress) => {
       if (progress.acknowledged.chunks > acknowledged) run.trouble = null;
       acknowledged = progress.acknowledged.chunks;
@@ -176,14 +177,20 @@ export class RecordingSession {
     });
     recorder.on("stall", (stall) => {
       const sentence = describeStall(trackId, stall);
-      if (stall.action !== "asked") this.#events.stalled(trackId, sentence);
+      if (stall.action === "asked") return;
+      isLeftOut = stall.action === "leaving-out";
+      this.#events.stalled(trackId, sentence);
     });
     recorder.on("error", (error) => {
       if (error.code === "spool-full") this.#events.storageFull(describeRecorderProblem(error));
       this.#refuse(error);
       this.#tell();
     });
-    recorder.on("statechange", () => this.#noticeEnd());
+    recorder.on("statechange", ({ state }) => {
+      // What is said of a recording that goes on is over with it.
+      if (state === "stopping" && isLeftOut) this.#events.stalled(trackId, null);
+      this.#noticeEnd();
+    });
     if (this.#recordingId === null) throw new TypeError("The session has not been started.");
     // In the order of the sources, whichever of them starts first.
     this.#runs.push(run);
@@ -218,12 +225,8 @@ export class RecordingSession {
         this.#trouble = null;
         return;
       } catch (error) {
-        // What a proxy says in the server's place passes.
-        const isOfProxy = error instanceof RequestRefusedError && error.code === null;
-        if (!isOfProxy && !(error instanceof ServerUnreachableError)) throw error;
-        this.#trouble = isOfProxy
-          ? { cause: "not-the-server", reason: error.message }
-          : { cause: "no-answer", reason: "The server cannot be reached." };
+        this.#trouble = troubleOfStop(error);
+        if (this.#trouble === null) throw error;
         this.#tell();
         await new Promise((resolve) => {
           setTimeout(resolve, STOP_RETRY_MS);
@@ -264,4 +267,18 @@ function gravityOf({ state }: StorageChange): number {
 function holdsBack({ recorder, chunksAtPause }: Run): boolean {
   if (recorder.state === "paused") return recorder.progress.recorded.chunks <= chunksAtPause;
   return recorder.state === "recording" || recorder.state === "stopping";
+}
+
+/** What a stop that failed waits for; null when the server itself refuses it. */
+function troubleOfStop(error: unknown): Trouble | null {
+  if (error instanceof ServerUnreachableError) {
+    return { cause: "no-answer", reason: "The server cannot be reached." };
+  }
+  if (!(error instanceof RequestRefusedError)) return null;
+  const { code, status, message: reason } = error;
+  if (status === 503) return { cause: "server-busy", reason };
+  // What a proxy says in the server's place passes.
+  if (code !== null) return null;
+  const isSignIn = status === 401 || status === 403 || status === 407;
+  return { cause: isSignIn ? "sign-in-needed" : "not-the-server", reason };
 }

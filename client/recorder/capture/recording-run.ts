@@ -193,6 +193,7 @@ export class RecordingRun {
     const former = this.#segment;
     this.#segment = null;
     this.#dueReason = "stream-replaced";
+    this.#remoteSound.stop();
     this.#take(stream, null);
     this.#dismiss(former);
   }

@@ -12,8 +12,8 @@ import { ANSWER_MS, StallWatch } from "./stall-watch.ts";
 
 /**
  * A recorder of picture and sound that has given nothing by then may be waiting for one of them.
- * Chromium gives the first within 0.1 s, within 0.8 s on a busy computer; what it held back before
- * the other one began is lost but for two seconds.
+ * Chromium gives the first within 0.1 s, within 0.8 s on a busy computer, and of MP4 much later; what
+ * it held back before the other one began is lost but for two seconds.
  */
 const FIRST_DATA_MS = 1_000;
 
@@ -239,7 +239,7 @@ export class SegmentRecorder {
     this.#dataAtMs = elapsedMs(clock);
     this.#watch.start();
     this.#resting.start();
-    if (this.#hasData || this.#isMp4) return;
+    if (this.#hasData) return;
     this.#cancelFirstData();
     this.#cancelFirstData = clock.after(FIRST_DATA_MS, () => this.#loneWatch.start());
   }

@@ -35,7 +35,6 @@ const FINAL_CODES: Partial<Record<ProblemCode, "run" | "chunks">> = {
   "segment-not-found": "chunks",
   "chunk-conflict": "chunks",
   "chunk-malformed": "chunks",
-  "chunk-too-large": "chunks",
 };
 
 /** What the server's other codes need; a code that is not here is taken by its status. */

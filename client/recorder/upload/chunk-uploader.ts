@@ -295,7 +295,6 @@ export class ChunkUploader {
       this.#settleChunks(chunks);
       this.events.emit("acknowledged", chunks);
     } else if (outcome.kind === "refused" && outcome.isAboutChunks) {
-      if (outcome.error.problemCode === "chunk-too-large") this.#shrink(bytes, true);
       await this.#onRefusedChunks(chunks, outcome.error);
     } else if (outcome.kind === "retry" && this.#isTooLarge(chunks, bytes, outcome)) {
       if (isAlone) {
@@ -307,7 +306,7 @@ export class ChunkUploader {
       this.#wait(outcome, bytes);
     } else {
       await spool.giveBack(chunks);
-      this.#onFailure(outcome);
+      this.#onFailure(outcome, bytes);
     }
   }
 
@@ -359,13 +358,15 @@ export class ChunkUploader {
     if (this.#isClosed) return;
     const { times, delayMs } = this.#parked.park(chunk, bytes);
     const { acceptedBytes } = this.#limit;
+    const isServersOwn = outcome?.isServersOwn === true;
+    const refuser = isServersOwn ? "The server" : "Something between this page and the server";
     const passed = acceptedBytes > 0 ? `, and took ${acceptedBytes} bytes` : "";
     this.events.emit("retry", {
       failures: times,
       delayMs,
       status: outcome?.status ?? null,
       cause: "body-too-large",
-      reason: `Something between this page and the server refuses requests of ${bytes} bytes${passed}. Later ones are made smaller; this one is tried again.`,
+      reason: `${refuser} refuses requests of ${bytes} bytes${passed}. Later ones are made smaller; this one is tried again.`,
       bodyBytes: bytes,
       bodyBytesAccepted: acceptedBytes > 0 ? acceptedBytes : null,
     });
@@ -408,7 +409,8 @@ export class ChunkUploader {
     if (segment !== undefined) segment.outstanding -= chunks.length;
   }
 
-  #onFailure(outcome: Exclude<Outcome, { kind: "acknowledged" }>): void {
+  /** @param bytes of the request's body, where it had chunks */
+  #onFailure(outcome: Exclude<Outcome, { kind: "acknowledged" }>, bytes?: number): void {
     switch (outcome.kind) {
       case "aborted":
         break;
@@ -416,7 +418,7 @@ export class ChunkUploader {
         this.#fail(outcome.error);
         break;
       case "retry":
-        this.#wait(outcome);
+        this.#wait(outcome, outcome.cause === "body-too-large" ? bytes : undefined);
         break;
     }
   }
@@ -433,6 +435,7 @@ export class ChunkUploader {
     this.retryNow();
   }
 
+  /** @param refusedBytes of the request's body, where it was refused for its size */
   #wait(outcome: RetryOutcome, refusedBytes: number | null = null): void {
     const delayMs = this.#delay(outcome);
     if (delayMs === null) return;

@@ -20,7 +20,7 @@ export function describeSilence(silence: Silence): Pick<UploadRetry, "cause" | "
   const { origin, hostname } = new URL(serverUrl);
   const page = pageOrigin ?? "this page";
   if (isAnswered && hasAcknowledged) {
-    const reason = `Something answers in the place of ${origin} and does not let this page read it, as a proxy does that wants a sign-in.`;
+    const reason = `Something answers in the place of ${origin} and does not let this page read it: a proxy that wants a sign-in, or one whose server is away.`;
     return { cause: "sign-in-needed", reason };
   }
   if (isAnswered) {

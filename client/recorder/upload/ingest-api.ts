@@ -179,6 +179,7 @@ export class IngestApi {
     const deadline = new Deadline(clock, timeoutMs, signal);
     const sentMs = clock.nowMs();
     const redirect = this.#redirect;
+    let nextUrl = url;
     let failure: unknown;
     try {
       const response = await fetch(url, {
@@ -198,10 +199,15 @@ export class IngestApi {
       if (!isProblemOfServer(body, response.status)) this.#redirect = "manual";
       const outcome = meaningOf(response, body, clock.nowMs());
       const isRedirect = outcome.kind === "retry" && outcome.cause === "sign-in-needed";
-      if (redirect === "follow" || !isRedirect || !(await this.#redirectsToServer(signal))) {
+      if (isMadeGet(response, body)) {
+        nextUrl = response.url;
+      } else if (redirect === "follow" || !isRedirect) {
         return outcome;
+      } else {
+        // The sign-in page may never answer.
+        if (!(await this.#redirectsToServer(deadline.signal))) return outcome;
+        this.#redirect = "follow";
       }
-      this.#redirect = "follow";
     } catch (cause) {
       if (signal.aborted) return { kind: "aborted" };
       if (deadline.signal.aborted) {
@@ -213,7 +219,7 @@ export class IngestApi {
     } finally {
       deadline.clear();
     }
-    if (failure === undefined) return this.#post(url, init, bodyBytes, signal, isConfirmation);
+    if (failure === undefined) return this.#post(nextUrl, init, bodyBytes, signal, isConfirmation);
     return this.#whyNoAnswer(failure, signal);
   }
 
@@ -302,6 +308,14 @@ export class IngestApi {
 function markLater(mark: Mark, offsetMs: number): Mark {
   const atMs = mark.atMs + offsetMs;
   return mark.type === "frozen" ? { ...mark, atMs, toMs: mark.toMs + offsetMs } : { ...mark, atMs };
+}
+
+/**
+ * Whether a redirect led to the server and made a GET of the POST, as 301 and 302 do (Fetch,
+ * HTTP-redirect fetch): the request is to be sent there itself.
+ */
+function isMadeGet({ redirected, status }: Response, body: unknown): boolean {
+  return redirected && status === 405 && isProblemOfServer(body, status);
 }
 
 /** What an answer of the route for the time says; null when it is another's. */

@@ -118,6 +118,30 @@ describe("ClientRecorder in Chromium, when one track of its stream gives nothing
     expect(segments.map(({ mimeType }) => mimeType.includes("vp8"))).toEqual([true, true]);
   });
 
+  test("keeps the pictures of an MP4 without sound from the start", async () => {
+    await using opened = await browser.openPage();
+    const seen = await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200, mimeTypes: ["video/mp4"] });
+      const [picture] = (await recorderPage.openNumberedStream()).getVideoTracks();
+      const [sound] = recorderPage.openStream({ picture: false, sound: true }).getAudioTracks();
+      if (picture === undefined || sound === undefined) throw new Error("A track is missing");
+      await recorderPage.suspendSound(true);
+      const calledAtMs = performance.now();
+      await recorder.startRecording(new MediaStream([picture, sound]), recordingId);
+      const startedMs = performance.now() - calledAtMs;
+      await recorderPage.sleep(3_000);
+      await recorder.stopRecording();
+      const { stalls, errors } = recorderPage;
+      return { stalls, errors, startedMs };
+    }, RECORDING_ID);
+    expect(seen).toMatchObject({ stalls: ["leaving-out audio"], errors: [] });
+    // Chromium gives nothing of an MP4 for five seconds, even where nothing is missing.
+    expect(seen.startedMs).toBeLessThan(10_000);
+    const segments = inOrder(await expectAllDelivered(opened));
+    await expectAllPictures(opened.server, segments);
+  });
+
   test("keeps the sound of a stream whose pictures fail, and takes other tracks meanwhile", async () => {
     await using opened = await browser.openPage();
     const seen = await opened.page.evaluate(async (recordingId) => {
@@ -210,6 +234,38 @@ describe("ClientRecorder in Chromium, with a stream from a WebRTC peer that no e
     expect(seen).toEqual({ stalls: [], reasons: ["start"] });
     const [segment] = await expectAllDelivered(opened);
     expect(segment?.mimeType).toContain("opus");
+  });
+
+  test("plays it no longer than it records it", async () => {
+    await using opened = await browser.openPage({
+      initScript: `globalThis.played = [];
+      globalThis.Audio = class extends Audio {
+        constructor() {
+          super();
+          played.push(this);
+        }
+      }`,
+    });
+    const playing = `played.filter(({ srcObject }) => srcObject !== null).length`;
+    await opened.page.evaluate(async (recordingId) => {
+      const { recorderPage } = window;
+      const recorder = recorderPage.make({ timesliceMs: 200 });
+      const local = recorderPage.openStream({ picture: true, sound: true });
+      await recorder.startRecording(await recorderPage.remoteOf(local), recordingId);
+      await recorderPage.untilMore(3);
+    }, RECORDING_ID);
+    expect(await opened.page.evaluate(playing)).toBe(1);
+    await opened.page.evaluate(async () => {
+      const { recorderPage } = window;
+      const { recorder } = recorderPage;
+      recorder.pauseRecording();
+      recorder.replaceStream(recorderPage.openStream({ picture: true, sound: true }));
+      recorder.resumeRecording();
+      await recorderPage.untilMore(3);
+    });
+    expect(await opened.page.evaluate(playing)).toBe(0);
+    await opened.page.evaluate(() => window.recorderPage.recorder.stopRecording());
+    await expectAllDelivered(opened);
   });
 
   test("says what to do where it cannot play the sound itself, and records the picture", async () => {

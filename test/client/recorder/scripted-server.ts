@@ -143,6 +143,7 @@ export class ScriptedServer implements AsyncDisposable {
     }
     const [, recordingId, rest] = /^\/api\/recordings\/([^/]+)\/(.+)$/.exec(pathname) ?? [];
     if (recordingId === undefined || rest === undefined) return new Response("", { status: 404 });
+    if (request.method !== "POST") return problem(405, "method-not-allowed");
     const bodyBytes = Number(request.headers.get("Content-Length"));
     this.underWay += 1;
     this.underWayMax = Math.max(this.underWayMax, this.underWay);

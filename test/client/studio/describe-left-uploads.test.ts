@@ -30,7 +30,7 @@ describe("what an earlier visit left", () => {
   test("waits for the server", () => {
     const { tone, sentence } = describeLeftUploads(left(5, 1, { trouble: "Failed to fetch." }));
     expect(tone).toBe("warning");
-    expect(sentence).toContain("(Failed to fetch). 5 s (500 KB)");
+    expect(sentence).toContain("Failed to fetch. 5 s (500 KB)");
   });
 
   test("is called saved only when all of it is", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { RETRY_CAUSES } from "../../../client/recorder/retry-causes.ts";
 import { describeSafety, type SessionSnapshot } from "../../../client/studio/describe-safety.ts";
 
 const amount = (seconds: number) => ({
@@ -62,7 +63,7 @@ describe("while recording", () => {
   test("without the server says that recording goes on and the page must stay open", () => {
     const { sentence, tone } = describeSafety(snapshot(9, 4, { trouble: "Failed to fetch" }));
     expect(tone).toBe("warning");
-    expect(sentence).toContain("(Failed to fetch). Recording goes on.");
+    expect(sentence).toStartWith("Failed to fetch. Recording goes on.");
     expect(sentence).toContain("4 s (400 KB) wait on this computer's disk");
     expect(sentence).toContain("Keep this page open");
   });
@@ -78,16 +79,12 @@ describe("while recording", () => {
     expect(sentence).toContain("wait on this computer's disk");
   });
 
-  test("says closely what an upload waits for", () => {
-    for (const [troubleCause, words] of [
-      ["not-the-server", "Something else answers in the server's place (why)"],
-      ["body-too-large", "too large for something between this page and the server (why)"],
-      ["origin-refused", "why. Recording goes on."],
-      ["permission-denied", "why. Recording goes on."],
-      ["server-busy", "The server cannot be reached or is busy (why)"],
-    ] as const) {
-      const { sentence } = describeSafety(snapshot(9, 4, { trouble: "why.", troubleCause }));
-      expect(sentence).toContain(words);
+  test("gives the recorder's reason once, as a sentence of its own", () => {
+    for (const troubleCause of RETRY_CAUSES) {
+      const trouble = "The server is away (it answers with status 502).";
+      const { sentence } = describeSafety(snapshot(9, 4, { trouble, troubleCause }));
+      expect(sentence).toStartWith(trouble);
+      expect(sentence).toContain(". Recording goes on. Saved up to 0:09.");
     }
   });
 

@@ -33,6 +33,10 @@ test("a stall says whether the picture or the sound is missing, until it is back
     expect(describeStall("camera", { action: "leaving-out", silentMs, silent })).toContain(
       `No ${noun} comes from the camera`,
     );
+    expect(describeStall("camera", { action: "leaving-out", silentMs, silent })).toContain("Check");
+    expect(describeStall("screen", { action: "leaving-out", silentMs, silent })).not.toContain(
+      "Check",
+    );
     expect(describeStall("camera", { action: "returned", silentMs, silent })).toBeNull();
   }
 });

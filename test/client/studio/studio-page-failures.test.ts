@@ -139,7 +139,7 @@ describe("what the server does not take", () => {
       // Stopped while the server is away: the rest waits in the page.
       await stop(page).click();
       await safety
-        .filter({ hasText: /cannot be reached .* are sent as soon as it answers/ })
+        .filter({ hasText: /gives no answer .* are sent as soon as it answers/ })
         .waitFor();
 
       await using second = await startServer(options);
@@ -156,6 +156,43 @@ describe("what the server does not take", () => {
       });
       await page.reload();
       expect(warnings).toBe(0);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    "a stop that meets a sign-in page says so and goes on, and silence is spoken of no more",
+    async () => {
+      await using server = await startServer();
+      await using browser = await launchChromium();
+      const page = await browser.newPage();
+      await page.addInitScript(`{
+        const devices = navigator.mediaDevices;
+        const getUserMedia = devices.getUserMedia.bind(devices);
+        devices.getUserMedia = async (constraints) => {
+          const stream = await getUserMedia(constraints);
+          const context = new AudioContext();
+          await context.suspend();
+          const { stream: silent } = context.createMediaStreamDestination();
+          return new MediaStream([...stream.getVideoTracks(), ...silent.getAudioTracks()]);
+        };
+      }`);
+      await page.goto(server.url);
+      await record(page).click();
+      const silence = alert(page, "No sound comes from the camera");
+      await silence.waitFor();
+      await acknowledged(page, 2);
+      await page.route("**/stop", (route) =>
+        route.fulfill({ status: 401, contentType: "text/html", body: "<h1>Sign in</h1>" }),
+      );
+      await stop(page).click();
+      await page
+        .getByTestId("safety")
+        .filter({ hasText: "Sign in again in another tab" })
+        .waitFor();
+      expect(await silence.count()).toBe(0);
+      await page.unroute("**/stop");
+      await page.getByRole("link", { name: "Download MP4 of Guest: camera" }).waitFor();
     },
     TEST_TIMEOUT_MS,
   );

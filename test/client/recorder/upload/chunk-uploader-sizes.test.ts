@@ -14,7 +14,7 @@ import { MARKS_PER_CHUNK_MAX, type Mark } from "../../../../src/contract/marks.t
 import type { UploadRetry } from "../../../../client/recorder/recorder.d.ts";
 import { RecorderError } from "../../../../client/recorder/recorder-error.ts";
 import { ManualClock } from "../../../support/manual-clock.ts";
-import { type ArrivedRequest, ScriptedServer } from "../scripted-server.ts";
+import { type ArrivedRequest, problem, ScriptedServer } from "../scripted-server.ts";
 
 const SEGMENT_ID = "0b6fd2e0-8a40-4c6a-9a2e-0d3f8b0c1a2b";
 
@@ -46,10 +46,14 @@ function chunk(sequence: number, bytes: number, marks: readonly Mark[] = []): Sp
 }
 
 /**
- * A proxy that takes bodies of up to `bytesMax` and refuses larger ones: in words, or so that the
- * client cannot read any, as for a page a 413 without CORS headers.
+ * A proxy, or the server itself, that takes bodies of up to `bytesMax` and refuses larger ones: in
+ * words, or so that the client cannot read any, as for a page a 413 without CORS headers.
  */
-function limitedTo(server: ScriptedServer, bytesMax: number, refusal: "413" | "silent") {
+function limitedTo(
+  server: ScriptedServer,
+  bytesMax: number,
+  refusal: "413" | "silent" | "chunk-too-large",
+) {
   const proxy = {
     bytesMax,
     /** Of each request for chunks or an end, also refused ones. */
@@ -63,6 +67,7 @@ function limitedTo(server: ScriptedServer, bytesMax: number, refusal: "413" | "s
       if (body.byteLength > proxy.bytesMax) {
         // nginx's, as a page of the same origin reads it.
         if (refusal === "413") return new Response("<h1>413</h1>", { status: 413 });
+        if (refusal === "chunk-too-large") return problem(413, refusal);
         throw new TypeError("Failed to fetch");
       }
       return fetch(url, { method: "POST", headers: { "Content-Type": type }, body });
@@ -130,8 +135,8 @@ describe("the size of a request", () => {
   });
 });
 
-for (const refusal of ["413", "silent"] as const) {
-  describe(`a proxy that refuses large bodies (${refusal})`, () => {
+for (const refusal of ["413", "silent", "chunk-too-large"] as const) {
+  describe(`a proxy or server that refuses large bodies (${refusal})`, () => {
     test("gets smaller batches until they pass, and the size of new chunks follows", async () => {
       await using server = new ScriptedServer().start();
       const bytesMax = 150_000;

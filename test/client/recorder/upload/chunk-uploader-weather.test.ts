@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { RecorderError } from "../../../../client/recorder/recorder-error.ts";
 import { problem, ScriptedServer } from "../scripted-server.ts";
 import { chunk, next, SEGMENT_ID, textOf, uploaderFor } from "./uploader-bed.ts";
 
@@ -64,10 +65,11 @@ describe("ChunkUploader, when something else than the server answers", () => {
   test("is back at once when the sign-in of a proxy in front of the whole server is over", async () => {
     await using server = new ScriptedServer().start();
     let isSignedIn = false;
+    await using signIn = Bun.serve({ port: 0, fetch: () => new Response("<h1>Sign in</h1>") });
     await using proxy = Bun.serve({
       port: 0,
       fetch: async (request) => {
-        if (!isSignedIn) return redirectTo("https://login.example/");
+        if (!isSignedIn) return redirectTo(signIn.url.href);
         const { pathname } = new URL(request.url);
         const { method, headers } = request;
         const body = method === "POST" ? await request.arrayBuffer() : null;
@@ -97,17 +99,36 @@ describe("ChunkUploader, when something else than the server answers", () => {
     expect(waitedMs).toBeLessThan(5_000);
   });
 
-  test("follows a redirect that leads to the server, such as to HTTPS", async () => {
+  test("asks for a sign-in although the page for it never answers", async () => {
     await using server = new ScriptedServer().start();
-    await using proxy = Bun.serve({
-      port: 0,
-      fetch: ({ url }) => redirectTo(new URL(new URL(url).pathname, server.url).href, 308),
-    });
-    const { uploader, seen } = uploaderFor(server, 1, proxy.url.href);
+    const held = Promise.withResolvers<Response>();
+    await using signIn = Bun.serve({ port: 0, fetch: () => held.promise });
+    await using proxy = Bun.serve({ port: 0, fetch: () => redirectTo(signIn.url.href) });
+    const { uploader, clock, seen } = uploaderFor(server, 1, proxy.url.href);
     uploader.add(chunk(0));
-    uploader.endSegment(SEGMENT_ID, 1);
-    expect(await uploader.finish()).toBeNull();
-    expect(textOf(server)).toBe("chunk 0;");
-    expect(seen.retry).toEqual([]);
+    for (let i = 0; seen.retry.length === 0; i += 1) {
+      expect(i).toBeLessThan(600);
+      await proxyTurn(proxy.url);
+      clock.advance(100);
+    }
+    expect(seen.retry[0]?.cause).toBe("sign-in-needed");
+    await uploader.stop(new RecorderError("stopped", "enough"));
+    held.resolve(new Response());
   });
+
+  for (const status of [301, 302, 307, 308]) {
+    test(`follows a redirect with ${status} that leads to the server, such as to HTTPS`, async () => {
+      await using server = new ScriptedServer().start();
+      await using proxy = Bun.serve({
+        port: 0,
+        fetch: ({ url }) => redirectTo(new URL(new URL(url).pathname, server.url).href, status),
+      });
+      const { uploader, seen } = uploaderFor(server, 1, proxy.url.href);
+      uploader.add(chunk(0));
+      uploader.endSegment(SEGMENT_ID, 1);
+      expect(await uploader.finish()).toBeNull();
+      expect(textOf(server)).toBe("chunk 0;");
+      expect(seen.retry).toEqual([]);
+    });
+  }
 });

@@ -277,7 +277,6 @@ describe("ChunkUploader", () => {
 
   for (const [status, code] of [
     [409, "chunk-conflict"],
-    [413, "chunk-too-large"],
     [422, "chunk-malformed"],
   ] as const) {
     test(`keeps a single chunk that ${status} ${code} refuses, delivers the others, and tells`, async () => {

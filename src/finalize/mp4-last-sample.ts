@@ -1,21 +1,31 @@
 import { boxesIn, descend } from "./mp4-boxes.ts";
 
 /**
- * Gives the last picture of each track a duration where it has none, in place. Gives whether
- * anything was changed.
+ * A last picture of less is one of which nothing is known: ffmpeg 5.1 gives it the 1 ms that it takes for
+ * the step of pictures whose steps vary. Cameras give up to 240 pictures a second.
+ */
+const LAST_PICTURE_MS_MIN = 4;
+
+/**
+ * Gives the last picture of each track a duration where it has none, in place. Returns whether anything
+ * was changed.
  *
  * A recorder's stream does not say how long its last picture lasts. ffmpeg builds before 4.x then
- * write 0, and end the edit list where that picture begins, so that players never show it. It gets
- * the median of the others. Sizes of boxes do not change.
+ * write 0, and end the edit list where that picture begins, so that players never show it; later ones may
+ * write 1 ms. It gets the median of the others. Sizes of boxes do not change.
  */
 export function endLastSamples(moov: Buffer): boolean {
   const mvhd = descend(moov, "mvhd");
   const movieTimescale = mvhd.length < 24 ? 0 : readField(mvhd, timescaleField(mvhd));
   let hasChanged = false;
   for (const trak of boxesIn(moov).get("trak") ?? []) {
-    const ticks = endLastSample(descend(trak, "mdia", "minf", "stbl", "stts"));
     const mdhd = descend(trak, "mdia", "mdhd");
-    if (ticks === 0 || mdhd.length < 24) continue;
+    if (mdhd.length < 24) continue;
+    const isVideo = descend(trak, "mdia", "hdlr").toString("latin1", 8, 12) === "vide";
+    const ticksPerMs = readField(mdhd, timescaleField(mdhd)) / 1_000;
+    const ticksMin = isVideo ? LAST_PICTURE_MS_MIN * ticksPerMs : 1;
+    const ticks = endLastSample(descend(trak, "mdia", "minf", "stbl", "stts"), ticksMin);
+    if (ticks === 0) continue;
     hasChanged = true;
     const addedMovieTicks = Math.ceil(
       (ticks * movieTimescale) / readField(mdhd, timescaleField(mdhd)),
@@ -32,15 +42,15 @@ export function endLastSamples(moov: Buffer): boolean {
   return hasChanged;
 }
 
-/** Gives the ticks that the last sample got; 0 when it has a duration or stands alone. */
-function endLastSample(stts: Buffer): number {
+/** Returns the ticks that the last sample got; 0 when it lasts for `ticksMin` already, or is alone. */
+function endLastSample(stts: Buffer, ticksMin: number): number {
   const lastAt = stts.length - 8;
-  if (lastAt < 16 || stts.readUInt32BE(lastAt) !== 1 || stts.readUInt32BE(lastAt + 4) !== 0) {
-    return 0;
-  }
-  const ticks = medianDelta(stts.subarray(8, lastAt));
+  if (lastAt < 16 || stts.readUInt32BE(lastAt) !== 1) return 0;
+  const had = stts.readUInt32BE(lastAt + 4);
+  if (had >= ticksMin) return 0;
+  const ticks = Math.max(had, medianDelta(stts.subarray(8, lastAt)));
   stts.writeUInt32BE(ticks, lastAt + 4);
-  return ticks;
+  return ticks - had;
 }
 
 function medianDelta(entries: Buffer): number {

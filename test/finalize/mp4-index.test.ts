@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { truncate, writeFile } from "node:fs/promises";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { settleMp4Index } from "../../src/finalize/mp4-index.ts";
 import { resolveFfmpeg, systemFfmpegLookup } from "../../src/process/ffmpeg-binary.ts";
@@ -56,6 +56,21 @@ describe("settleMp4Index", () => {
     const after = await decodeFrameNumbers(path);
     expect(after).toHaveLength(180);
     expect(after.slice(0, before.length)).toEqual(before);
+  });
+
+  test("gives the last picture its own time where ffmpeg wrote a millisecond", async () => {
+    await copy("-movflags", "+faststart");
+    const bytes = await readFile(path);
+    const stts = bytes.indexOf("stts");
+    const lastEntry = stts + 12 + (bytes.readUInt32BE(stts + 8) - 1) * 8;
+    expect(bytes.readUInt32BE(lastEntry)).toBe(1);
+    // The first `mdhd` is the video track's.
+    const ticksPerSecond = bytes.readUInt32BE(bytes.indexOf("mdhd") + 16);
+    bytes.writeUInt32BE(ticksPerSecond / 1_000, lastEntry + 4);
+    await writeFile(path, bytes);
+    const video = (await settleMp4Index(path))?.tracks.find(({ kind }) => kind === "video");
+    expect((video?.endMs ?? 0) - (video?.lastMs ?? 0)).toBeWithin(20, 50);
+    expect(await decodeFrameNumbers(path)).toHaveLength(180);
   });
 
   test("an index at the end is told as such", async () => {

@@ -162,8 +162,9 @@ function shownSpans<T extends StreamSpan>(
     if (next === null) continue;
     const { fromMs, toMs, usableToMs, driftMs } = next;
     const own = { index, toMs, usableToMs, driftMs };
-    const last = shown.at(-1);
-    if (last === undefined || follows(last, next)) {
+    const last = lastBefore(next, shown);
+    const comesAfter = last === undefined || last.isWhole.atBegin || last.fromMs < fromMs;
+    if (last === undefined || (comesAfter && follows(last, next))) {
       shown.push({ ...own, fromMs, isWhole: { atBegin: true, atEnd: true } });
       continue;
     }
@@ -182,6 +183,20 @@ function shownSpans<T extends StreamSpan>(
     };
   }
   return spans;
+}
+
+/**
+ * The last stretch that is shown before `next`. One that took over only after `next` began, and that `next`
+ * follows, is removed if `next` lasts longer: it would come between what begins earlier.
+ */
+function lastBefore(next: StreamSpan, shown: ShownStretch[]): ShownStretch | undefined {
+  for (;;) {
+    const last = shown.at(-1);
+    if (last === undefined || last.fromMs < next.fromMs || last.isWhole.atBegin) return last;
+    const isLonger = next.usableToMs - last.usableToMs >= REMAINDER_MS_MIN;
+    if (!isLonger || !follows(last, next)) return last;
+    shown.pop();
+  }
 }
 
 /** Leaves out what is shown from `atMs` on, of those too that end a little behind the next one's begin. */

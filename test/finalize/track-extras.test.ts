@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { chmod, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,6 +25,12 @@ beforeAll(async () => {
 }, WAIT_MS);
 
 afterAll(() => bed[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  for (const name of ["poster.jpg", "waveform.json"]) {
+    await rm(join(bed.layout.trackDirectory(key), name), { force: true });
+  }
+});
 
 function extrasWith(ffmpeg: FfmpegBinary): TrackExtras {
   const { catalog, layout } = bed;
@@ -94,9 +100,6 @@ test("what fails is not tried at each question, but at a new MP4", async () => {
 });
 
 test("a poster that fails does not keep the waveform back", async () => {
-  for (const name of ["poster.jpg", "waveform.json"]) {
-    await rm(join(bed.layout.trackDirectory(key), name), { force: true });
-  }
   const { path } = await testFfmpeg();
   const fails = 'case "$*" in *poster.jpg*) exit 1;; esac';
   const extras = extrasWith(await program("posterless", `${fails}; exec ${path} "$@"`));

@@ -199,6 +199,26 @@ test("each moment that any segment has is shown once, in order, from keyframe to
   );
 });
 
+test("one that a later one follows, which begins before it would take over, is not shown", () => {
+  const sound = (fromMs: number, toMs: number): RecordedSegment => ({
+    driftMs: 0,
+    video: null,
+    audio: { fromMs, toMs },
+  });
+  const first = sound(15_000, 45_840);
+  const longer = sound(37_000, 45_958);
+  expect(resolveOverlaps([first, longer, sound(45_560, 70_000)])).toEqual([
+    { video: null, audio: WHOLE },
+    NONE,
+    { video: null, audio: WHOLE },
+  ]);
+  expect(resolveOverlaps([first, longer, sound(45_560, 46_000)])).toEqual([
+    { video: null, audio: WHOLE },
+    { video: null, audio: { fromMs: 45_840, toMs: Infinity } },
+    NONE,
+  ]);
+});
+
 test("a segment that comes later changes nothing of what is shown before it", () => {
   fc.assert(
     fc.property(tracks, (segments) => {

@@ -199,12 +199,11 @@ test("each moment that any segment has is shown once, in order, from keyframe to
   );
 });
 
+function sound(fromMs: number, toMs: number): RecordedSegment {
+  return { driftMs: 0, video: null, audio: { fromMs, toMs } };
+}
+
 test("one that a later one follows, which begins before it would take over, is not shown", () => {
-  const sound = (fromMs: number, toMs: number): RecordedSegment => ({
-    driftMs: 0,
-    video: null,
-    audio: { fromMs, toMs },
-  });
   const first = sound(15_000, 45_840);
   const longer = sound(37_000, 45_958);
   expect(resolveOverlaps([first, longer, sound(45_560, 70_000)])).toEqual([

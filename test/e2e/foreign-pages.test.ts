@@ -120,7 +120,7 @@ const EVERYTHING: VisitReport = {
 async function expectPowerless(page: Page, serverUrl: string): Promise<void> {
   const { recordingId, look } = await begin();
   const request = await requestFor(recordingId, serverUrl);
-  const state = async () => ({ ...(await look()), list: await api.list() });
+  const state = async () => ({ ...(await look()), list: await api.settledList() });
   const before = await state();
   const report = await visit(page, request);
   expect(Object.entries(report).filter(([, works]) => works)).toEqual([]);
@@ -172,7 +172,7 @@ test(
   "a foreign page's link opens the studio, and starts nothing",
   async () => {
     const page = await openVisitor(`http://evil.example:${visitorPort}/`);
-    const before = await api.list();
+    const before = await api.settledList();
     for (const [path, status] of [
       ["/recording/start", 403],
       ["/", 200],
@@ -201,7 +201,7 @@ test(
         return new Response("seen", { status: 403 });
       },
     });
-    const before = await api.list();
+    const before = await api.settledList();
     const page = await openVisitor(`http://evil.example:${visitorPort}/`);
     // One kind after the other, those that the witness sees last.
     for (const action of ["prefetch", "prerender"]) {

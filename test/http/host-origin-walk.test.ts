@@ -110,7 +110,7 @@ async function inParallel<T>(items: readonly T[], act: (item: T) => Promise<void
 /** Everything that a request could have changed. */
 const state = async () => ({
   ...(await begun.look()),
-  list: await new RecordingsApi(server.url).list(),
+  list: await new RecordingsApi(server.url).settledList(),
 });
 
 /** Asks each target with each set of lines; each answer must be a refusal, and nothing may change. */

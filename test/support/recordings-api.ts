@@ -71,6 +71,20 @@ export class RecordingsApi {
     return recordingListSchema.parse(await this.#json("/api/recordings")).recordings;
   }
 
+  /**
+   * The list, once nothing is being finalized. For what is compared with the list of later, since a
+   * recording that an earlier test stopped would still change by itself.
+   */
+  async settledList(): Promise<RecordingSummary[]> {
+    return until(
+      async () => {
+        const recordings = await this.list();
+        return recordings.some(({ state }) => state === "finalizing") ? undefined : recordings;
+      },
+      { what: "no recording is being finalized", timeoutMs: FINALIZE_TIMEOUT_MS },
+    );
+  }
+
   async show(recordingId: string): Promise<Recording> {
     return recordingSchema.parse(await this.#json(`/api/recordings/${recordingId}`));
   }

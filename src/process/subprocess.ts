@@ -68,8 +68,10 @@ export class SubprocessTimeoutError extends AppError {
 }
 
 /**
- * Runs a program to its end. Any exit, also one with a failure or by a signal of its own, is an
- * outcome; the child is gone when the promise settles, however it settles.
+ * Runs a program to its end, which is when its pipes are closed too. Any exit, also one with a failure
+ * or by a signal of its own, is an outcome; the child is gone when the promise settles, however it
+ * settles. What the child started may hold the pipes longer: when the child has to be ended, they are
+ * closed on this side once it is gone. A wrapper script's ffmpeg then ends at its next progress line.
  *
  * @throws SubprocessNotStartedError, SubprocessTimeoutError; the signal's reason when aborted; what
  * `input` throws
@@ -79,20 +81,18 @@ export async function runSubprocess(request: SubprocessRequest): Promise<Subproc
   const child = spawn(request);
   const guard = new Guard(child, request);
   try {
-    const [input, , stderrTail] = await Promise.all([
+    const [inputCutShort, , stderrTail] = await Promise.all([
       feed(child, request.input, guard),
       readStdout(child.stdout, request, guard),
-      readTail(child.stderr),
+      readTail(child.stderr, guard),
       child.exited,
     ]);
     guard.throwIfEnded(stderrTail);
-    // The input failed and took the child with it: that is the reason, not the child's exit.
-    if (input.failed) throw input.error;
     return {
       exitCode: child.exitCode,
       signalName: child.signalCode === null ? null : String(child.signalCode),
       stderrTail,
-      inputCutShort: input.cutShort,
+      inputCutShort,
     };
   } finally {
     guard.stop();
@@ -127,6 +127,8 @@ class Guard {
   #stallLimit: ReturnType<typeof setTimeout> | undefined;
   #kill: ReturnType<typeof setTimeout> | undefined;
   #endedFor: EndReason | undefined;
+  #inputError: unknown;
+  readonly #over = new AbortController();
 
   constructor(child: Child, request: SubprocessRequest) {
     this.#child = child;
@@ -139,6 +141,11 @@ class Guard {
     this.progressed();
   }
 
+  /** Aborted once the child was ended and is gone: nothing is to be waited for any more. */
+  get over(): AbortSignal {
+    return this.#over.signal;
+  }
+
   /** The child took input or wrote something: the stall limit begins anew. */
   progressed(): void {
     const { stallLimitMs } = this.#request;
@@ -148,12 +155,15 @@ class Guard {
   }
 
   /** The input cannot be read to its end: what the child would make of a part is of no use. */
-  inputFailed(): void {
+  inputFailed(error: unknown): void {
+    this.#inputError = error;
     this.#end("input failed");
   }
 
   throwIfEnded(stderrTail: string): void {
     const program = this.#request.argv[0];
+    // It took the child with it: that is the reason, not the child's exit.
+    if (this.#endedFor === "input failed") throw this.#inputError;
     if (this.#endedFor === "aborted") this.#request.signal?.throwIfAborted();
     if (this.#endedFor === "ran") {
       throw new SubprocessTimeoutError(program, "ran", this.#request.timeLimitMs, stderrTail);
@@ -173,48 +183,58 @@ class Guard {
   }
 
   #end(reason: EndReason): void {
-    if (this.#endedFor !== undefined || this.#child.exitCode !== null) return;
+    if (this.#endedFor !== undefined) return;
     this.#endedFor = reason;
+    // Not a group of its own: a session comes with it, and then `nice` counts for nothing beside this
+    // process (sched(7), "The autogroup feature").
     this.#child.kill("SIGTERM");
     this.#kill = setTimeout(() => this.#child.kill("SIGKILL"), KILL_AFTER_MS);
+    void this.#child.exited.then(() => this.#over.abort());
   }
 }
 
-interface Fed {
-  readonly failed: boolean;
-  readonly error: unknown;
-  readonly cutShort: boolean;
-}
-
+/** Gives whether the child closed its stdin before the end of the input, or was ended. */
 async function feed(
   child: Child,
   input: AsyncIterable<Uint8Array> | undefined,
   guard: Guard,
-): Promise<Fed> {
-  let cutShort = false;
+): Promise<boolean> {
+  let isWhole = true;
   try {
-    if (input !== undefined) cutShort = !(await feedAll(child, input, guard));
+    if (input !== undefined) isWhole = await feedAll(child, input, guard);
   } catch (error) {
-    guard.inputFailed();
-    return { failed: true, error, cutShort: true };
-  } finally {
-    await ignoreBrokenPipe(Promise.resolve(child.stdin.end()));
+    isWhole = false;
+    guard.inputFailed(error);
   }
-  return { failed: false, error: undefined, cutShort };
+  await unlessOver(ignoreBrokenPipe(Promise.resolve(child.stdin.end())), guard.over);
+  return !isWhole;
 }
 
-/** Gives false when the child closed its stdin before the end of the input. */
+/** Gives false when the child closed its stdin before the end of the input, or is gone. */
 async function feedAll(
   child: Child,
   input: AsyncIterable<Uint8Array>,
   guard: Guard,
 ): Promise<boolean> {
   for await (const bytes of input) {
-    const written = await ignoreBrokenPipe(writeAndFlush(child, bytes));
-    if (!written) return false;
+    const written = await unlessOver(ignoreBrokenPipe(writeAndFlush(child, bytes)), guard.over);
+    if (written !== true) return false;
     guard.progressed();
   }
   return true;
+}
+
+/** What `waiting` gives; undefined when all is over before: a full pipe may never be read again. */
+async function unlessOver<T>(waiting: Promise<T>, over: AbortSignal): Promise<T | undefined> {
+  const ended = Promise.withResolvers<undefined>();
+  const giveUp = (): void => ended.resolve(undefined);
+  over.addEventListener("abort", giveUp, { once: true });
+  if (over.aborted) giveUp();
+  try {
+    return await Promise.race([waiting, ended.promise]);
+  } finally {
+    over.removeEventListener("abort", giveUp);
+  }
 }
 
 async function writeAndFlush(child: Child, bytes: Uint8Array): Promise<void> {
@@ -243,25 +263,43 @@ async function readStdout(
   guard: Guard,
 ): Promise<void> {
   if (onStdout === undefined) {
-    await readLines(stream, (line) => {
+    await readLines(piecesOf(stream, guard), (line) => {
       guard.progressed();
       onStdoutLine?.(line);
     });
     return;
   }
-  for await (const bytes of stream) {
+  for await (const bytes of piecesOf(stream, guard)) {
     guard.progressed();
     onStdout(bytes);
   }
 }
 
-async function readLines(
+/** What comes through a pipe, up to its end or until the guard says that all is over. */
+async function* piecesOf(
   stream: ReadableStream<Uint8Array>,
+  guard: Guard,
+): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  guard.over.addEventListener("abort", () => void reader.cancel(), { once: true });
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+async function readLines(
+  pieces: AsyncIterable<Uint8Array>,
   onLine: (line: string) => void,
 ): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
-  for await (const bytes of stream) {
+  for await (const bytes of pieces) {
     rest += decoder.decode(bytes, { stream: true });
     const lines = rest.split("\n");
     rest = lines.pop() ?? "";
@@ -274,9 +312,9 @@ async function readLines(
   if (rest !== "") onLine(rest);
 }
 
-async function readTail(stream: ReadableStream<Uint8Array>): Promise<string> {
+async function readTail(stream: ReadableStream<Uint8Array>, guard: Guard): Promise<string> {
   let tail: Uint8Array = new Uint8Array();
-  for await (const bytes of stream) {
+  for await (const bytes of piecesOf(stream, guard)) {
     const joined = Buffer.concat([tail, bytes]);
     tail = joined.subarray(Math.max(0, joined.length - STDERR_TAIL_BYTES_MAX));
   }

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import {
   STDERR_TAIL_BYTES_MAX,
   SubprocessNotStartedError,
   SubprocessTimeoutError,
   runSubprocess,
 } from "../../src/process/subprocess.ts";
+import { until } from "../support/until.ts";
 
 const TIME_LIMIT_MS = 30_000;
 
@@ -15,6 +17,24 @@ function isGone(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "ESRCH";
   }
+}
+
+/** Whether a process has ended, waited for or not: not every container's init does. */
+function hasEnded(pid: number): boolean {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch (error) {
+    if (isGone(pid)) return true;
+    throw error;
+  }
+}
+
+/** The sixth field (proc(5)); the second is the program's name, which may have spaces. */
+function sessionOf(stat: string): number {
+  const [, , , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const found = Number(session);
+  if (!Number.isInteger(found)) throw new Error(`No session in ${stat}`);
+  return found;
 }
 
 async function* blocks(count: number, bytes: number, onTaken?: (taken: number) => void) {
@@ -49,6 +69,16 @@ describe("runSubprocess", () => {
     });
     expect(outcome).toMatchObject({ exitCode: 0, signalName: null, inputCutShort: false });
     expect(lines).toEqual(["$HOME; `id` 'a b'"]);
+  });
+
+  test("a child is of this session: in one of its own, nice would count for nothing", async () => {
+    const lines: string[] = [];
+    await runSubprocess({
+      argv: ["/bin/cat", "/proc/self/stat"],
+      onStdoutLine: (line) => lines.push(line),
+      timeLimitMs: TIME_LIMIT_MS,
+    });
+    expect(sessionOf(lines.join())).toBe(sessionOf(readFileSync("/proc/self/stat", "utf8")));
   });
 
   test("feeds the whole input and closes stdin", async () => {
@@ -132,6 +162,54 @@ describe("runSubprocess", () => {
     await running.catch(() => undefined);
     expect(isGone(pid)).toBeTrue();
   }, 20_000);
+
+  test.each([
+    ["waits for it", "wait"],
+    ["ignores SIGTERM", "trap '' TERM; wait; wait"],
+    ["is gone before it", "true"],
+  ])(
+    "what a child started holds up nothing, and has nobody to write to, where the child %s",
+    async (_name, script) => {
+      const cancel = new AbortController();
+      let pid = 0;
+      const running = runSubprocess({
+        argv: [
+          "/bin/sh",
+          "-c",
+          `(trap - TERM; while echo on; do sleep 0.05; done) <&0 & echo $!; ${script}`,
+        ],
+        onStdoutLine: (line) => {
+          pid ||= Number(line) || 0;
+          if (line === "on" && pid > 0) cancel.abort(new Error("not wanted any more"));
+        },
+        input: blocks(1_000, 65_536),
+        signal: cancel.signal,
+        timeLimitMs: 2 * TIME_LIMIT_MS,
+      });
+      const outcome = await running.catch((error: unknown) => error);
+      expect(String(outcome)).toContain("not wanted any more");
+      await until(() => hasEnded(pid) || undefined, {
+        what: "what the child started has ended",
+        timeoutMs: TIME_LIMIT_MS,
+      });
+    },
+  );
+
+  test("what a child started and only holds the pipes holds up nothing", async () => {
+    let pid = 0;
+    const running = runSubprocess({
+      argv: ["/bin/sh", "-c", "sleep 600 <&0 & echo $!; wait"],
+      onStdoutLine: (line) => {
+        pid = Number(line);
+      },
+      input: blocks(1_000, 65_536),
+      timeLimitMs: TIME_LIMIT_MS,
+      stallLimitMs: 200,
+    });
+    const outcome = await running.catch((error: unknown) => error);
+    process.kill(pid, "SIGKILL");
+    expect(outcome).toBeInstanceOf(SubprocessTimeoutError);
+  });
 
   test("a child that neither reads nor writes is ended by the stall limit", async () => {
     const running = runSubprocess({

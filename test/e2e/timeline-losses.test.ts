@@ -3,6 +3,7 @@ import { CAMPAIGN_TIMEOUT_MS, campaign } from "../faults/campaign.ts";
 import { ClockCall } from "../support/clock-call.ts";
 import { clockReaches } from "../support/clock-page.ts";
 import {
+  PLACE_TOLERANCE_MS,
   expectGaps,
   expectInPlace,
   expectWholeWallClock,
@@ -33,9 +34,6 @@ const SHORT_GAP_MS = 80;
  */
 const LOSS_TOLERANCE_MS = 100;
 
-/** Times of one packet in two MP4s differ by their rounding. */
-const SAME_MS = 3;
-
 const FROZEN_MS = 4_000;
 const FREEZE_TOLERANCE_MS = 150;
 
@@ -45,27 +43,52 @@ interface Loss extends Hole {
   readonly stepsMs: readonly [number, number];
 }
 
-/** What one MP4 of a track has of a stream and another one has not: one stretch. */
+/** A packet of one MP4, on the common clock. */
+interface PlacedPacket {
+  readonly atMs: number;
+  /** Empty of pictures. */
+  readonly payload: string;
+}
+
+async function packetsOf(
+  { path, zeroMs }: JudgedTrack,
+  kind: "video" | "audio",
+): Promise<PlacedPacket[]> {
+  const { timesMs, payloads } = onlyStream(await streamsOf(path), kind);
+  // Silence stands for what the browser itself lost, or for the chunks.
+  return timesMs
+    .map((timeMs, i) => ({ atMs: zeroMs + timeMs, payload: payloads[i] ?? "" }))
+    .filter(({ payload }) => silentPacketMs(payload) === undefined);
+}
+
+/**
+ * What one MP4 of a track has lost of a stream that another one has: one stretch, before and behind
+ * which both have the same packets in the same order. The silence of a room has equal packets, so that
+ * several stretches may do: the right one leaves the others nearest to their times. Those are not quite
+ * the same, since the cluster that sound behind a loss belongs to is lost.
+ */
 async function lossIn(
   lossy: JudgedTrack,
   whole: JudgedTrack,
   kind: "video" | "audio",
 ): Promise<Loss> {
-  const [there, all] = await Promise.all(
-    [lossy, whole].map(async ({ path, zeroMs }) => {
-      const { timesMs, payloads } = onlyStream(await streamsOf(path), kind);
-      // Silence stands for what the browser itself lost, or for the chunks.
-      return timesMs
-        .map((timeMs, i) => ({ atMs: zeroMs + timeMs, payload: payloads[i] ?? "" }))
-        .filter(({ payload }) => silentPacketMs(payload) === undefined);
-    }),
-  );
-  if (there === undefined || all === undefined) throw new Error("Both MP4s have packets");
-  const isThere = all.map(({ atMs, payload }) =>
-    there.some((other) => Math.abs(other.atMs - atMs) < SAME_MS && other.payload === payload),
-  );
-  const [from, to] = [isThere.indexOf(false), isThere.lastIndexOf(false) + 1];
-  expect(isThere.slice(from, to)).toEqual(Array.from({ length: to - from }, () => false));
+  const there = await packetsOf(lossy, kind);
+  const all = await packetsOf(whole, kind);
+  const lost = all.length - there.length;
+  expect(lost).toBeGreaterThan(0);
+  /** By how much a packet's time differs where the loss begins at `from`; infinite for another packet. */
+  const apartMs = (from: number): number =>
+    there.reduce((mostMs, { atMs, payload }, i) => {
+      const other = all[i < from ? i : i + lost];
+      const isSame = other?.payload === payload;
+      return isSame ? Math.max(mostMs, Math.abs(other.atMs - atMs)) : Infinity;
+    }, 0);
+  const places = there.map((_, from) => ({ from, apartMs: apartMs(from) }));
+  const [place] = places.toSorted((a, b) => a.apartMs - b.apartMs);
+  if (place === undefined) throw new Error(`The MP4 has no ${kind}`);
+  expect(place.apartMs).toBeLessThanOrEqual(PLACE_TOLERANCE_MS);
+  const { from } = place;
+  const to = from + lost;
   const atMs = (i: number): number => all[i]?.atMs ?? Number.NaN;
   return {
     fromMs: atMs(from),

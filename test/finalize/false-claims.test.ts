@@ -47,11 +47,9 @@ describe("claims that are not true", () => {
       }
       if (box === "trun") bytes.writeUInt32BE(RUN_WITHOUT_FIELDS, from);
       bytes.writeUInt32BE(CLAIM, from + at);
-      const beganMs = performance.now();
       const record = await bed.finalize({ chunks: [bytes], mimeType: "video/mp4" });
       expect(record.state).toBe("failed");
       expect(record.reason).toContain(words);
-      expect(performance.now() - beganMs).toBeLessThan(10_000);
     },
   );
 

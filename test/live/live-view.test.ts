@@ -315,15 +315,13 @@ test("beyond the limit of bytes that wait for viewers, new ones get 503 with Ret
 });
 
 test("a server that is stopped does not wait for those who watch", async () => {
-  await using own = await startServer();
+  await using own = await startServer({ env: { SHUTDOWN_TIMEOUT_MS: "600000" } });
   api = new RecordingsApi(own.url);
   const track = await runningTrack("vp9-opus");
   await track.upload(0, 1);
   const live = await readLive(track.url);
   await live.more(1_000);
-  const beganMs = performance.now();
   expect(await own.stop()).toBe(0);
   await live.ended;
-  expect(performance.now() - beganMs).toBeLessThan(4_000);
   api = new RecordingsApi(server.url);
 });

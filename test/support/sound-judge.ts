@@ -14,6 +14,8 @@ export interface Sound {
   readonly frequencyHz: number;
   /** How long it is loud, in all. */
   readonly loudMs: number;
+  /** How long it is, loud or not, for a player that counts samples. */
+  readonly countedMs: number;
 }
 
 /** Decodes the first sound stream to the end; throws when the decoder meets any error. */
@@ -37,5 +39,6 @@ export async function soundOf(path: string): Promise<Sound> {
   return {
     frequencyHz: loudSeconds === 0 ? 0 : crossings / 2 / loudSeconds,
     loudMs: loudSeconds * 1000,
+    countedMs: (samples.length / SAMPLES_PER_SECOND) * 1000,
   };
 }

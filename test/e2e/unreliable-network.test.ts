@@ -62,8 +62,9 @@ test(
       { chunks: report.recordedChunks, chunkCount: report.recordedChunks, missing: [] },
     ]);
     const { frames } = await expectFaithfulMp4(api, name, track, bed.directory);
+    // A chunk that is missing would be a hole of more than a second; a busy browser misses frames too.
     const steps = frames.slice(1).map(({ number }, i) => number - (frames[i]?.number ?? 0));
-    expect(Math.max(...steps)).toBeLessThan(FRAMES_PER_SECOND / 2);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(FRAMES_PER_SECOND);
   },
   TEST_TIMEOUT_MS,
 );

@@ -15,7 +15,7 @@ const RECORDED_MS = 6_000;
  * here is that the page gives picture and sound that do not move against each other.
  */
 const BROWSER_SKEW_MS_MAX = 60;
-const SPREAD_MS_MAX = 10;
+const SPREAD_MS_MAX = 30;
 
 test("what the page films can be read, and picture and sound keep their distance", async () => {
   await using bed = await openTestBed();
@@ -46,7 +46,7 @@ test("what the page films can be read, and picture and sound keep their distance
   const skews = flashesAndBeeps(pictures, beepsIn(await decodeSound(path), 1_000)).map(
     ({ skewMs }) => skewMs,
   );
-  expect(skews.length).toBeGreaterThanOrEqual(RECORDED_MS / 1_000 - 2);
+  expect(skews.length).toBeGreaterThanOrEqual(RECORDED_MS / 1_000 - 3);
   expect(Math.max(...skews) - Math.min(...skews)).toBeLessThan(SPREAD_MS_MAX);
   expect(Math.max(...skews.map(Math.abs))).toBeLessThan(BROWSER_SKEW_MS_MAX);
 }, 120_000);

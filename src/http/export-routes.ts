@@ -147,8 +147,8 @@ export function exportFileRoutes({ exports, catalog, paths }: Omit<Parts, "bodie
   return new Elysia({ name: "export-file-routes" })
     .get(
       FILE_ROUTE,
-      async ({ params, query, request }) =>
-        answerFile(await findFile(params, query.download), request),
+      async ({ params, query, request, set }) =>
+        answerFile(await findFile(params, query.download), { request, set }),
       { params: fileParamsSchema, query: downloadQuerySchema, detail: DETAILS.file },
     )
     .head(

@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import type { Context } from "elysia";
 import { parseRange, type ByteRange } from "./byte-range.ts";
 import { isNotModified, isRangeApplicable } from "./conditional-request.ts";
 import { fileBlocks, streamOf } from "./file-blocks.ts";
@@ -21,11 +22,26 @@ export function etagOf({ size, mtimeMs }: { size: number; mtimeMs: number }): st
 }
 
 /**
- * Answers a GET for a file, whole or in part, as its range and conditions ask for.
+ * Answers a GET for a file, whole or in part, as its range and conditions ask for. The headers of every
+ * answer, which hooks have put into `set`, are in the answer already. Elysia would else make a new one
+ * of its body: Bun then notes the file's length, opens the file by its path some time later, and cuts a
+ * longer one that was published meanwhile to that length.
  *
  * @throws RangeNotSatisfiableError, PreconditionFailedError
  */
-export async function answerFile(file: ServedFile, { headers }: Request): Promise<Response> {
+export async function answerFile(
+  file: ServedFile,
+  { request, set }: Pick<Context, "request" | "set">,
+): Promise<Response> {
+  const answer = await fileAnswer(file, request);
+  for (const [name, value] of Object.entries(set.headers)) {
+    if (!answer.headers.has(name)) answer.headers.set(name, String(value));
+  }
+  set.headers = {};
+  return answer;
+}
+
+async function fileAnswer(file: ServedFile, { headers }: Request): Promise<Response> {
   if (isNotModified(headers, file)) return notModified(file);
   const rangeHeader = headers.get("range");
   if (rangeHeader === null) return wholeFile(file);

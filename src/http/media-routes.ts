@@ -48,7 +48,8 @@ export function mediaRoutes({ catalog, paths }: Parts) {
   return new Elysia({ name: "media-routes" })
     .get(
       MEDIA_ROUTE,
-      async ({ params, query, request }) => answerFile(await find(params, query.download), request),
+      async ({ params, query, request, set }) =>
+        answerFile(await find(params, query.download), { request, set }),
       {
         params: trackParamsSchema,
         query: downloadQuerySchema,

@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { Elysia } from "elysia";
+import { type Context, Elysia } from "elysia";
 import { waveformSchema } from "../contract/waveform.ts";
 import { MediaNotReadyError } from "../recording/errors.ts";
 import type { Catalog, MediaRecord, TrackKey } from "../recording/ports.ts";
@@ -65,7 +65,7 @@ export function trackExtrasRoutes(parts: Parts) {
   return new Elysia({ name: "track-extras-routes" })
     .get(
       `${TRACK_ROUTE}/poster.jpg`,
-      ({ params, request }) => serve(parts, POSTER, params, request),
+      ({ params, request, set }) => serve(parts, POSTER, params, { request, set }),
       {
         params: trackParamsSchema,
         detail: operation({
@@ -84,7 +84,7 @@ export function trackExtrasRoutes(parts: Parts) {
     )
     .get(
       `${TRACK_ROUTE}/waveform.json`,
-      ({ params, request }) => serve(parts, WAVEFORM, params, request),
+      ({ params, request, set }) => serve(parts, WAVEFORM, params, { request, set }),
       {
         params: trackParamsSchema,
         detail: operation({
@@ -107,7 +107,7 @@ async function serve(
   { catalog, paths, extras }: Parts,
   extra: Extra,
   key: TrackKey,
-  request: Request,
+  { request, set }: Pick<Context, "request" | "set">,
 ): Promise<Response> {
   const { record, media } = await findPublishedTrack(catalog, key);
   const { name, mediaType, sourceName } = extra;
@@ -139,5 +139,7 @@ async function serve(
     lastModifiedMs: found.mtimeMs,
     disposition: contentDisposition("inline", fileName),
   };
-  return request.method === "HEAD" ? answerFileHead(file, request) : answerFile(file, request);
+  return request.method === "HEAD"
+    ? answerFileHead(file, request)
+    : answerFile(file, { request, set });
 }

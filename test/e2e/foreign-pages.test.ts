@@ -203,7 +203,8 @@ test(
     });
     const before = await api.settledList();
     const page = await openVisitor(`http://evil.example:${visitorPort}/`);
-    // One kind after the other, those that the witness sees last.
+    // One kind after the other, those that the witness sees last: with the first of these the server's
+    // own were tried.
     for (const action of ["prefetch", "prerender"]) {
       asked.clear();
       const rules = {
@@ -216,9 +217,9 @@ test(
         type: "speculationrules",
         textContent: ${JSON.stringify(JSON.stringify(rules))},
       }))`);
-      await until(() => asked.size === 2 || undefined, {
+      await until(() => asked.size > 0 || undefined, {
         what: `the browser's ${action}`,
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
     }
     expect(await api.list()).toEqual(before);

@@ -97,6 +97,8 @@ test(
       }
       expect(await decodeFrameNumbers(media)).toHaveLength(360);
     }
+    // Posters and waveforms are made behind the MP4s: a server that stops gives them up.
+    expect(await server.stop()).toBe(0);
     expect(await litterIn(server.recordingsDirectory)).toEqual([]);
     reportCampaign(
       `${REPLACEMENTS} MP4s replaced under ${reads} reads: each whole, the old one or the new one; ` +

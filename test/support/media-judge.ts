@@ -71,3 +71,18 @@ function numberOf(columns: Uint8Array): number | undefined {
   }
   return number;
 }
+
+/** Times of frames in a file and of those on a screen differ by their rounding. */
+const SAME_TIME_MS = 2;
+
+/**
+ * Numbers of the frames that a player may show for a time. Usually one: a busy recorder gives frames a
+ * millisecond apart, too.
+ */
+export function numbersShownAt(frames: readonly DecodedFrame[], timeMs: number): number[] {
+  const last = frames.findLast((frame) => frame.timeMs <= timeMs + 1);
+  if (last === undefined) return [];
+  return frames
+    .filter((frame) => Math.abs(frame.timeMs - last.timeMs) <= SAME_TIME_MS)
+    .map(({ number }) => number);
+}

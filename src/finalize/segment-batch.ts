@@ -125,6 +125,7 @@ async function prepare(
       counts,
       damage: damageOf(reader, damagedSequences, filter.droppedBytes),
       chunkEnds: [...filter.chunkEnds],
+      notes: [],
     },
   };
 }

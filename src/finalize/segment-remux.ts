@@ -16,6 +16,7 @@ import { probeFile, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type JoinTargets, type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
+import type { SegmentNote } from "./segment-note.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
 
@@ -53,6 +54,8 @@ export interface SegmentMedia {
   readonly isIncomplete: boolean;
   /** How far its media reach at the end of each chunk; empty where that is not known. */
   readonly chunkEnds: readonly ChunkEnd[];
+  /** What its verdict has to name. */
+  readonly notes: readonly SegmentNote[];
 }
 
 /**
@@ -172,7 +175,7 @@ async function remuxMatroska(
     }
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
     const chunkEnds = [...filter.chunkEnds];
-    return verified({ path, plan, counts, index, damage, chunkEnds }, reader);
+    return verified({ path, plan, counts, index, damage, chunkEnds, notes: [] }, reader);
   }
 }
 
@@ -264,7 +267,7 @@ async function remuxMp4(
   const damage = damageOf(reader, damagedSequences, droppedBytes);
   const index = await settleMp4Index(path);
   if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
-  return verified({ path, plan, counts, index, damage, chunkEnds: [] }, reader);
+  return verified({ path, plan, counts, index, damage, chunkEnds: [], notes: [] }, reader);
 }
 
 /**

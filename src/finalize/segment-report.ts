@@ -6,12 +6,14 @@ import type { Gap, GapCause, Overlap, TrackTimeline } from "../contract/timeline
 import { describeRanges } from "../recording/errors.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
 import { describeSpans } from "../timeline/describe-times.ts";
+import type { SegmentNote } from "./segment-note.ts";
 import { type Span, lengthMs, overlaps, within } from "../timeline/spans.ts";
 
 /** What a run found of one segment. */
 export interface SegmentReport {
   readonly summary: SegmentSummary;
   readonly damage: SegmentDamage;
+  readonly notes: readonly SegmentNote[];
   /** Why nothing of the segment is in the MP4; null when something is. */
   readonly unusable: string | null;
 }
@@ -63,11 +65,19 @@ export function judgeTrack(
     ...reports.flatMap((report) => segmentFaults(report, timeline)),
     ...stallFaults(timeline?.gaps ?? []),
   ];
-  const reason = [...faults, ...overlapNotes(timeline?.overlaps ?? [])].join(" ");
+  const remarks = [
+    ...reports.flatMap(({ notes }) => textsOf(notes, false)),
+    ...overlapNotes(timeline?.overlaps ?? []),
+  ];
+  const reason = [...faults, ...remarks].join(" ");
   return {
     verdict: faults.length === 0 ? "complete" : "degraded",
     reason: reason === "" ? null : reason,
   };
+}
+
+function textsOf(notes: readonly SegmentNote[], isLoss: boolean): string[] {
+  return notes.filter((note) => note.isLoss === isLoss).map(({ text }) => text);
 }
 
 /** Says that the MP4 does not show all that was recorded. Nothing of the call is missing by that. */
@@ -102,7 +112,7 @@ export function withUnreadable(
 }
 
 function segmentFaults(report: SegmentReport, timeline: TrackTimeline | null): string[] {
-  const { summary, damage, unusable } = report;
+  const { summary, damage, notes, unusable } = report;
   const name = `Segment ${summary.segmentId}`;
   const faults: string[] = [];
   // A segment that was ended with no chunk at all lacks nothing.
@@ -122,6 +132,7 @@ function segmentFaults(report: SegmentReport, timeline: TrackTimeline | null): s
     const when = damagedChunks.length > 0 ? "" : whenDamaged;
     faults.push(`${name} has ${unusableBytes} bytes that could not be used${when}.`);
   }
+  faults.push(...textsOf(notes, true));
   if (!summary.ended) faults.push(`${name} was never ended by its client: its end may be missing.`);
   return faults;
 }

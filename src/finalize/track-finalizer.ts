@@ -176,14 +176,20 @@ function resultOf(
     const report = ((): SegmentReport => {
       if (outcome !== undefined) {
         return "media" in outcome
-          ? { summary, damage: outcome.media.damage, unusable: null }
-          : { summary, damage: untouched, unusable: outcome.unusable };
+          ? {
+              summary,
+              damage: outcome.media.damage,
+              notes: outcome.media.notes,
+              unusable: null,
+            }
+          : { summary, damage: untouched, notes: [], unusable: outcome.unusable };
       }
       const unusable = unusableReason(segment.reader);
-      if (unusable !== null) return { summary, damage: untouched, unusable };
+      if (unusable !== null) return { summary, damage: untouched, notes: [], unusable };
       return {
         summary,
         damage: { ...untouched, damagedChunks: [{ from: 0, to: 0 }] },
+        notes: [],
         unusable: "has a damaged chunk 0, which held the container's header",
       };
     })();

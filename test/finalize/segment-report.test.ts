@@ -15,6 +15,7 @@ function report(
   const segmentId = newSegmentId();
   return {
     damage: { segmentId, damagedChunks: [], unusableBytes: 0 },
+    notes: [],
     unusable: null,
     ...change,
     summary: {
@@ -58,6 +59,19 @@ describe("judgeTrack", () => {
     expect(reason).toContain(`Segment ${segmentId} has damaged chunks 7.`);
     expect(reason).toContain("12 bytes that could not be used.");
     expect(reason).toContain("never ended");
+  });
+
+  test("notes are named; only those of a loss lower the verdict", () => {
+    const remark = { text: "The picture was made smaller.", isLoss: false };
+    const loss = { text: "The sound could not be decoded.", isLoss: true };
+    expect(judgeTrack([report({ notes: [remark] })])).toEqual({
+      verdict: "complete",
+      reason: remark.text,
+    });
+    expect(judgeTrack([report({ notes: [remark] }), report({ notes: [loss] })])).toEqual({
+      verdict: "degraded",
+      reason: `${loss.text} ${remark.text}`,
+    });
   });
 
   describe("with the track's timeline", () => {

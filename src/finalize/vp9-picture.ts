@@ -77,7 +77,7 @@ function vp9Frame(bytes: Uint8Array, from: number, to: number): CodedPicture | u
   const isErrorResilient = bits.flag();
   if (isKeyFrame) {
     const size = keyFrameSize(bits, profile);
-    return { isKey: size !== undefined, isVisible, size };
+    return size && { isKey: true, isVisible, size };
   }
   const isIntraOnly = !isVisible && bits.flag();
   if (!isIntraOnly) return { isKey: false, isVisible };

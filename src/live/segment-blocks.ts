@@ -32,6 +32,8 @@ export class SegmentBlocks {
 
   constructor() {
     this.#filter = new MatroskaFilter((block) => this.#place(block));
+    // Who looks for a keyframe counts what is before it; viewers are shown none of that.
+    this.#filter.keepLeading();
   }
 
   /** Of the header; both undefined until it has been pushed. */

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { decode, judgeFfmpeg, passThroughOption } from "../support/judge-ffmpeg.ts";
+import { dressedRecording } from "../support/dressed-recording.ts";
+import { type Dress, PLAIN_DRESS } from "../support/matroska-writer.ts";
+import { recordedSegment } from "../support/recorded-media.ts";
 import { FinalizerBed, testFfmpeg, trackKey } from "./finalizer-bed.ts";
 
 const field = new URL("../fixtures/field/", import.meta.url);
@@ -22,7 +25,8 @@ async function pictureTimesMs(path: string): Promise<number[]> {
 describe("Matroska of recorders in the field", () => {
   let bed: FinalizerBed;
   beforeEach(async () => {
-    bed = await FinalizerBed.open(await testFfmpeg());
+    // What is missing is not waited for.
+    bed = await FinalizerBed.open(await testFfmpeg(), { stopGraceMs: 0, stopWaitMsMax: 0 });
   });
   afterEach(async () => {
     await bed[Symbol.asyncDispose]();
@@ -79,5 +83,60 @@ describe("Matroska of recorders in the field", () => {
     expect(media).toMatchObject({ videoPackets: 300, audioPackets: 1_001 });
     expect(media?.durationMs).toBeWithin(59_900, 60_100);
     expect(await pictureTimesMs(path)).toHaveLength(300);
+  });
+
+  test.each([
+    { clustersAreSized: true, clusterSizeBytes: 2, inCluster: ["crc"] },
+    { inCluster: ["crc", "void", "position"], betweenClusters: ["cues", "tags", "void"] },
+    { form: "group", lacing: "ebml", lacedFrames: 3, blocksBeforeTime: 2, sizeBytes: 8 },
+    { clusterTicks: Infinity, segmentSizeBytes: 1, clusterSizeBytes: 1, beforeSegment: ["void"] },
+  ] satisfies Partial<Dress>[])("becomes the same MP4 in any dress: %p", async (own) => {
+    const dress = { ...PLAIN_DRESS, ...own };
+    for (const name of ["vp8-opus", "h264-opus"] as const) {
+      const { chunks: recorded, mimeType } = await recordedSegment(name);
+      const plain = await made(mimeType, ...recorded.map(({ payload }) => payload));
+      const plainTimesMs = await pictureTimesMs(plain.path);
+      const { chunks } = await dressedRecording(name, dress, 9);
+      const { verdict, reason, media, path } = await made(mimeType, ...chunks);
+      expect([verdict, reason]).toEqual(["complete", null]);
+      expect(media).toMatchObject({
+        videoPackets: plain.media?.videoPackets,
+        audioPackets: plain.media?.audioPackets,
+        durationMs: plain.media?.durationMs,
+      });
+      expect(await pictureTimesMs(path)).toEqual(plainTimesMs);
+    }
+  });
+
+  test("with checksums, one lost chunk of 40 costs what it touches, and the gap is named", async () => {
+    const dress = { ...PLAIN_DRESS, clustersAreSized: true, inCluster: ["crc" as const] };
+    const { chunks, mimeType } = await dressedRecording("h264-opus", dress, 40);
+    const whole = await made(mimeType, ...chunks);
+    const holed = await made(mimeType, ...chunks.map((chunk, i) => (i === 14 ? undefined : chunk)));
+    expect(holed.verdict).toBe("degraded");
+    const gaps = holed.timeline?.gaps ?? [];
+    const lostMs = (stream: "video" | "audio"): number =>
+      gaps
+        .filter(({ streams }) => streams.includes(stream))
+        .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+    // A chunk has about 150 ms; pictures need the next keyframe, at 3,371 ms.
+    expect(lostMs("audio")).toBeWithin(60, 400);
+    expect(lostMs("video")).toBeWithin(60, 3_000);
+    expect(gaps.every(({ toMs }) => toMs < 3_400)).toBeTrue();
+    expect(gaps.map(({ cause }) => cause)).toContain("missing-chunks");
+    expect(holed.media?.durationMs).toBe(whole.media?.durationMs ?? 0);
+  });
+
+  test("pictures that have no keyframe at all are left to the decoder", async () => {
+    const bytes = await fieldBytes("no-first-keyframe-vp9.webm");
+    // Up to the Cluster of the first keyframe.
+    const clusters = [
+      ...Buffer.from(bytes)
+        .toString("latin1")
+        .matchAll(/\x1f\x43\xb6\x75/g),
+    ];
+    const { verdict, media } = await made("video/webm", bytes.subarray(0, clusters[2]?.index));
+    expect(verdict).toBeDefined();
+    expect(media?.audioPackets).toBeGreaterThan(90);
   });
 });

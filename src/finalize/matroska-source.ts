@@ -1,6 +1,7 @@
 import type { SegmentReader } from "../recording/ports.ts";
-import { type CountedTrack, MatroskaFilter, PACKET_HEAD_BYTES } from "./matroska-filter.ts";
+import { MatroskaFilter } from "./matroska-filter.ts";
 import type { SourceCounts } from "./media-check.ts";
+import type { CountedTrack } from "./passing-blocks.ts";
 import { type SourceStream, type SourceStreams, streamOfTrack } from "./source-stream.ts";
 
 /** What the beginning of a segment tells of it. */
@@ -52,6 +53,7 @@ export async function* filteredPayloads(
   filter: MatroskaFilter,
   onDamaged: (sequence: number) => void,
 ): AsyncGenerator<Uint8Array> {
+  if (await lacksKeyframes(reader)) filter.keepLeading();
   let expected = 0;
   for await (const { sequence, payload } of reader.chunks(onDamaged, { lendsPayloads: true })) {
     if (sequence !== expected) filter.gap();
@@ -60,7 +62,26 @@ export async function* filteredPayloads(
     filter.endChunk(sequence);
     yield* passed;
   }
-  filter.end();
+  yield* filter.end();
+}
+
+/**
+ * Whether a track of pictures has no keyframe: only a decoder can tell what can be made of it. Reads as
+ * far as the first keyframe, which is in the first chunk of nearly all.
+ */
+async function lacksKeyframes(reader: SegmentReader): Promise<boolean> {
+  const filter = new MatroskaFilter();
+  let expected = 0;
+  for await (const { sequence, payload } of reader.chunks(() => {}, { lendsPayloads: true })) {
+    if (sequence !== expected) filter.gap();
+    expected = sequence + 1;
+    filter.push(payload);
+    const lacking = filter.tracks.filter(
+      ({ track, hasKeyframe }) => track.kind === "video" && !hasKeyframe,
+    );
+    if (filter.hasHeader && lacking.length === 0) return false;
+  }
+  return true;
 }
 
 /** The streams that are used: the first picture and the first sound. */
@@ -81,26 +102,14 @@ export function countsOf(filter: MatroskaFilter): SourceCounts {
 }
 
 /**
- * The stream of a track. What the container says of a VP8 picture's size is held against the first
- * key frame, and the smaller of both counts: the picture is encoded anew in that size, and a size
- * that a damaged header claims can cost any amount of time and memory.
+ * The stream of a track. What the container says of a VP8 picture's size is held against the keyframes
+ * so far, and the smaller of both counts: the picture is encoded anew in that size, and a size that a
+ * damaged header claims can cost any amount of time and memory.
  */
-function streamOf({ track, head }: CountedTrack): SourceStream | undefined {
+function streamOf({ track, packets }: CountedTrack): SourceStream | undefined {
   const stream = streamOfTrack(track);
-  const own = stream?.codec === "vp8" ? vp8KeyFrameSize(head) : undefined;
+  const own = stream?.codec === "vp8" ? packets.picture : undefined;
   if (stream === undefined || own === undefined) return stream;
   const claimed = (stream.width ?? Infinity) * (stream.height ?? Infinity);
   return own.width * own.height < claimed ? { ...stream, ...own } : stream;
 }
-
-/** RFC 6386, 9.1: a frame's tag, the start code, then two bytes for each side, 14 bits of size. */
-function vp8KeyFrameSize(head: Uint8Array): { width: number; height: number } | undefined {
-  if (head.length < PACKET_HEAD_BYTES) return undefined;
-  const view = new DataView(head.buffer, head.byteOffset, head.length);
-  const isKeyFrame = (view.getUint8(0) & 1) === 0;
-  if (!isKeyFrame || (view.getUint32(2) & 0xffffff) !== VP8_START_CODE) return undefined;
-  const [width, height] = [view.getUint16(6, true) & 0x3fff, view.getUint16(8, true) & 0x3fff];
-  return width === 0 || height === 0 ? undefined : { width, height };
-}
-
-const VP8_START_CODE = 0x9d012a;

@@ -1,4 +1,5 @@
 import type { StreamKind } from "../contract/marks.ts";
+import type { PictureSize } from "./coded-picture.ts";
 import { SoundDeficit } from "./sound-deficit.ts";
 import type { Hole } from "./source-stream.ts";
 
@@ -46,6 +47,12 @@ export class PacketCounter {
   firstMs: number | undefined;
   lastMs: number | undefined;
   readonly holes: Hole[] = [];
+  /** See `StreamCount`. */
+  picture: PictureSize | undefined;
+  /** See `StreamCount`. */
+  leading: Hole | undefined;
+  /** Of the first picture that was left out before the first keyframe. */
+  #leadingMs: number | undefined;
   readonly #kind: StreamKind;
   /** Of sound. */
   readonly #deficit = new SoundDeficit();
@@ -97,6 +104,28 @@ export class PacketCounter {
       this.#endLost(atMs);
     }
     this.#place(atMs, durationMs);
+  }
+
+  /** A keyframe has this size. */
+  sees(size: PictureSize): void {
+    const { width, height } = this.picture ?? { width: 0, height: 0 };
+    if (size.width * size.height > width * height) this.picture = size;
+  }
+
+  /** A picture before the first keyframe is left out, and is not counted. */
+  addLeading(atMs: number): void {
+    this.#leadingMs = Math.min(this.#leadingMs ?? Infinity, atMs);
+  }
+
+  /**
+   * The first keyframe has come.
+   *
+   * @param beginMs of the segment, as far as other streams have told
+   */
+  endLeading(keyMs: number, beginMs: number): void {
+    const resumesMs = this.#leadingMs;
+    if (resumesMs === undefined || resumesMs >= keyMs) return;
+    this.leading = { fromMs: Math.min(beginMs, resumesMs), toMs: keyMs, resumesMs };
   }
 
   /** No packet comes any more. */

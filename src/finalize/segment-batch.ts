@@ -5,6 +5,7 @@ import type { SegmentReader } from "../recording/ports.ts";
 import type { FfmpegTask } from "./ffmpeg-arguments.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import { FinalizeError } from "./finalize-errors.ts";
+import { leadingNotes } from "./leading-pictures.ts";
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, streamsOf } from "./matroska-source.ts";
 import { settleMp4Index } from "./mp4-index.ts";
@@ -125,7 +126,7 @@ async function prepare(
       counts,
       damage: damageOf(reader, damagedSequences, filter.droppedBytes),
       chunkEnds: [...filter.chunkEnds],
-      notes: [],
+      notes: leadingNotes(counts),
     },
   };
 }

@@ -7,6 +7,7 @@ import { FfmpegFailedError, MediaMismatchError, MediaUnreadableError } from "./f
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
+import { leadingNotes } from "./leading-pictures.ts";
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
@@ -175,7 +176,8 @@ async function remuxMatroska(
     }
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
     const chunkEnds = [...filter.chunkEnds];
-    return verified({ path, plan, counts, index, damage, chunkEnds, notes: [] }, reader);
+    const notes = leadingNotes(counts);
+    return verified({ path, plan, counts, index, damage, chunkEnds, notes }, reader);
   }
 }
 

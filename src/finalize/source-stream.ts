@@ -49,6 +49,13 @@ export interface StreamCount {
   readonly deficitMs?: number;
   /** Of sound: how long each packet is; undefined when that is not one length, or not known. */
   readonly packetMs?: number | undefined;
+  /** Of pictures: the largest of the keyframes that say how large they are, in pixels. */
+  readonly picture?: { readonly width: number; readonly height: number } | undefined;
+  /**
+   * Of pictures: those before the first keyframe, with which nothing can be shown, were left out; from
+   * the segment's begin to that keyframe.
+   */
+  readonly leading?: Hole | undefined;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { PassedBlock } from "../finalize/matroska-filter.ts";
+import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import { withUnitLengths } from "./h264-annex-b.ts";
 import type { LiveMedia, LiveTracks } from "./live-media.ts";
 import { box, fullBox, movieBoxes, u32 } from "./mp4-header.ts";

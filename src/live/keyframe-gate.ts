@@ -1,4 +1,4 @@
-import type { PassedBlock } from "../finalize/matroska-filter.ts";
+import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import type { LiveMedia } from "./live-media.ts";
 
 /** No call is so long: a time beyond it is damage, and no number that a container can hold. */

@@ -1,4 +1,4 @@
-import type { PassedBlock } from "../finalize/matroska-filter.ts";
+import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import type { JoinPoint } from "./join-points.ts";
 import { type OpenedSegment, type PlacedBlock, piecesOf } from "./segment-blocks.ts";
 import type { FollowedChunk } from "./segment-follower.ts";

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { SegmentId } from "../contract/ids.ts";
-import type { PassedBlock } from "../finalize/matroska-filter.ts";
+import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import {
   LiveUnsupportedError,
   NotLiveError,

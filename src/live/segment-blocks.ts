@@ -1,4 +1,5 @@
-import { MatroskaFilter, type PassedBlock } from "../finalize/matroska-filter.ts";
+import { MatroskaFilter } from "../finalize/matroska-filter.ts";
+import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import type { SegmentReader } from "../recording/ports.ts";
 import { threadTurns } from "../recording/thread-turns.ts";
 import type { LiveTracks } from "./live-media.ts";
@@ -31,6 +32,8 @@ export class SegmentBlocks {
 
   constructor() {
     this.#filter = new MatroskaFilter((block) => this.#place(block));
+    // Who looks for a keyframe counts what is before it; viewers are shown none of that.
+    this.#filter.keepLeading();
   }
 
   /** Of the header; both undefined until it has been pushed. */
@@ -43,7 +46,7 @@ export class SegmentBlocks {
   }
 
   get hasHeader(): boolean {
-    return this.#filter.tracks.length > 0;
+    return this.#filter.hasHeader;
   }
 
   /** Takes the next bytes of the stream and gives the blocks that end in them, as views of them. */

@@ -1,4 +1,4 @@
-import type { PassedBlock } from "../finalize/matroska-filter.ts";
+import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import type { MatroskaTrack } from "../finalize/matroska-tracks.ts";
 import type { LiveMedia, LiveTracks } from "./live-media.ts";
 

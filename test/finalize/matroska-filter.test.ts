@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { MatroskaFilter, type PassedBlock } from "../../src/finalize/matroska-filter.ts";
+import { MatroskaFilter } from "../../src/finalize/matroska-filter.ts";
+import type { PassedBlock } from "../../src/finalize/passing-blocks.ts";
 import { SeededRandom } from "../faults/support/seeded-random.ts";
 import { badMedia, joinChunks, recordedSegment } from "../support/recorded-media.ts";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { MatroskaFilter, type PassedBlock } from "../../src/finalize/matroska-filter.ts";
+import { MatroskaFilter } from "../../src/finalize/matroska-filter.ts";
+import type { PassedBlock } from "../../src/finalize/passing-blocks.ts";
 import type { MatroskaTrack } from "../../src/finalize/matroska-tracks.ts";
 import { KeyframeGate } from "../../src/live/keyframe-gate.ts";
 import { liveMediaFor } from "../../src/live/live-formats.ts";

@@ -1,0 +1,214 @@
+import { describe, expect, test } from "bun:test";
+import * as fc from "fast-check";
+import { MatroskaFilter } from "../../src/finalize/matroska-filter.ts";
+import { parseRecording } from "../support/matroska-blocks.ts";
+import {
+  CLUSTER_EXTRAS,
+  type Dress,
+  type ExtraName,
+  PLAIN_DRESS,
+  SEGMENT_EXTRAS,
+  type WrittenPacket,
+  writeMatroska,
+} from "../support/matroska-writer.ts";
+
+const PACKET_MS = 20;
+/** One frame of 20 ms (RFC 6716, 3.1). */
+const OPUS_20_MS = 0xf8;
+
+/** What came out of a filter: times in milliseconds. */
+interface Passed {
+  readonly packets: readonly (readonly [
+    isVideo: boolean,
+    ms: number,
+    isKey: boolean,
+    hex: string,
+  ])[];
+  readonly droppedBytes: number;
+  readonly videoPackets: number;
+  readonly soundPackets: number;
+}
+
+/** Sound every 20 ms and a picture every 100; each packet tells its number. */
+function packetsOf(durationMs: number, ticksPerMs = 1, offsetMs = 0): WrittenPacket[] {
+  const packets: WrittenPacket[] = [];
+  for (let ms = 0; ms < durationMs; ms += PACKET_MS) {
+    const number = ms / PACKET_MS;
+    const ticks = (ms + offsetMs) * ticksPerMs;
+    if (ms % 100 === 0) {
+      const isKey = ms % 1_000 === 0;
+      const head = isKey ? [0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 1, 180, 0] : [0x11, 0, 0];
+      const data = Uint8Array.of(...head, number & 255, number >> 8);
+      packets.push({ track: 1, ticks, isKey, data });
+    }
+    const size = 3 + (number % 7 === 0 ? 300 : number % 5);
+    const data = new Uint8Array(size).fill(number & 255);
+    data.set([OPUS_20_MS, number & 255, number >> 8]);
+    packets.push({ track: 2, ticks, isKey: true, data });
+  }
+  return packets;
+}
+
+function pass(bytes: Uint8Array, pieces: readonly number[] = []): Passed {
+  const filter = new MatroskaFilter(undefined, true);
+  const out: Uint8Array[] = [];
+  let at = 0;
+  for (const piece of [...pieces, bytes.length]) {
+    // The filter may change what it is given, and it is given this once.
+    out.push(...filter.push(bytes.slice(at, at + piece)).map((view) => new Uint8Array(view)));
+    at += piece;
+  }
+  out.push(...filter.end());
+  const count = (kind: string): number =>
+    filter.tracks.find(({ track }) => track.kind === kind)?.packets.packets ?? 0;
+  const { blocks } = parseRecording(Buffer.concat(out));
+  return {
+    packets: blocks.map(({ isVideo, timeMs, isKey, data }) => [
+      isVideo,
+      timeMs,
+      isKey,
+      Buffer.from(data).toString("hex"),
+    ]),
+    droppedBytes: filter.droppedBytes,
+    videoPackets: count("video"),
+    soundPackets: count("audio"),
+  };
+}
+
+function expected(packets: readonly WrittenPacket[], ticksPerMs = 1): Passed["packets"] {
+  return packets.map(({ track, ticks, isKey, data }) => [
+    track === 1,
+    ticks / ticksPerMs,
+    isKey,
+    Buffer.from(data).toString("hex"),
+  ]);
+}
+
+const extras = <Name extends string>(names: readonly Name[]) =>
+  fc.array(fc.constantFrom(...names), { maxLength: 3 });
+
+/** It stands first (RFC 8794, 11.3.1). */
+function withChecksum(others: readonly ExtraName[]): ExtraName[] {
+  return ["crc", ...others];
+}
+
+const clusterExtras = extras(CLUSTER_EXTRAS.filter((name) => name !== "crc"));
+const dresses: fc.Arbitrary<Dress> = fc.record({
+  segmentSizeBytes: fc.integer({ min: 1, max: 8 }),
+  clusterSizeBytes: fc.integer({ min: 1, max: 8 }),
+  clustersAreSized: fc.boolean(),
+  sizeBytes: fc.integer({ min: 1, max: 8 }),
+  clusterTicks: fc.constantFrom(200, 1_000, 5_000, Infinity),
+  lateTicks: fc.constantFrom(0, 0, 100, 2_000),
+  blocksBeforeTime: fc.constantFrom(0, 0, 1, 7, 1_000),
+  inCluster: fc
+    .tuple(fc.boolean(), clusterExtras)
+    .map(([isChecked, others]) => (isChecked ? withChecksum(others) : others)),
+  afterTime: clusterExtras,
+  betweenClusters: extras(SEGMENT_EXTRAS),
+  betweenBlocks: extras(["void", "emptyVoid", "encryptedBlock", "unknown"] as const),
+  beforeSegment: extras(["void", "emptyVoid"] as const),
+  inHeader: extras(SEGMENT_EXTRAS),
+  isInfoLast: fc.boolean(),
+  repeatsTracks: fc.boolean(),
+  maxSizeLength: fc.constantFrom(4, 8),
+  form: fc.constantFrom("simple", "group"),
+  lacing: fc.constantFrom("none", "xiph", "ebml", "fixed"),
+  lacedFrames: fc.constantFrom(2, 3, 8),
+  scaleNs: fc.constantFrom(1_000_000, 100_000),
+});
+
+describe("Matroska in any legal dress", () => {
+  test("gives the same packets, in whatever pieces it comes", () => {
+    fc.assert(
+      fc.property(
+        dresses,
+        fc.integer({ min: 200, max: 4_000 }),
+        fc.array(fc.integer({ min: 1, max: 900 }), { maxLength: 40 }),
+        (dress, durationMs, pieces) => {
+          const ticksPerMs = 1_000_000 / dress.scaleNs;
+          const packets = packetsOf(durationMs, ticksPerMs);
+          const { bytes } = writeMatroska(packets, dress);
+          const passed = pass(bytes, pieces);
+          expect(passed.packets).toEqual(expected(packets, ticksPerMs));
+          expect(passed).toMatchObject({
+            droppedBytes: 0,
+            videoPackets: packets.filter(({ track }) => track === 1).length,
+            soundPackets: packets.filter(({ track }) => track === 2).length,
+          });
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test.each(["simple", "group"] as const)(
+    "unwraps the times of one Cluster of 200 s, in blocks of the form %s",
+    (form) => {
+      const packets = packetsOf(200_000);
+      const { bytes } = writeMatroska(packets, { ...PLAIN_DRESS, clusterTicks: Infinity, form });
+      expect(pass(bytes).packets).toEqual(expected(packets));
+    },
+  );
+
+  test("behind a lost piece only what it touches is missing, and pictures up to the keyframe", () => {
+    fc.assert(
+      fc.property(
+        dresses,
+        fc.double({ min: 0.2, max: 0.8, noNaN: true }),
+        fc.integer({ min: 1, max: 600 }),
+        (drawn, share, lostBytes) => {
+          const dress = { ...drawn, clusterTicks: 1_000, lateTicks: 0, scaleNs: 1_000_000 };
+          const packets = packetsOf(6_000);
+          const { bytes, clustersAt } = writeMatroska(packets, dress);
+          const lostFrom = Math.floor(bytes.length * share);
+          const lostTo = lostFrom + lostBytes;
+          const filter = new MatroskaFilter(undefined, true);
+          const out: Uint8Array[] = [];
+          out.push(...filter.push(bytes.slice(0, lostFrom)).map((view) => new Uint8Array(view)));
+          filter.gap();
+          out.push(...filter.push(bytes.slice(lostTo)), ...filter.end());
+          const { blocks } = parseRecording(Buffer.concat(out));
+          const nextCluster = clustersAt.findIndex((at) => at >= lostTo);
+          const keptMs = blocks.map(({ timeMs }) => timeMs);
+          // All behind the next Cluster's begin is there.
+          const behind = packets.filter(({ ticks }) => ticks >= nextCluster * 1_000);
+          expect(keptMs.filter((ms) => ms >= nextCluster * 1_000)).toHaveLength(behind.length);
+          const written = new Set(packets.map(({ track, ticks }) => `${track} ${ticks}`));
+          for (const { isVideo, timeMs } of blocks) {
+            expect(written.has(`${isVideo ? 1 : 2} ${timeMs}`)).toBeTrue();
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test.each([
+    { form: "simple" },
+    { form: "group" },
+    { clustersAreSized: true, inCluster: ["crc"] },
+    { inCluster: ["crc", "void", "prevSize"], betweenBlocks: ["void"] },
+    { betweenClusters: ["tags", "cues", "void"] },
+    { lacing: "xiph", lacedFrames: 2 },
+  ] satisfies Partial<Dress>[])("whole sound behind a lost piece is put back: %p", (own) => {
+    const dress = { ...PLAIN_DRESS, ...own };
+    const packets = packetsOf(6_000);
+    const { bytes, clustersAt } = writeMatroska(packets, dress);
+    // The first fifth of the third second.
+    const from = clustersAt[2] ?? 0;
+    const lostTo = from + Math.floor(((clustersAt[3] ?? 0) - from) / 5);
+    const filter = new MatroskaFilter(undefined, true);
+    const out: Uint8Array[] = [];
+    out.push(...filter.push(bytes.slice(0, from)).map((view) => new Uint8Array(view)));
+    filter.gap();
+    out.push(...filter.push(bytes.slice(lostTo)), ...filter.end());
+    const { blocks } = parseRecording(Buffer.concat(out));
+    const sound = blocks.filter(({ isVideo }) => !isVideo).map(({ timeMs }) => timeMs);
+    expect(sound).toEqual(sound.toSorted((a, b) => a - b));
+    const missing = packets.filter(({ track, ticks }) => track === 2 && !sound.includes(ticks));
+    // A fifth of 50, and what is cut.
+    expect(missing.length).toBeWithin(8, 16);
+    expect(missing.every(({ ticks }) => ticks >= 2_000 && ticks < 2_340)).toBeTrue();
+  });
+});

@@ -408,6 +408,11 @@ export class ClientRecorder {
    * muted, put it off. The recorder also ends by itself, as with `stopRecording`, when all tracks of
    * the stream have ended: at once, or when it is resumed.
    *
+   * Several sound tracks are mixed into one by Web Audio, each as loud as it is, since browsers record
+   * one: tracks that come, go, end or are muted later are followed. Where they cannot be mixed, as
+   * before a page's first click, the start rejects (`not-supported`); so it does for several picture
+   * tracks that live, of which browsers record one: give each a recorder of its own.
+   *
    * The sound of a remote WebRTC stream is played muted in an element of the recorder's own, since
    * Chromium gives it to no recorder otherwise.
    */

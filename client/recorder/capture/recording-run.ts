@@ -14,10 +14,13 @@ import { AbsentKind } from "./absent-kind.ts";
 import { withoutSound } from "./codec-choice.ts";
 import { elapsedMs } from "./elapsed-time.ts";
 import { FirstDataWatch } from "./first-data-watch.ts";
+import { expectRecordable, hasLiveTrack } from "./live-tracks.ts";
 import { newMediaRecorder, type MediaSettings } from "./new-media-recorder.ts";
 import { ProgressMeter } from "./progress-meter.ts";
 import { hasRemoteSound, RemoteSound } from "./remote-sound.ts";
+import { RunStart } from "./run-start.ts";
 import { SegmentRecorder, type SegmentEnd } from "./segment-recorder.ts";
+import { SoundMixes } from "./sound-mixes.ts";
 import { ANSWER_MS } from "./stall-watch.ts";
 
 /** A run of the browser's recorder that ends by itself before this is short. */
@@ -69,11 +72,9 @@ export class RecordingRun {
   /** What the stream gives nothing of, so that the segment is without it. */
   #absent: AbsentKind | null = null;
   readonly #remoteSound = new RemoteSound();
+  readonly #mixes: SoundMixes;
   readonly #firstData: FirstDataWatch;
-  readonly #started: Promise<void>;
-  #isStarting = true;
-  #resolveStarted: () => void = () => undefined;
-  #rejectStarted: (error: RecorderError) => void = () => undefined;
+  readonly #start = new RunStart();
   #segment: SegmentRecorder | null = null;
   /** Of the newest segment. */
   #segmentId = "";
@@ -102,9 +103,13 @@ export class RecordingRun {
     this.#recordingEnded = new Promise((resolve) => {
       this.#endRecording = resolve;
     });
-    this.#started = new Promise((resolve, reject) => {
-      this.#resolveStarted = resolve;
-      this.#rejectStarted = reject;
+    this.#mixes = new SoundMixes(parts.clock);
+    this.#mixes.events.on("followed", ({ stream }) => {
+      if (hasRemoteSound(stream)) this.#remoteSound.play(stream);
+    });
+    this.#mixes.events.on("changed", ({ stream }) => {
+      const isDue = stream === this.#stream && !this.#isPaused && !this.#isStopping;
+      if (isDue && hasLiveTrack(stream)) this.#tryChangeOver("tracks-changed", null);
     });
     this.#firstData = new FirstDataWatch({
       clock: parts.clock,
@@ -124,7 +129,7 @@ export class RecordingRun {
    * has failed.
    */
   start(): Promise<void> {
-    expectLiveTrack(this.#stream);
+    expectRecordable(this.#stream);
     const { events } = this.#parts.upload;
     events.on("kept", (kept) => {
       if (kept.keptIn === "disk") this.#meter.durable(kept);
@@ -161,9 +166,18 @@ export class RecordingRun {
         this.#nothingRecorded(`the browser's recorder gave no data for ${seconds} seconds`),
       );
     });
-    this.#startSegment("start");
+    try {
+      this.#startSegment("start");
+    } catch (cause) {
+      this.#mixes.keepOnly(null);
+      throw cause;
+    }
+    const mix = this.#mixes.of(this.#stream);
+    if (mix !== undefined) {
+      this.#start.expectMix(mix, this.#parts.clock, (error) => this.#fail(error));
+    }
     this.#firstData.start();
-    return this.#started;
+    return this.#start.outcome;
   }
 
   pause(): void {
@@ -186,7 +200,7 @@ export class RecordingRun {
    */
   replaceStream(stream: MediaStream): void {
     if (this.#isStopping) return;
-    expectLiveTrack(stream);
+    expectRecordable(stream);
     if (!this.#isPaused) return this.#changeOver("stream-replaced", stream, null);
     // For what it throws; what a browser refuses only at the start ends the recording then.
     this.#newMediaRecorder(stream, false);
@@ -196,6 +210,7 @@ export class RecordingRun {
     this.#remoteSound.stop();
     this.#take(stream, null);
     this.#dismiss(former);
+    this.#mixes.keepOnly(stream);
   }
 
   /** Ends the recording; `outcome` tells when its upload is done. No effect when it has ended. */
@@ -208,7 +223,7 @@ export class RecordingRun {
     this.#segment?.stop();
     if (this.#segment === null) this.#endRecording();
     this.events.emit("stopping", null);
-    this.#resolveStarted();
+    this.#start.end();
   }
 
   /**
@@ -233,6 +248,7 @@ export class RecordingRun {
     await this.#formerEnded();
     for (const segment of this.#former) segment.end();
     this.#remoteSound.stop();
+    this.#mixes.keepOnly(null);
     if (this.#firstData.isEmpty && this.#error === null) {
       this.#report(this.#nothingRecorded("the browser's recorder gave no data"));
     }
@@ -267,10 +283,14 @@ export class RecordingRun {
   /** Goes on with this in place of what there is: first the new one, so that a failure changes nothing. */
   #changeOver(reason: SegmentReason, stream: MediaStream, absent: AbsentKind | null): void {
     const former = this.#segment;
-    // Within one task no frame comes between: the gap is about one frame's time.
-    this.#startSegment(reason, stream, absent);
-    this.#take(stream, absent);
-    this.#dismiss(former);
+    try {
+      // Within one task no frame comes between: the gap is about one frame's time.
+      this.#startSegment(reason, stream, absent);
+      this.#take(stream, absent);
+      this.#dismiss(former);
+    } finally {
+      this.#mixes.keepOnly(this.#stream);
+    }
   }
 
   #take(stream: MediaStream, absent: AbsentKind | null): void {
@@ -296,8 +316,9 @@ export class RecordingRun {
   #startSegment(reason: SegmentReason, stream = this.#stream, absent = this.#absent): void {
     const { address, upload, settings, clock, newSegmentId } = this.#parts;
     const segmentId = newSegmentId();
+    const recorded = absent?.rest ?? this.#mixes.recordedOf(stream);
     const segment = new SegmentRecorder({
-      mediaRecorder: this.#newMediaRecorder(absent?.rest ?? stream, absent !== null),
+      mediaRecorder: this.#newMediaRecorder(recorded, absent !== null),
       stream,
       absent: absent?.kind ?? null,
       reason,
@@ -324,15 +345,16 @@ export class RecordingRun {
     });
     segment.events.on("lone", ({ silent, silentMs }) => {
       if (this.#segment !== segment || this.#isStopping) return;
+      // Its sound is waited for: the start fails without it.
+      if (this.#start.waitsForMix) return;
       countStall(silentMs);
       if (!this.#leaveOut(silent)) return;
       this.events.emit("stall", { segmentId, silentMs, action: "leaving-out", silent: [silent] });
     });
     segment.events.on("hung", () => this.#goOnWithout(segment));
     segment.events.on("started", ({ mimeType }) => {
-      this.#isStarting = false;
       this.events.emit("segment", { type: "started", segmentId, mimeType, reason });
-      this.#resolveStarted();
+      this.#start.segmentStarted();
     });
     segment.events.on("ended", (end) => {
       upload.endSegment(segmentId, end.chunkCount);
@@ -360,7 +382,9 @@ export class RecordingRun {
     // The first time it comes back as soon as it gives something.
     const returns = this.#stallsInRow - 1;
     const patienceMs = returns <= 0 ? 0 : Math.min(RETURN_MS_MAX, 1_000 * 2 ** returns);
-    const absent = new AbsentKind({ stream: this.#stream, kind: silent, clock, patienceMs });
+    // The mix of several tracks is what is silent.
+    const stream = this.#mixes.recordedOf(this.#stream);
+    const absent = new AbsentKind({ stream, kind: silent, clock, patienceMs });
     return this.#tryChangeOver("stalled", absent);
   }
 
@@ -436,10 +460,10 @@ export class RecordingRun {
 
   /** Ends the recording with an error; what was recorded is uploaded all the same. */
   #fail(error: RecorderError): void {
-    if (this.#isStarting) {
+    if (this.#start.isUnderWay) {
       // Whoever waits for the start gets it, and no event beside that.
       this.#error ??= error;
-      this.#rejectStarted(error);
+      this.#start.fail(error);
     } else {
       this.#report(error);
     }
@@ -457,15 +481,6 @@ export class RecordingRun {
     this.#error ??= error;
     this.events.emit("error", error);
   }
-}
-
-function hasLiveTrack(stream: MediaStream): boolean {
-  return stream.getTracks().some(({ readyState }) => readyState === "live");
-}
-
-function expectLiveTrack(stream: MediaStream): void {
-  if (hasLiveTrack(stream)) return;
-  throw new RecorderError("not-supported", "The stream has no live track.");
 }
 
 function isTrackChange(error: Event | null): boolean {

@@ -267,9 +267,11 @@ export class SegmentRecorder {
   }
 
   #onStalled(silentMs: number): void {
-    const { mediaRecorder } = this.#parts;
+    const { mediaRecorder, stream } = this.#parts;
     const silent = kindsOf(mediaRecorder.stream);
-    if (mediaRecorder.stream.getTracks().every(({ muted }) => muted)) {
+    // The app's: a mix of muted tracks is not muted itself.
+    const tracks = stream.getTracks().filter(({ kind }) => silent.some((each) => each === kind));
+    if (tracks.every(({ muted }) => muted)) {
       this.events.emit("stall", { silentMs, action: "waiting", silent });
       return;
     }

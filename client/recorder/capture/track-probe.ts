@@ -12,6 +12,11 @@ function isTrackProcessor(value: unknown): value is TrackProcessor {
   return typeof value === "function";
 }
 
+/** Whether this browser lets a page find out that a track gives nothing. */
+export function canProbeTracks(): boolean {
+  return isTrackProcessor(Reflect.get(globalThis, "MediaStreamTrackProcessor"));
+}
+
 /**
  * Calls `onMedia` once, when the track gives its next frame or samples. Costs nothing while it gives
  * none: no encoder runs. A picture source that rests gives its last picture again to everything new

@@ -31,6 +31,8 @@ declare global {
 const given: Blob[][] = [];
 /** Of all tones. */
 const soundContexts: AudioContext[] = [];
+/** The recorder's own. */
+const mixContexts: AudioContext[] = [];
 const mediaRecorders: MediaRecorder[] = [];
 /** A connection that nothing holds may be collected, and its tracks fall silent. */
 const peers: RTCPeerConnection[] = [];
@@ -68,6 +70,16 @@ class WatchedMediaRecorder extends MediaRecorder {
   }
 }
 globalThis.MediaRecorder = WatchedMediaRecorder;
+
+/** Tells what the recorder under test makes of sound. */
+class WatchedAudioContext extends AudioContext {
+  constructor(options?: AudioContextOptions) {
+    super(options);
+    mixContexts.push(this);
+  }
+}
+const PlainAudioContext = AudioContext;
+globalThis.AudioContext = WatchedAudioContext;
 
 /** What the tests do in the page. */
 class RecorderPage {
@@ -115,6 +127,16 @@ class RecorderPage {
       ...(sound ? [soundTrack()] : []),
     ]);
     return this.stream;
+  }
+
+  /** A sound track of this tone alone, as loud as any mix of two takes; see `suspendSound`. */
+  openTone(frequencyHz: number): MediaStreamTrack {
+    return soundTrack(frequencyHz, 0.4);
+  }
+
+  /** Of the mixes that the recorder made, in order. */
+  mixStates(): readonly AudioContextState[] {
+    return mixContexts.map(({ state }) => state);
   }
 
   /** Suspends all tones, which then give nothing, not even silence; or lets them go on. */
@@ -315,12 +337,12 @@ function pictureTrack(): MediaStreamTrack {
   return track;
 }
 
-function soundTrack(): MediaStreamTrack {
-  const context = new AudioContext();
+function soundTrack(frequency = 440, amplitude = 1): MediaStreamTrack {
+  const context = new PlainAudioContext();
   soundContexts.push(context);
-  const oscillator = new OscillatorNode(context, { frequency: 440 });
+  const oscillator = new OscillatorNode(context, { frequency });
   const destination = new MediaStreamAudioDestinationNode(context);
-  oscillator.connect(destination);
+  oscillator.connect(new GainNode(context, { gain: amplitude })).connect(destination);
   oscillator.start();
   const [track] = destination.stream.getAudioTracks();
   if (track === undefined) throw new Error("The tone gives no track");

@@ -22,17 +22,10 @@ afterEach(async () => {
 async function make(layout: string, rate: number, codec: string): Promise<string> {
   const path = join(directory.path, `${crypto.randomUUID()}.mp4`);
   const { path: ffmpeg } = await judgeFfmpeg();
-  const tone = `aevalsrc=0.3*sin(2*PI*440*t):s=${rate}:d=2,aformat=channel_layouts=mono`;
-  const spread = `pan=${layout}${allChannels(layout)}`;
-  const source = ["-f", "lavfi", "-i", `${tone},${spread}`];
-  const made = Bun.spawnSync([
-    ffmpeg,
-    "-v",
-    "error",
-    ...source,
-    ...codec.split(" "),
-    ...["-strict", "-2", path],
-  ]);
+  const tones = Array.from({ length: CHANNELS[layout] ?? 0 }, () => "0.3*sin(2*PI*440*t)");
+  const source = `aevalsrc=${tones.join("|")}:s=${rate}:d=2:c=${layout}`;
+  const args = ["-v", "error", "-f", "lavfi", "-i", source, ...codec.split(" "), "-strict", "-2"];
+  const made = Bun.spawnSync([ffmpeg, ...args, path]);
   expect(made.stderr.toString()).toBe("");
   return path;
 }
@@ -40,8 +33,7 @@ async function make(layout: string, rate: number, codec: string): Promise<string
 const CHANNELS: Readonly<Record<string, number>> = {
   mono: 1,
   stereo: 2,
-  "2.1": 3,
-  "FL+FR+FC": 3,
+  "3.0": 3,
   "4.0": 4,
   quad: 4,
   "5.0": 5,
@@ -49,10 +41,6 @@ const CHANNELS: Readonly<Record<string, number>> = {
   "6.1": 7,
   "7.1": 8,
 };
-
-function allChannels(layout: string): string {
-  return Array.from({ length: CHANNELS[layout] ?? 0 }, (_, i) => `|c${i}=c0`).join("");
-}
 
 /** Decodes with both builds, which must not say a word; gives the samples of all channels. */
 async function decoded(path: string): Promise<Float32Array[]> {
@@ -72,8 +60,7 @@ describe("silent packets", () => {
     ["AAC", "mono", 8_000, "-c:a aac"],
     ["AAC", "stereo", 44_100, "-c:a aac"],
     ["AAC", "stereo", 16_000, "-c:a aac"],
-    ["AAC", "FL+FR+FC", 48_000, "-c:a aac"],
-    ["AAC", "2.1", 48_000, "-c:a aac"],
+    ["AAC", "3.0", 48_000, "-c:a aac"],
     ["AAC", "4.0", 48_000, "-c:a aac"],
     ["AAC", "quad", 48_000, "-c:a aac"],
     ["AAC", "5.0", 48_000, "-c:a aac"],
@@ -82,7 +69,7 @@ describe("silent packets", () => {
     ["AAC", "7.1", 48_000, "-c:a aac"],
     ["Opus", "mono", 48_000, "-c:a libopus"],
     ["Opus", "stereo", 48_000, "-c:a libopus"],
-    ["Opus", "FL+FR+FC", 48_000, "-c:a libopus -mapping_family 1"],
+    ["Opus", "3.0", 48_000, "-c:a libopus -mapping_family 1"],
     ["Opus", "quad", 48_000, "-c:a libopus -mapping_family 1"],
     ["Opus", "5.0", 48_000, "-c:a libopus -mapping_family 1"],
     ["Opus", "5.1", 48_000, "-c:a libopus -mapping_family 1"],

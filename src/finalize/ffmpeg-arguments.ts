@@ -33,6 +33,8 @@ const WAITING_PACKETS_MAX = 65_536;
 
 /** Bits per second of transcoded sound: transparent for speech and good for music in stereo. */
 const AAC_BITS_PER_SECOND = 160_000;
+/** Of each channel, where there are more than two. */
+const AAC_BITS_PER_CHANNEL = 64_000;
 
 /** Has how much is made told on stdout. */
 export const PROGRESS_ARGUMENTS: readonly string[] = ["-progress", "pipe:1"];
@@ -148,13 +150,23 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
   ];
 }
 
-function audioArguments(plan: StreamPlan): string[] {
-  if (plan.action === "copy") return ["-c:a", "copy"];
+function audioArguments({ action, isUniform, channels, source }: StreamPlan): string[] {
+  if (action === "copy") return ["-c:a", "copy"];
+  const bitsPerSecond = AAC_BITS_PER_CHANNEL * (channels ?? source.channels ?? 0);
   return [
     "-c:a",
     "aac",
     "-b:a",
-    String(AAC_BITS_PER_SECOND),
-    ...(plan.isUniform ? ["-ar", "48000", "-ac", "2"] : []),
+    String(Math.max(AAC_BITS_PER_SECOND, bitsPerSecond)),
+    // What an encoder puts before the sound is longer than a gap with rates of telephones.
+    "-ar",
+    "48000",
+    ...(isUniform ? channelArguments(source.channels, channels ?? 2) : []),
   ];
+}
+
+function channelArguments(own: number | undefined, channels: number): string[] {
+  // swresample would take 3 dB from one channel that it spreads over two.
+  if (own === 1 && channels === 2) return ["-af", "pan=stereo|c0=c0|c1=c0"];
+  return ["-ac", String(channels)];
 }

@@ -19,6 +19,7 @@ import {
   type SourceStreams,
   type StreamCodec,
   opusPreSkipMs,
+  soundTraits,
 } from "./source-stream.ts";
 
 /** A plain file and what it holds. */
@@ -99,6 +100,9 @@ async function streamOf(track: InputTrack, kind: "video" | "audio"): Promise<Sou
     width: track.isVideoTrack() ? await track.getCodedWidth() : null,
     height: track.isVideoTrack() ? await track.getCodedHeight() : null,
     preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
+    ...(track.isAudioTrack()
+      ? soundTraits(codec, description, await track.getNumberOfChannels())
+      : {}),
   };
 }
 

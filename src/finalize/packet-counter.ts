@@ -194,7 +194,7 @@ export class PacketCounter {
     const steps: number[] = [];
     for (let i = 1; i < times.length; i += 1) {
       const stepMs = (times[i] ?? 0) - (times[i - 1] ?? 0);
-      if (stepMs > 0 && stepMs <= HOLE_MS[this.#kind]) steps.push(stepMs);
+      if (stepMs > 0 && stepMs <= PACKET_MS_MAX[this.#kind]) steps.push(stepMs);
     }
     steps.sort((a, b) => a - b);
     return steps[Math.floor(steps.length / 2)] ?? 0;

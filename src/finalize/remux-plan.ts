@@ -10,8 +10,10 @@ export interface StreamPlan {
   readonly codec: StreamCodec;
   /** Why, in a sentence. */
   readonly reason: string;
-  /** Sound that is made as that of the track's other segments is: 48 kHz, two channels. */
+  /** Sound that is made as that of the track's other segments is: 48 kHz, so many channels. */
   readonly isUniform: boolean;
+  /** Of uniform sound. */
+  readonly channels?: number;
 }
 
 /** Which streams of a track's segments must be made alike, since a track has one codec for each kind. */
@@ -20,6 +22,8 @@ export interface JoinTargets {
   readonly h264: boolean;
   /** AAC, all of it by the same encoder, since AAC does not describe itself packet by packet. */
   readonly aac: boolean;
+  /** Of that AAC; two without. */
+  readonly channels?: number;
 }
 
 /** A segment that stands alone. */
@@ -97,8 +101,34 @@ export function joinTargets(segments: readonly SourceStreams[]): JoinTargets {
   return {
     // Parameter sets of H.265 are not put into the stream, as those of H.264 are.
     h264: areDifferent(videos) || (videos[0]?.codec === "hevc" && haveDifferentParameters(videos)),
-    aac: areDifferent(audios) || (audios[0]?.codec !== "opus" && haveDifferentParameters(audios)),
+    ...(areDifferent(audios) || differInSetup(audios) || (audios.length > 1 && lackSilence(audios))
+      ? uniformSound(audios)
+      : { aac: false }),
   };
+}
+
+/** AAC with as many channels as the sounds have, so that none of them loses any. */
+export function uniformSound(
+  sounds: readonly SourceStream[],
+): Pick<JoinTargets, "aac" | "channels"> {
+  const most = Math.max(...sounds.map((sound) => sound.channels ?? 2));
+  const channels = MANY_CHANNELS.find((count) => count >= most);
+  return most <= 2 || channels === undefined ? { aac: true } : { aac: true, channels };
+}
+
+/** 5.1 and 7.1, in which smaller layouts have their places. */
+const MANY_CHANNELS = [6, 8] as const;
+
+/** Whether a sound that would be copied cannot be filled with silence. */
+export function lackSilence(sounds: readonly SourceStream[]): boolean {
+  return sounds.some((sound) => sound.hasNoSilence === true && ownCodec(sound) === sound.codec);
+}
+
+/** Whether one decoder, set up once, could not decode all of the sounds. */
+function differInSetup(sounds: readonly SourceStream[]): boolean {
+  return sounds[0]?.codec === "opus"
+    ? new Set(sounds.map(({ mapping }) => mapping)).size > 1
+    : haveDifferentParameters(sounds);
 }
 
 function areDifferent(streams: readonly SourceStream[]): boolean {
@@ -125,12 +155,16 @@ function planStream(source: SourceStream, codec: StreamCodec, targets: JoinTarge
   // AAC rather than Opus: every ffmpeg build has its encoder, and every player of MP4 plays it.
   const why =
     own === codec
-      ? "since the track's segments differ in it"
+      ? source.hasNoSilence === true
+        ? "since no silence can be put into its gaps"
+        : "since the track's segments differ in it"
       : source.kind === "video"
         ? "since MP4 cannot carry it"
         : "since MP4 players do not take it";
   const reason = `${title(source)} is transcoded to ${NAMES[wanted]}, ${why}.`;
-  return { source, action: "transcode", codec: wanted, reason, isUniform };
+  const { channels = 2 } = targets;
+  const plan: StreamPlan = { source, action: "transcode", codec: wanted, reason, isUniform };
+  return isUniform ? { ...plan, channels } : plan;
 }
 
 const NAMES: Readonly<Record<StreamCodec, string>> = {

@@ -7,7 +7,14 @@ import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts
 import { type Mp4Index, mp4IndexOf, settleMoov } from "./mp4-index.ts";
 import { type Made, isShown, madeSegments, removeFiles, shownOf } from "./made-segments.ts";
 import { type SampleTables, readSampleTables, tablesOf } from "./mp4-sample-tables.ts";
-import { NO_TARGETS, type RemuxPlan, joinTargets } from "./remux-plan.ts";
+import {
+  type JoinTargets,
+  NO_TARGETS,
+  type RemuxPlan,
+  joinTargets,
+  lackSilence,
+  uniformSound,
+} from "./remux-plan.ts";
 import type { WitnessedSegment } from "./segment-begin.ts";
 import { batchesOf, remuxBatch } from "./segment-batch.ts";
 import {
@@ -74,13 +81,14 @@ export async function joinSegments(
   segments: readonly WitnessedSegment[],
   context: RemuxContext,
 ): Promise<JoinedMedia> {
-  const remux = (own: readonly WitnessedSegment[]): ReturnType<typeof remuxAll> =>
+  const remux: Remux = (own, alone) =>
     remuxAll(
       own.map(({ reader }) => reader),
       context,
+      alone,
     );
   const outcomes = await remux(segments);
-  const made = await madeSegments(segments, outcomes, { context, remux });
+  const made = await withSilence(await madeSegments(segments, outcomes, { context, remux }), remux);
   if (made.length === 0) {
     const error = outcomes.find((outcome) => outcome instanceof FinalizeError);
     throw error ?? new RangeError("There is no segment to make an MP4 of.");
@@ -103,14 +111,36 @@ export async function joinSegments(
   return { ...(await joinParts(shown, places.parts, context)), segments: results };
 }
 
+/** @param alone what one that stands alone is made */
+type Remux = (
+  segments: readonly WitnessedSegment[],
+  alone?: JoinTargets,
+) => Promise<(SegmentMedia | FinalizeError)[]>;
+
+/**
+ * The same, but for a single segment with gaps whose sound no silence is known for: it is made again with
+ * sound into which silence can be put.
+ */
+async function withSilence(made: readonly Made[], remux: Remux): Promise<readonly Made[]> {
+  const [only, ...others] = made.filter(isShown);
+  if (only === undefined || others.length > 0 || !isDisturbed(only)) return made;
+  const { audio } = only.media.plan;
+  if (audio?.action !== "copy" || !lackSilence([audio.source])) return made;
+  const [media] = await remux([only.segment], { ...NO_TARGETS, ...uniformSound([audio.source]) });
+  if (media === undefined || media instanceof FinalizeError) return made;
+  await removeFiles([only]);
+  return made.map((one) => (one === only ? { ...one, media } : one));
+}
+
 /** The MP4 of each segment, or why there can be none, in the same order. */
 async function remuxAll(
   readers: readonly SegmentReader[],
   context: RemuxContext,
+  alone: JoinTargets = NO_TARGETS,
 ): Promise<(SegmentMedia | FinalizeError)[]> {
   const [first, ...others] = readers;
   if (first === undefined) return [];
-  if (others.length === 0) return [await remuxSegment(first, NO_TARGETS, context)];
+  if (others.length === 0) return [await remuxSegment(first, alone, context)];
   const { leaveOut } = context;
   const parts: { reader: SegmentReader; found: SourceStreams | FinalizeError }[] = [];
   for (const reader of readers) {

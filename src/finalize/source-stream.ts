@@ -1,5 +1,8 @@
 import type { MatroskaTrack } from "./matroska-tracks.ts";
+import { aacConfig } from "./aac-config.ts";
+import { opusChannels } from "./opus-channels.ts";
 import { OPUS_SAMPLES_PER_MS } from "./opus-packet.ts";
+import { aacSilence } from "./silence.ts";
 
 /** Codecs that the plan knows, by ffmpeg's names. */
 export type StreamCodec =
@@ -28,6 +31,15 @@ export interface SourceStream {
   readonly height: number | null;
   /** How much of the sound's beginning a decoder may leave out, since it only warms up on it. */
   readonly preSkipMs: number;
+  /** Of sound, as its decoder's parameters say; undefined when it is not known. */
+  readonly channels?: number | undefined;
+  /** Of sound: no silent packets are known that fit between its own. */
+  readonly hasNoSilence?: boolean;
+  /**
+   * Of Opus whose packets do not say themselves how many channels they have: how its header says it,
+   * in hexadecimal. Segments that differ in it cannot be joined by copying.
+   */
+  readonly mapping?: string;
 }
 
 /** What a stream holds, counted without ffmpeg. */
@@ -94,6 +106,7 @@ const MATROSKA_CODECS: readonly (readonly [prefix: string, codec: StreamCodec])[
 export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
   if (track.kind === "other") return undefined;
   const codec = MATROSKA_CODECS.find(([prefix]) => track.codecId.startsWith(prefix))?.[1];
+  const description = Uint8Array.fromHex(track.codecPrivate);
   return {
     kind: track.kind,
     codec,
@@ -101,9 +114,48 @@ export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
     parameters: `${track.codecId} ${track.codecPrivate} ${track.sampleRate} ${track.channels}`,
     width: track.width,
     height: track.height,
-    preSkipMs: codec === "opus" ? opusPreSkipMs(Uint8Array.fromHex(track.codecPrivate)) : 0,
+    preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
+    ...(track.kind === "audio" ? soundTraits(codec, description, track.channels) : {}),
   };
 }
+
+/**
+ * What of a sound decides whether it can be joined with others and filled with silence.
+ *
+ * @param description the decoder's parameters: an OpusHead, an AudioSpecificConfig
+ * @param claimed channels by the container; null when it does not say
+ */
+export function soundTraits(
+  codec: StreamCodec | undefined,
+  description: Uint8Array,
+  claimed: number | null,
+): Pick<SourceStream, "channels" | "hasNoSilence" | "mapping"> {
+  const channels = claimed ?? undefined;
+  switch (codec) {
+    case "opus": {
+      const opus = opusChannels(description, "head");
+      // Old recorders left it out, and then packets have one channel or two.
+      if (opus === undefined) return { channels };
+      if (opus.isSelfDescribing) return { channels: opus.channels };
+      return { channels: opus.channels, mapping: description.subarray(OPUS_MAPPING_AT).toHex() };
+    }
+    case "aac": {
+      const config = aacConfig(description);
+      const hasNoSilence = aacSilence(config) === undefined;
+      return { channels: config?.channels || channels, hasNoSilence };
+    }
+    case "mp3":
+    case "flac": {
+      return { channels, hasNoSilence: true };
+    }
+    default: {
+      return { channels };
+    }
+  }
+}
+
+/** Of the family of an OpusHead's mapping (RFC 7845, 5.1); with it comes the mapping. */
+const OPUS_MAPPING_AT = 18;
 
 /**
  * Pre-skip in an Opus header (RFC 7845, 5.1). Chromium writes 80 ms, and whether a decoder heeds it

@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import { segmentIdSchema } from "../../src/contract/ids.ts";
 import { ExportFileNames } from "../../src/exports/export-file-names.ts";
 import { isSteady, placedMs, stretchesOf } from "../../src/exports/track-place.ts";
-import { silentPackets } from "../../src/finalize/silent-packets.ts";
 
 describe("names of files", () => {
   test("keep letters and digits of any script", () => {
@@ -64,17 +63,3 @@ describe("a track's place", () => {
     expect(placedMs(stretches, 25_000)).toBe(26_000);
   });
 });
-
-test.each([
-  ["opus", 1, [960, 480, 240, 120]],
-  ["opus", 2, [960, 480, 240, 120]],
-  ["opus", 6, []],
-  ["aac", 1, [1_024]],
-  ["aac", 2, [1_024]],
-  ["aac", 6, []],
-] as const)(
-  "silence of %s in %d channels comes in packets of %j samples",
-  (codec, channels, lengths) => {
-    expect(silentPackets(codec, channels).map(({ samples }) => samples)).toEqual([...lengths]);
-  },
-);

@@ -42,3 +42,36 @@ export async function soundOf(path: string): Promise<Sound> {
     countedMs: (samples.length / SAMPLES_PER_SECOND) * 1000,
   };
 }
+
+/** Decodes a file's first sound stream into one channel at 48 kHz, each sample at its time from zero on. */
+export async function soundInTime(path: string): Promise<Float32Array> {
+  const filters = `aresample=${SAMPLES_PER_SECOND}:async=1:first_pts=0`;
+  const options = ["-copyts", "-map", "0:a:0", "-af", filters, "-ac", "1", "-f", "f32le"];
+  const { bytes } = await decode(await judgeFfmpeg(), path, options);
+  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 4));
+}
+
+/** Decodes it as players do that count samples. */
+export async function soundCounted(path: string): Promise<Float32Array> {
+  const options = ["-map", "0:a:0", "-ac", "1", "-ar", String(SAMPLES_PER_SECOND), "-f", "f32le"];
+  const { bytes } = await decode(await judgeFfmpeg(), path, options);
+  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 4));
+}
+
+/** Amplitude of a tone in a span of a sound at 48 kHz, by Goertzel's algorithm; 0 behind its end. */
+export function toneIn(
+  sound: Float32Array,
+  frequencyHz: number,
+  fromMs: number,
+  toMs: number,
+): number {
+  const samples = sound.subarray(
+    Math.round((fromMs * SAMPLES_PER_SECOND) / 1_000),
+    Math.round((toMs * SAMPLES_PER_SECOND) / 1_000),
+  );
+  const step = 2 * Math.cos((2 * Math.PI * frequencyHz) / SAMPLES_PER_SECOND);
+  let [last, before] = [0, 0];
+  for (const sample of samples) [last, before] = [sample + step * last - before, last];
+  const power = last * last + before * before - step * last * before;
+  return samples.length === 0 ? 0 : (2 * Math.sqrt(Math.max(0, power))) / samples.length;
+}

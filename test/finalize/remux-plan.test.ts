@@ -100,6 +100,15 @@ function segment(
   };
 }
 
+function turned(codec: StreamCodec, rotation: 0 | 90 | 270): SourceStreams {
+  return { video: { ...stream("video", codec), rotation }, audio: undefined };
+}
+
+function shaped(width: number, height: number): SourceStreams {
+  const video = { ...stream("video", "h264"), pixelAspect: { width, height } };
+  return { video, audio: undefined };
+}
+
 describe("joinTargets", () => {
   test.each([
     [
@@ -135,10 +144,6 @@ describe("joinTargets", () => {
   });
 
   test("transcodes pictures that are turned only where the others are not turned alike", () => {
-    const turned = (codec: StreamCodec, rotation: 0 | 90 | 270): SourceStreams => ({
-      video: { ...stream("video", codec), rotation },
-      audio: undefined,
-    });
     const upright = { h264: false, aac: false, upright: true };
     expect(joinTargets([turned("h264", 90), turned("h264", 90)])).toEqual(NO_TARGETS);
     expect(joinTargets([turned("h264", 90), turned("h264", 0)])).toEqual(upright);
@@ -158,10 +163,6 @@ describe("joinTargets", () => {
   });
 
   test("pixels of one shape are joined as they are, those of several made square", () => {
-    const shaped = (width: number, height: number): SourceStreams => ({
-      video: { ...stream("video", "h264"), pixelAspect: { width, height } },
-      audio: undefined,
-    });
     // Sizes in whole pixels tell a shape no better than that.
     expect(joinTargets([shaped(12, 11), shaped(1_090, 1_000)])).toEqual(NO_TARGETS);
     expect(joinTargets([shaped(2, 1), shaped(1, 1)])).toMatchObject({ upright: true });

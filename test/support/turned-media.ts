@@ -108,37 +108,58 @@ function sceneGraph({ width, height }: { width: number; height: number }): strin
   return `testsrc2=s=${width}x${height}:r=${SCENE_RATE}`;
 }
 
+/** A part of a picture in square pixels, as ffmpeg's `crop` takes it. */
+interface Cropped {
+  readonly crop?: string;
+}
+
 /** The scene itself at a time of it. */
-export async function scenePicture(atMs: number, size = SCENE_SIZE): Promise<SeenPicture> {
-  const from = ["-f", "lavfi"];
-  return look(sceneGraph(size), atMs, [], from);
+export async function scenePicture(
+  atMs: number,
+  size = SCENE_SIZE,
+  cropped: Cropped = {},
+): Promise<SeenPicture> {
+  return look(sceneGraph(size), { atMs, turns: [], inputOptions: ["-f", "lavfi"], ...cropped });
 }
 
 /**
  * What a viewer sees of a file at a time. What its container says is read by mediabunny, so that builds
  * of ffmpeg that heed less of it can judge too.
  */
-export async function seenPicture(path: string, atMs: number): Promise<SeenPicture> {
+export async function seenPicture(
+  path: string,
+  atMs: number,
+  cropped: Cropped = {},
+): Promise<SeenPicture> {
   using input = new Input({ formats: ALL_FORMATS, source: new BlobSource(Bun.file(path)) });
   const track = await input.getPrimaryVideoTrack();
   if (track === null) throw new Error(`${path} has no picture`);
   const turns = { 0: "null", 90: "transpose=clock", 180: "hflip,vflip", 270: "transpose=cclock" };
   const rotation = await track.getRotation();
   const filters = [turns[rotation], (await track.getFlip()) ? "hflip" : "null"];
-  return look(path, atMs, filters, ["-noautorotate"]);
+  return look(path, { atMs, turns: filters, inputOptions: ["-noautorotate"], ...cropped });
 }
 
-async function look(
-  input: string,
-  atMs: number,
-  turns: readonly string[],
-  inputOptions: readonly string[],
-): Promise<SeenPicture> {
+/** What a viewer sees of a JPEG. */
+export async function seenStill(path: string): Promise<SeenPicture> {
+  return look(path, { atMs: 0, turns: [], inputOptions: ["-noautorotate"] });
+}
+
+interface Look extends Cropped {
+  readonly atMs: number;
+  readonly turns: readonly string[];
+  readonly inputOptions: readonly string[];
+}
+
+async function look(input: string, wanted: Look): Promise<SeenPicture> {
+  const { atMs, turns, inputOptions, crop } = wanted;
   const square = "scale=w=round(iw*max(1\\,sar)):h=round(ih/min(1\\,sar))";
   const compared = `scale=${COMPARED.width}:${COMPARED.height}:flags=area,format=gray`;
   const pick = `select=gte(t\\,${(atMs - 1) / 1_000})`;
-  const filters = [pick, ...turns, square, "setsar=1", "showinfo", compared].join(",");
-  const output = ["-an", "-vf", filters, "-frames:v", "1", "-f", "rawvideo"];
+  const filters = [pick, ...turns, square, "setsar=1"];
+  if (crop !== undefined) filters.push(`crop=${crop}`);
+  filters.push("showinfo", compared);
+  const output = ["-an", "-vf", filters.join(","), "-frames:v", "1", "-f", "rawvideo"];
   const { bytes, log } = await decode(await judgeFfmpeg(), input, output, inputOptions);
   const [, width, height] = / s:(\d+)x(\d+) /.exec(log) ?? [];
   return { width: Number(width), height: Number(height), gray: bytes };

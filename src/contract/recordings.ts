@@ -80,7 +80,7 @@ export const trackMediaSchema = z.object({
   /** ffmpeg's names (`h264`, `vp9`, `av1`; `opus`, `aac`); null where there is no such stream. */
   videoCodec: z.string().nullable(),
   audioCodec: z.string().nullable(),
-  /** Of the first picture, in pixels. */
+  /** Of the largest picture as it is shown, in pixels: upright, and with square ones. */
   width: z.int().nullable(),
   height: z.int().nullable(),
   videoPackets: z.int(),

@@ -141,7 +141,8 @@ class TrackBuilder {
 
   constructor(source: SampleTable, ticksPerSecond: number) {
     this.#source = source;
-    this.#tables = new Mp4TrackTables(source.kind, ticksPerSecond, source.entries);
+    const { kind, entries, matrix } = source;
+    this.#tables = new Mp4TrackTables(kind, ticksPerSecond, entries, matrix);
   }
 
   /** Of the sample that was added last. */

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import type { CompatibleRequest } from "../contract/exports.ts";
 import { pictureFilters, soundFilters } from "./encode-filters.ts";
+import { setOrientation } from "../finalize/set-orientation.ts";
 import { AAC_ARGUMENTS, h264Arguments, mp4Arguments, runEncode } from "./encode-run.ts";
 import { checkExportedMp4 } from "./export-check.ts";
 import { ExportFileNames } from "./export-file-names.ts";
 import type { ExportContext, ExportTrack, MadeFile, MakeExport } from "./export-maker.ts";
-import { largestPicture, soundFacts } from "./track-facts.ts";
+import { pictureFacts, soundFacts } from "./track-facts.ts";
 import { stretchesOf } from "./track-place.ts";
 
 /** Makes each track H.264 and AAC from the recording's zero to its end, at a constant rate and size. */
@@ -41,8 +42,8 @@ async function encodeTrack(
   const filters: string[] = [];
   const output: string[] = [];
   if (media.videoCodec !== null) {
-    const size = await largestPicture(track, context);
-    filters.push(...pictureFilters({ ...place, size, frameRate }));
+    const facts = await pictureFacts(track, context);
+    filters.push(...pictureFilters({ ...place, ...facts, frameRate }));
     output.push("-map", "[pictures]", ...h264Arguments(frameRate));
   }
   const facts = await soundFacts(track);
@@ -58,6 +59,7 @@ async function encodeTrack(
     context,
     onShare,
   });
+  await setOrientation(path, {});
   await checkExportedMp4({
     name,
     path,

@@ -1,4 +1,11 @@
-import type { PictureSize, SoundFacts } from "./track-facts.ts";
+import {
+  type PictureDisplay,
+  type PictureSize,
+  isOnItsSide,
+  turnedSize,
+} from "../finalize/picture-display.ts";
+import { fittedInto, turnFilters } from "../finalize/picture-filters.ts";
+import type { SoundFacts } from "./track-facts.ts";
 import { type Stretch, isSteady, placedMs } from "./track-place.ts";
 
 /** Of all sound that is encoded for an export. */
@@ -15,7 +22,9 @@ export interface PictureChain {
   /** Of the input among ffmpeg's. */
   readonly input: number;
   readonly stretches: readonly Stretch[];
+  /** Of the output: what is shown is upright and has square pixels. */
   readonly size: PictureSize;
+  readonly display: PictureDisplay;
   readonly frameRate: number;
   readonly durationMs: number;
 }
@@ -25,19 +34,20 @@ export interface PictureChain {
  * each one until the next, the last one to the end, fitted with bars. Gives `[pictures]`.
  */
 export function pictureFilters(chain: PictureChain): string[] {
-  const { input, stretches, size, frameRate, durationMs } = chain;
-  const { width, height } = size;
+  const { input, stretches, size, display, frameRate, durationMs } = chain;
+  // They are turned last: filters that turn cannot follow a change of size.
+  const canvas = isOnItsSide(display) ? turnedSize(size) : size;
   const frames = Math.max(1, Math.round((durationMs / 1_000) * frameRate));
   // The picture that is nearest to the middle of a frame's time, not the last one before its begin.
   const earlierMs = 500 / frameRate;
   return [
-    `color=c=black:s=${width}x${height}:r=${frameRate}:d=${seconds((frames / frameRate) * 1_000)}[black]`,
+    `color=c=black:s=${canvas.width}x${canvas.height}:r=${frameRate}:d=${seconds((frames / frameRate) * 1_000)}[black]`,
     // The sizes of pictures may change: `scale` and `overlay` look at each one, `pad` does not in old
     // builds.
     `[${input}:v:0]setpts=${placedPts(stretches, -earlierMs)},` +
-      `scale=${width}:${height}:force_original_aspect_ratio=decrease,setsar=1[fitted]`,
+      `scale=${fittedInto(canvas)}:eval=frame,setsar=1[fitted]`,
     `[black][fitted]overlay=x=(W-w)/2:y=(H-h)/2:eval=frame:eof_action=repeat,` +
-      `format=yuv420p,setsar=1[pictures]`,
+      [...turnFilters(display), "format=yuv420p", "setsar=1[pictures]"].join(","),
   ];
 }
 

@@ -3,6 +3,7 @@ import type { TrackTimeline } from "../contract/timeline.ts";
 import type { FfmpegConfinement } from "../finalize/ffmpeg-confinement.ts";
 import type { NamesFont } from "./composite/names-font.ts";
 import type { FinalizeLimits } from "../finalize/finalize-limits.ts";
+import type { PictureDisplay } from "../finalize/picture-display.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import type { MediaRecord } from "../recording/ports.ts";
 
@@ -13,6 +14,8 @@ export interface ExportTrack {
   /** Of the published MP4. */
   readonly path: string;
   readonly media: MediaRecord;
+  /** How its pictures are shown; as they are without it. */
+  readonly display?: PictureDisplay;
   /** Second t of the MP4 is `offsetMs + 1000 t` on the recording's timeline. */
   readonly timeline: TrackTimeline;
 }

@@ -2,6 +2,8 @@ import { FilePathSource, Input, MP4 } from "mediabunny";
 import { MediaUnreadableError } from "../finalize/finalize-errors.ts";
 import { inputArguments } from "../finalize/ffmpeg-arguments.ts";
 import { runPass } from "../finalize/ffmpeg-run.ts";
+import { displayOfFile } from "../finalize/mp4-index.ts";
+import { type PictureDisplay, type PictureSize, shownSize } from "../finalize/picture-display.ts";
 import type { ExportContext, ExportTrack } from "./export-maker.ts";
 
 /** What must be known of a track's sound before it is encoded. */
@@ -27,10 +29,11 @@ export async function soundFacts({ path, media }: ExportTrack): Promise<SoundFac
   };
 }
 
-/** Even width and height. */
-export interface PictureSize {
-  readonly width: number;
-  readonly height: number;
+/** What must be known of a track's pictures before they are encoded. */
+export interface PictureFacts {
+  /** As they are seen, upright and with square pixels; even numbers. */
+  readonly size: PictureSize;
+  readonly display: PictureDisplay;
 }
 
 /** A picture of a recorder never has a side beyond this (H.264, level 6.2). */
@@ -40,15 +43,15 @@ const SIDE_MAX = 16_384;
 const PROBE_OUTPUT_BYTES_MAX = 1024 * 1024;
 
 /**
- * The width of the widest and the height of the highest picture of a track, which can change its size
- * at each keyframe.
+ * How the pictures of a track are shown, and the width of the widest and the height of the highest, since
+ * they can change their size at each keyframe.
  *
  * @throws FfmpegFailedError, SubprocessTimeoutError, MediaUnreadableError, the signal's reason
  */
-export async function largestPicture(
+export async function pictureFacts(
   { path, media }: ExportTrack,
   context: ExportContext,
-): Promise<PictureSize> {
+): Promise<PictureFacts> {
   const args = [
     // The filter tells of pictures at this level.
     "-loglevel",
@@ -69,15 +72,19 @@ export async function largestPicture(
     { args, mediaMs: media.durationMs, outputBytesMax: PROBE_OUTPUT_BYTES_MAX },
     context,
   );
-  let [width, height] = [media.width ?? 0, media.height ?? 0];
-  for (const [, w, h] of stderr.matchAll(/ s:(\d{1,5})x(\d{1,5}) /g)) {
-    width = Math.max(width, Number(w));
-    height = Math.max(height, Number(h));
+  const display = await displayOfFile(path);
+  let [width, height] = [0, 0];
+  for (const [, x, y, w, h] of stderr.matchAll(/ sar:(\d+)\/(\d+) s:(\d{1,5})x(\d{1,5}) /g)) {
+    const pixelAspect = { width: Number(x) || 1, height: Number(x) === 0 ? 1 : Number(y) };
+    const own = shownSize({ width: Number(w), height: Number(h) }, { ...display, pixelAspect });
+    width = Math.max(width, own.width);
+    height = Math.max(height, own.height);
   }
+  if (width === 0) [width, height] = [media.width ?? 0, media.height ?? 0];
   if (width < 1 || height < 1 || width > SIDE_MAX || height > SIDE_MAX) {
     throw new MediaUnreadableError("The size of the pictures cannot be read.");
   }
-  return { width: even(width), height: even(height) };
+  return { size: { width: even(width), height: even(height) }, display };
 }
 
 function even(pixels: number): number {

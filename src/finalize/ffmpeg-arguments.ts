@@ -1,5 +1,6 @@
 import type { Container } from "../recording/container.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
+import { fittedInto, turnFilters } from "./picture-filters.ts";
 import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
 
 /** What one run of ffmpeg is to do. */
@@ -11,7 +12,7 @@ export interface FfmpegTask {
   readonly abilities: FfmpegAbilities;
   /** Room for the index before the media. */
   readonly moovBytes: number;
-  /** Size of a transcoded picture; even numbers. */
+  /** Size of a transcoded picture, upright and with square pixels; even numbers. */
   readonly picture: { readonly width: number; readonly height: number } | undefined;
   readonly outputPath: string;
 }
@@ -65,6 +66,8 @@ export function inputArguments(container: Container, input: FfmpegTask["input"])
     isPipe ? "pipe" : "file",
     "-format_whitelist",
     whitelist,
+    // Pictures that are encoded are turned by `turnFilters`.
+    "-noautorotate",
     "-f",
     name,
     // `file:` keeps a path from being taken for a URL of another protocol.
@@ -119,9 +122,10 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
   if (plan.action === "copy") return ["-c:v", "copy", "-copyinkf:v"];
   const filters =
     picture === undefined
-      ? []
+      ? turnFilters(plan.source)
       : [
-          `scale=${picture.width}:${picture.height}:force_original_aspect_ratio=decrease`,
+          ...turnFilters(plan.source),
+          `scale=${fittedInto(picture)}`,
           `pad=${picture.width}:${picture.height}:(ow-iw)/2:(oh-ih)/2`,
           "setsar=1",
         ];

@@ -9,6 +9,7 @@ import {
 import { type Argv, type FfmpegConfinement, confined } from "./ffmpeg-confinement.ts";
 import { FfmpegFailedError } from "./finalize-errors.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
+import { setOrientation } from "./set-orientation.ts";
 
 /** A run of ffmpeg with its bounds. */
 export interface FfmpegRun {
@@ -33,10 +34,11 @@ const OUTPUT_BYTES_BASE = 512 * MEBIBYTE;
 const OUTPUT_PER_INPUT_MAX = { copy: 2, transcode: 16 } as const;
 
 /**
- * Runs ffmpeg to a good end. What it wrote still has to be verified: ffmpeg exits with 0 also when
- * it skipped damaged input.
+ * Runs ffmpeg to a good end, and has pictures that it copied shown as those of their source, and those
+ * that it encoded as they are. What it wrote still has to be verified: ffmpeg exits with 0 also when it
+ * skipped damaged input.
  *
- * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
+ * @throws file system errors, FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
  */
 export async function runFfmpeg(run: FfmpegRun): Promise<void> {
   const { ffmpeg, limits, tasks, inputBytes } = run;
@@ -52,6 +54,11 @@ export async function runFfmpeg(run: FfmpegRun): Promise<void> {
     fileBytesMax: outputBytesMax + Math.max(...tasks.map(({ moovBytes }) => moovBytes)),
     timeLimitMs: limits.runMsBase + (inputBytes / MEBIBYTE) * limits.runMsPerMib,
   });
+  for (const { plan, outputPath } of tasks) {
+    if (plan.video === undefined) continue;
+    const { action, source } = plan.video;
+    await setOrientation(outputPath, action === "copy" ? source : {});
+  }
 }
 
 /** What a run of ffmpeg on files of the server's own needs beside its arguments. */

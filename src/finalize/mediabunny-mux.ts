@@ -93,7 +93,10 @@ async function videoLane(
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("picture");
   const source = new EncodedVideoPacketSource(track.codec);
-  output.addVideoTrack(source, { maximumPacketCount: videoPackets });
+  output.addVideoTrack(source, {
+    maximumPacketCount: videoPackets,
+    transformationMatrix: await track.getTransformationMatrix(),
+  });
   return {
     packets: moved(track, offsetMs),
     add: (packet) => source.add(packet, { decoderConfig }),

@@ -1,5 +1,7 @@
+import { FIXED_ONE, UNITY_MATRIX, pixelAspectIn } from "./mp4-orientation.ts";
 import type { Mp4TrackTables, Runs } from "./mp4-track-tables.ts";
 import { Uint32List } from "./number-list.ts";
+import { type PictureSize, squareSize } from "./picture-display.ts";
 
 /**
  * Of the movie and its edits: fine enough for any sound, and a multiple of milliseconds. Sound and
@@ -7,7 +9,6 @@ import { Uint32List } from "./number-list.ts";
  */
 const MOVIE_TICKS_PER_SECOND = 90_000;
 
-const UNITY_MATRIX = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000] as const;
 /** "und", three letters of five bits (ISO/IEC 14496-12, 8.4.2.3). */
 const UNDETERMINED_LANGUAGE = 0x55c4;
 const ENABLED_AND_IN_MOVIE = 3;
@@ -89,7 +90,8 @@ function trackIndex(track: Mp4TrackTables, id: number, offsets: Buffer): Box {
     u64(presentedMovieTicks(track)),
     Buffer.alloc(8),
     u16(0, isVideo ? 0 : 1, isVideo ? 0 : FULL_VOLUME, 0),
-    u32(...UNITY_MATRIX, width * 0x10000, height * 0x10000),
+    i32(...track.matrix),
+    u32(fixedSide(width), fixedSide(height)),
   );
   const mdhd = fullBox(
     "mdhd",
@@ -200,15 +202,22 @@ function movieTicksOf(ticks: number, ticksPerSecond: number): number {
   return Math.max(0, Math.round((ticks * MOVIE_TICKS_PER_SECOND) / ticksPerSecond));
 }
 
-/** Width and height of a VisualSampleEntry (12.1.3). */
-function largestPicture({ kind, entries }: Mp4TrackTables): { width: number; height: number } {
-  let largest = { width: 0, height: 0 };
+/** Width and height of a VisualSampleEntry (12.1.3), in square pixels as `tkhd` has them (8.3.2). */
+function largestPicture({ kind, entries }: Mp4TrackTables): PictureSize {
+  let largest: PictureSize = { width: 0, height: 0 };
   if (kind === "audio") return largest;
   for (const entry of entries) {
-    const [width, height] = [entry.readUInt16BE(32), entry.readUInt16BE(34)];
-    if (width * height > largest.width * largest.height) largest = { width, height };
+    const stored = { width: entry.readUInt16BE(32), height: entry.readUInt16BE(34) };
+    const pixelAspect = pixelAspectIn(entry);
+    const own = squareSize(stored, pixelAspect === undefined ? {} : { pixelAspect });
+    if (own.width * own.height > largest.width * largest.height) largest = own;
   }
   return largest;
+}
+
+/** A side of a track's area: 16 bits before the point. */
+function fixedSide(pixels: number): number {
+  return Math.min(pixels, 0xffff) * FIXED_ONE;
 }
 
 /** A box in pieces, so that large tables are put together only once. */
@@ -242,6 +251,12 @@ function u16(...values: readonly number[]): Buffer {
 function u32(...values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4);
   for (const [i, value] of values.entries()) bytes.writeUInt32BE(value, i * 4);
+  return bytes;
+}
+
+function i32(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 4);
+  for (const [i, value] of values.entries()) bytes.writeInt32BE(value, i * 4);
   return bytes;
 }
 

@@ -1,13 +1,15 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { boxAt, boxesIn, descend } from "./mp4-boxes.ts";
 import { endLastSamples } from "./mp4-last-sample.ts";
+import { displayOfMatrix, matrixIn, pixelAspectIn } from "./mp4-orientation.ts";
+import type { PictureDisplay } from "./picture-display.ts";
 
 /** A track of a finished MP4, as its index (`moov`) describes it. */
-export interface Mp4Track {
+export interface Mp4Track extends PictureDisplay {
   readonly kind: "video" | "audio" | "other";
   /** Of the sample entry, such as `avc1`, `vp09`, `Opus`. */
   readonly format: string;
-  /** Of the largest picture, in pixels; 0 for sound. */
+  /** Of the largest picture as it is stored, in pixels; 0 for sound. */
   readonly width: number;
   readonly height: number;
   readonly samples: number;
@@ -67,6 +69,24 @@ export async function settleMoov(path: string): Promise<FoundMoov | undefined> {
     const { bytes, moov } = found;
     if (endLastSamples(bytes)) await handle.write(bytes, 0, bytes.length, moov.from);
     return found;
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * How the pictures of a finished MP4 are shown; as they are when it has none, or no whole index.
+ *
+ * @throws file system errors
+ */
+export async function displayOfFile(path: string): Promise<PictureDisplay> {
+  const handle = await open(path, "r");
+  try {
+    const { size } = await handle.stat();
+    const found = await readMoov(handle, size);
+    const traks = found === undefined ? [] : (boxesIn(found.bytes).get("trak") ?? []);
+    const [pictures] = traks.flatMap((trak) => (isVideoTrak(trak) ? displayOfTrak(trak) : []));
+    return pictures ?? {};
   } finally {
     await handle.close();
   }
@@ -137,6 +157,20 @@ export function timescaleOf(header: Buffer): number {
   return header.readUInt8(0) === 1 ? header.readUInt32BE(20) : header.readUInt32BE(12);
 }
 
+function isVideoTrak(trak: Buffer): boolean {
+  return descend(trak, "mdia", "hdlr").toString("latin1", 8, 12) === "vide";
+}
+
+/** By the first description of its samples: all have the same shape (`joinTargets`). */
+function displayOfTrak(trak: Buffer): PictureDisplay {
+  const [entry] = sampleEntries(descend(trak, "mdia", "minf", "stbl", "stsd"));
+  const pixelAspect = entry === undefined ? undefined : pixelAspectIn(entry);
+  return {
+    ...displayOfMatrix(matrixIn(descend(trak, "tkhd"))),
+    ...(pixelAspect === undefined ? {} : { pixelAspect }),
+  };
+}
+
 function parseTrak(
   trak: Buffer,
   movieTimescale: number,
@@ -145,7 +179,8 @@ function parseTrak(
   const tables = boxesIn(stbl);
   const table = (type: string): Buffer => tables.get(type)?.[0] ?? Buffer.alloc(0);
   const handler = descend(trak, "mdia", "hdlr").toString("latin1", 8, 12);
-  const { format, width, height } = sampleEntry(table("stsd"), handler === "vide");
+  const isVideo = handler === "vide";
+  const { format, width, height } = sampleEntry(table("stsd"), isVideo);
   const { samples, bytes } = sampleSizes(table("stsz"));
   const timescale = timescaleOf(descend(trak, "mdia", "mdhd"));
   const times = sampleTimes(table("stts"), table("ctts"));
@@ -159,7 +194,8 @@ function parseTrak(
   const isTimed = times !== undefined && timescale > 0 && movieTimescale > 0;
   return {
     track: {
-      kind: handler === "vide" ? "video" : handler === "soun" ? "audio" : "other",
+      ...(isVideo ? displayOfTrak(trak) : {}),
+      kind: isVideo ? "video" : handler === "soun" ? "audio" : "other",
       format,
       width,
       height,

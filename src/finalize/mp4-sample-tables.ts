@@ -9,6 +9,7 @@ import {
   sampleEntries,
   timescaleOf,
 } from "./mp4-index.ts";
+import { type Matrix, UNITY_MATRIX, matrixIn } from "./mp4-orientation.ts";
 
 /** Every sample of one track of a finished MP4, in order of decoding. */
 export interface SampleTable {
@@ -17,6 +18,8 @@ export interface SampleTable {
   readonly entries: readonly Buffer[];
   /** Index of the entry that describes each; undefined when the first describes all. */
   readonly entryIndexes: Uint16Array | undefined;
+  /** How its pictures are turned; as they are without it. */
+  readonly matrix?: Matrix;
   readonly ticksPerSecond: number;
   /** What the edit list adds: a sample is presented at its ticks in milliseconds plus this. */
   readonly offsetMs: number;
@@ -108,6 +111,7 @@ function tableOf(trak: Buffer, movieTimescale: number): SampleTable | undefined 
     // Copies, so that the index itself can be forgotten.
     entries: entries.map((entry) => Buffer.from(entry)),
     entryIndexes,
+    matrix: matrixIn(descend(trak, "tkhd")) ?? UNITY_MATRIX,
     ticksPerSecond,
     offsetMs:
       (edit.emptyDuration / movieTimescale) * 1_000 - (edit.mediaTime / ticksPerSecond) * 1_000,

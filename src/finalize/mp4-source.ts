@@ -5,6 +5,7 @@ import {
   FilePathSource,
   Input,
   type InputTrack,
+  type InputVideoTrack,
   MATROSKA,
   type MediaCodec,
   MP4,
@@ -14,6 +15,7 @@ import { MediaUnreadableError } from "./finalize-errors.ts";
 import type { SourceCounts } from "./media-check.ts";
 import { refuseImpossibleSampleCounts } from "./mp4-sample-bounds.ts";
 import { PacketCounter } from "./packet-counter.ts";
+import { type PictureDisplay, displayOf } from "./picture-display.ts";
 import {
   type SourceStream,
   type SourceStreams,
@@ -99,11 +101,18 @@ async function streamOf(track: InputTrack, kind: "video" | "audio"): Promise<Sou
     parameters: `${text} ${description.toHex()}`,
     width: track.isVideoTrack() ? await track.getCodedWidth() : null,
     height: track.isVideoTrack() ? await track.getCodedHeight() : null,
+    ...(track.isVideoTrack() ? await displayOfTrack(track) : {}),
     preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
     ...(track.isAudioTrack()
       ? soundTraits(codec, description, await track.getNumberOfChannels())
       : {}),
   };
+}
+
+async function displayOfTrack(track: InputVideoTrack): Promise<PictureDisplay> {
+  const [a, b, , c, d] = await track.getTransformationMatrix();
+  const { num, den } = await track.getPixelAspectRatio();
+  return { ...displayOf({ a, b, c, d }), pixelAspect: { width: num, height: den } };
 }
 
 async function describeDecoder(

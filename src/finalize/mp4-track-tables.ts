@@ -1,3 +1,4 @@
+import { type Matrix, UNITY_MATRIX } from "./mp4-orientation.ts";
 import { Uint32List } from "./number-list.ts";
 
 /** Runs of equal values, as the tables of an MP4 have them; values of 32 bits, signed or not. */
@@ -54,6 +55,8 @@ export class Mp4TrackTables {
   readonly kind: "video" | "audio";
   readonly ticksPerSecond: number;
   readonly entries: readonly Buffer[];
+  /** How its pictures are turned. */
+  readonly matrix: Matrix;
   readonly steps = new Runs();
   readonly compositions = new Runs();
   readonly sizes = new Uint32List();
@@ -66,8 +69,14 @@ export class Mp4TrackTables {
   lastTicks = 0;
   #chunkTicks = 0;
 
-  constructor(kind: "video" | "audio", ticksPerSecond: number, entries: readonly Buffer[]) {
+  constructor(
+    kind: "video" | "audio",
+    ticksPerSecond: number,
+    entries: readonly Buffer[],
+    matrix = UNITY_MATRIX,
+  ) {
     this.kind = kind;
+    this.matrix = matrix;
     this.ticksPerSecond = ticksPerSecond;
     this.entries = entries;
   }

@@ -1,6 +1,8 @@
 import { rename, rm } from "node:fs/promises";
 import { inputArguments, secondsOf } from "./ffmpeg-arguments.ts";
 import { type FfmpegContext, runPass } from "./ffmpeg-run.ts";
+import { displayOfFile } from "./mp4-index.ts";
+import { PIXEL_RATIO, turnFilters } from "./picture-filters.ts";
 
 /** Widest poster, in pixels; a smaller picture stays as it is. */
 export const POSTER_WIDTH_MAX = 640;
@@ -39,12 +41,13 @@ export async function makePoster(
 ): Promise<boolean> {
   const picturePath = `${outputPath}.picture`;
   const probePath = `${outputPath}.probe`;
+  const turns = turnFilters(await displayOfFile(mediaPath));
   let most = -1;
   try {
     for (const momentMs of MOMENTS_MS) {
       if (momentMs > 0 && momentMs >= durationMs) continue;
       await Promise.all([rm(picturePath, { force: true }), rm(probePath, { force: true })]);
-      await takePicture(mediaPath, momentMs, picturePath, probePath, context);
+      await takePicture(mediaPath, momentMs, turns, picturePath, probePath, context);
       const deviation = deviationOf(await pixelsIn(probePath));
       if (deviation > most) {
         await rename(picturePath, outputPath);
@@ -61,12 +64,14 @@ export async function makePoster(
 async function takePicture(
   mediaPath: string,
   momentMs: number,
+  turns: readonly string[],
   picturePath: string,
   probePath: string,
   context: FfmpegContext,
 ): Promise<void> {
-  // -2 keeps the shape, with an even height.
-  const scale = `scale=w='min(${POSTER_WIDTH_MAX},iw)':h=-2`;
+  // In square pixels, none of whose sides is smaller than the stored one, with an even height.
+  const width = `min(${POSTER_WIDTH_MAX}\\,round(iw*max(1\\,${PIXEL_RATIO})))`;
+  const scale = `scale=w=${width}:h=max(2\\,2*round(ow*ih/(iw*${PIXEL_RATIO})/2))`;
   const args = [
     "-seek_timestamp",
     "1",
@@ -74,7 +79,7 @@ async function takePicture(
     secondsOf(momentMs),
     ...inputArguments("mp4", { path: mediaPath }),
     "-filter_complex",
-    `[0:v:0]split[one][other];[one]${scale},format=yuvj420p[picture];` +
+    `[0:v:0]${[...turns, "split"].join(",")}[one][other];[one]${scale},format=yuvj420p[picture];` +
       `[other]scale=${PROBE_WIDTH}:${PROBE_HEIGHT}:flags=area,format=gray[probe]`,
     "-map",
     "[picture]",

@@ -1,5 +1,6 @@
 import type { RemuxAction } from "../contract/recordings.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
+import { isPlain, isSameDisplay } from "./picture-display.ts";
 import type { SourceStream, SourceStreams, StreamCodec } from "./source-stream.ts";
 
 /** What becomes of one stream. */
@@ -24,6 +25,8 @@ export interface JoinTargets {
   readonly aac: boolean;
   /** Of that AAC; two without. */
   readonly channels?: number;
+  /** Pictures that are shown as they are stored: a track has one turn and one shape of pixels. */
+  readonly upright?: boolean;
 }
 
 /** A segment that stands alone. */
@@ -98,9 +101,15 @@ export function planRemux(
 export function joinTargets(segments: readonly SourceStreams[]): JoinTargets {
   const videos = segments.flatMap(({ video }) => video ?? []);
   const audios = segments.flatMap(({ audio }) => audio ?? []);
+  // Parameter sets of H.265 are not put into the stream, as those of H.264 are.
+  const differ =
+    areDifferent(videos) || (videos[0]?.codec === "hevc" && haveDifferentParameters(videos));
+  // What is transcoded comes out upright.
+  const displays = videos.map((video) => (isCopied(video, differ) ? video : {}));
+  const upright = displays.some((display) => !isSameDisplay(display, displays[0] ?? {}));
   return {
-    // Parameter sets of H.265 are not put into the stream, as those of H.264 are.
-    h264: areDifferent(videos) || (videos[0]?.codec === "hevc" && haveDifferentParameters(videos)),
+    h264: differ || (upright && videos.some((video) => ownCodec(video) !== "h264")),
+    ...(upright ? { upright } : {}),
     ...(areDifferent(audios) || differInSetup(audios) || (audios.length > 1 && lackSilence(audios))
       ? uniformSound(audios)
       : { aac: false }),
@@ -131,6 +140,10 @@ function differInSetup(sounds: readonly SourceStream[]): boolean {
     : haveDifferentParameters(sounds);
 }
 
+function isCopied({ codec }: SourceStream, isMadeH264: boolean): boolean {
+  return codec === "h264" || (!isMadeH264 && codec !== undefined && COPIED.has(codec));
+}
+
 function areDifferent(streams: readonly SourceStream[]): boolean {
   return new Set(streams.map((stream) => ownCodec(stream))).size > 1;
 }
@@ -148,8 +161,10 @@ function ownCodec({ kind, codec }: SourceStream): StreamCodec | undefined {
 function planStream(source: SourceStream, codec: StreamCodec, targets: JoinTargets): StreamPlan {
   const isUniform = source.kind === "audio" && targets.aac;
   const own = ownCodec(source) ?? codec;
-  const wanted = source.kind === "video" && targets.h264 ? "h264" : isUniform ? "aac" : own;
-  if (wanted === codec && !isUniform) {
+  const isTurned = source.kind === "video" && targets.upright === true && !isPlain(source);
+  const isH264 = source.kind === "video" && (targets.h264 || isTurned);
+  const wanted = isH264 ? "h264" : isUniform ? "aac" : own;
+  if (wanted === codec && !isUniform && !isTurned) {
     return { source, action: "copy", codec, reason: `${title(source)} is copied.`, isUniform };
   }
   // AAC rather than Opus: every ffmpeg build has its encoder, and every player of MP4 plays it.
@@ -157,7 +172,10 @@ function planStream(source: SourceStream, codec: StreamCodec, targets: JoinTarge
     own === codec
       ? source.hasNoSilence === true
         ? "since no silence can be put into its gaps"
-        : "since the track's segments differ in it"
+        : source.kind === "video" && targets.upright === true
+          ? "upright and with square pixels, since the track's segments differ in how they are turned " +
+            "or in the shape of their pixels, and an MP4 has one for all"
+          : "since the track's segments differ in it"
       : source.kind === "video"
         ? "since MP4 cannot carry it"
         : "since MP4 players do not take it";

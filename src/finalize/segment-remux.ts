@@ -15,6 +15,7 @@ import { type SourceCounts, checkMedia } from "./media-check.ts";
 import { writeWholeFragments } from "./mp4-fragments.ts";
 import { probeFile, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
+import { type PictureSize, shownSize } from "./picture-display.ts";
 import { type JoinTargets, type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
 import type { SegmentNote } from "./segment-note.ts";
@@ -36,12 +37,6 @@ export interface RemuxContext {
    * delivered. Without it, what may pass fails the run.
    */
   readonly leaveOut?: (failure: FfmpegFailedError) => void;
-}
-
-/** In pixels. */
-interface PictureSize {
-  readonly width: number;
-  readonly height: number;
 }
 
 /** A verified MP4 of one segment. */
@@ -352,7 +347,8 @@ export function indexBytesMaxOf(counts: SourceCounts): number {
 function evenSize({ video }: RemuxPlan): PictureSize | undefined {
   const { width, height } = video?.source ?? {};
   if (!width || !height) return undefined;
-  return { width: evenUp(width), height: evenUp(height) };
+  const shown = shownSize({ width, height }, video?.source ?? {});
+  return { width: evenUp(shown.width), height: evenUp(shown.height) };
 }
 
 /** yuv420p has a colour sample for every second pixel, so both sides are made even. */

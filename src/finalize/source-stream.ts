@@ -2,6 +2,7 @@ import type { MatroskaTrack } from "./matroska-tracks.ts";
 import { aacConfig } from "./aac-config.ts";
 import { opusChannels } from "./opus-channels.ts";
 import { OPUS_SAMPLES_PER_MS } from "./opus-packet.ts";
+import type { PictureDisplay } from "./picture-display.ts";
 import { aacSilence } from "./silence.ts";
 
 /** Codecs that the plan knows, by ffmpeg's names. */
@@ -19,7 +20,7 @@ export type StreamCodec =
   | "pcm";
 
 /** One elementary stream of a segment, as its container describes it. */
-export interface SourceStream {
+export interface SourceStream extends PictureDisplay {
   readonly kind: "video" | "audio";
   /** Undefined for a codec that is not known here. */
   readonly codec: StreamCodec | undefined;
@@ -27,6 +28,7 @@ export interface SourceStream {
   readonly codecName: string;
   /** Decoder parameters; segments that differ in them cannot be joined by copying. */
   readonly parameters: string;
+  /** Of pictures as they are stored, in pixels. */
   readonly width: number | null;
   readonly height: number | null;
   /** How much of the sound's beginning a decoder may leave out, since it only warms up on it. */
@@ -114,6 +116,7 @@ export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
     parameters: `${track.codecId} ${track.codecPrivate} ${track.sampleRate} ${track.channels}`,
     width: track.width,
     height: track.height,
+    ...track.display,
     preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
     ...(track.kind === "audio" ? soundTraits(codec, description, track.channels) : {}),
   };

@@ -104,7 +104,9 @@ async function videoTrack(
   const used = parts.map(({ tables }) => entries.indexOf(tables.video));
   if (entries.list.length === 0) return undefined;
   const ticksPerSecond = videoTicksPerSecond(picturesEndMs(parts));
-  const track = new TimelineTrack("video", ticksPerSecond, entries.list);
+  // Segments that are turned otherwise were made alike (`joinTargets`).
+  const matrix = parts.find(({ tables }) => tables.video !== undefined)?.tables.video?.matrix;
+  const track = new TimelineTrack("video", ticksPerSecond, entries.list, matrix);
   let lastSampleTicks = 0;
   for (const [part, { tables, toTrackMs, parameterSets }] of parts.entries()) {
     const table = tables.video;

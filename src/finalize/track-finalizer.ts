@@ -19,6 +19,7 @@ import type { LedgerOverlap, LedgerSegment, StreamExtent } from "../timeline/seg
 import { buildTrackTimeline } from "../timeline/track-ledger.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
+import { shownSize } from "./picture-display.ts";
 import { workDirectoryOf } from "./half-made-files.ts";
 import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segment-begin.ts";
 import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
@@ -111,6 +112,7 @@ async function publish(
   if (!isSame) await publishFile(path, mediaPath);
   const video = index.tracks.find(({ kind }) => kind === "video");
   const audio = index.tracks.find(({ kind }) => kind === "audio");
+  const shown = video && shownSize(video, video);
   const startsMs = index.tracks.flatMap(({ firstMs }) => firstMs ?? []);
   const endsMs = index.tracks.flatMap(({ endMs }) => endMs ?? []);
   return {
@@ -118,8 +120,8 @@ async function publish(
     durationMs: Math.round(Math.max(...endsMs) - Math.min(0, ...startsMs)),
     videoCodec: plan.video?.codec ?? null,
     audioCodec: plan.audio?.codec ?? null,
-    width: video?.width ?? null,
-    height: video?.height ?? null,
+    width: shown?.width ?? null,
+    height: shown?.height ?? null,
     videoPackets: video?.samples ?? 0,
     audioPackets: audio?.samples ?? 0,
     action: plan.action,

@@ -1,4 +1,6 @@
 import type { MatroskaTrack } from "../finalize/matroska-tracks.ts";
+import { UNITY_MATRIX, matrixOf } from "../finalize/mp4-orientation.ts";
+import { type PictureSize, squareSize } from "../finalize/picture-display.ts";
 
 /** A track as the header is to describe it. */
 export interface Mp4HeaderTrack {
@@ -7,7 +9,6 @@ export interface Mp4HeaderTrack {
   readonly ticksPerSecond: number;
 }
 
-const UNITY_MATRIX = [0x00010000, 0, 0, 0, 0x00010000, 0, 0, 0, 0x40000000];
 const MOVIE_TICKS_PER_SECOND = 1_000;
 /** Version 2 has a sign in front of the names of languages: this is `und` (14496-12, 8.4.2.3). */
 const UNDETERMINED_LANGUAGE = 0x55c4;
@@ -61,6 +62,8 @@ export function movieBoxes(tracks: {
 
 function trackBox({ track, id, ticksPerSecond }: Mp4HeaderTrack, kind: "video" | "audio"): Buffer {
   const isSound = kind === "audio";
+  const { display = {} } = track;
+  const area = squareSize(sizeOf(track), display);
   return box("trak", [
     fullBox("tkhd", 0, TRACK_ENABLED_IN_MOVIE, [
       Buffer.alloc(8),
@@ -68,9 +71,9 @@ function trackBox({ track, id, ticksPerSecond }: Mp4HeaderTrack, kind: "video" |
       Buffer.alloc(20),
       u16(isSound ? FULL_VOLUME : 0),
       u16(0),
-      ...UNITY_MATRIX.map(u32),
-      u32((track.width ?? 0) * FIXED_POINT),
-      u32((track.height ?? 0) * FIXED_POINT),
+      ...matrixOf(display, sizeOf(track)).map(u32),
+      u32(area.width * FIXED_POINT),
+      u32(area.height * FIXED_POINT),
     ]),
     box("mdia", [
       fullBox("mdhd", 0, 0, [
@@ -97,7 +100,9 @@ function trackBox({ track, id, ticksPerSecond }: Mp4HeaderTrack, kind: "video" |
 }
 
 /** Matroska's private data of H.264 is an `avcC` already (RFC 9559's codec mappings). */
-function pictureEntry({ width, height, codecPrivate }: MatroskaTrack): Buffer {
+function pictureEntry(track: MatroskaTrack): Buffer {
+  const { width, height, codecPrivate, display } = track;
+  const { pixelAspect } = display ?? {};
   return box("avc1", [
     Buffer.alloc(6),
     u16(1),
@@ -112,7 +117,14 @@ function pictureEntry({ width, height, codecPrivate }: MatroskaTrack): Buffer {
     u16(COLOUR_DEPTH),
     u16(NO_COLOUR_TABLE),
     box("avcC", [Buffer.from(codecPrivate, "hex")]),
+    ...(pixelAspect === undefined
+      ? []
+      : [box("pasp", [u32(pixelAspect.width), u32(pixelAspect.height)])]),
   ]);
+}
+
+function sizeOf({ width, height }: MatroskaTrack): PictureSize {
+  return { width: width ?? 0, height: height ?? 0 };
 }
 
 function soundEntry(track: MatroskaTrack): Buffer {

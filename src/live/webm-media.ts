@@ -1,5 +1,6 @@
 import type { PassedBlock } from "../finalize/passing-blocks.ts";
 import type { MatroskaTrack } from "../finalize/matroska-tracks.ts";
+import { isUpright, pixelRatio, squareSize } from "../finalize/picture-display.ts";
 import type { LiveMedia, LiveTracks } from "./live-media.ts";
 
 // RFC 9559, section 5; RFC 8794, section 11.2.
@@ -23,6 +24,13 @@ const ID = {
   video: 0xe0,
   pixelWidth: 0xb0,
   pixelHeight: 0xba,
+  displayWidth: 0x54b0,
+  displayHeight: 0x54ba,
+  projection: 0x7670,
+  projectionType: 0x7671,
+  poseYaw: 0x7673,
+  posePitch: 0x7674,
+  poseRoll: 0x7675,
   audio: 0xe1,
   samplingFrequency: 0xb5,
   channels: 0x9f,
@@ -42,6 +50,9 @@ const TYPES = { video: 1, audio: 2 } as const;
 /** A block's time counts from its Cluster's, in 16 bits with a sign. */
 const RELATIVE_TICKS_MAX = 0x7fff;
 const KEY_FLAG = 0x80;
+
+/** `ProjectionType` of what is no sphere (RFC 9559, section 5.1.4.1.28.42). */
+const FLAT = 0;
 
 /** WebM (https://www.w3.org/TR/mse-byte-stream-format-webm/), a Cluster for each fragment. */
 export class WebmMedia implements LiveMedia {
@@ -118,12 +129,41 @@ function trackEntry(track: MatroskaTrack, kind: "video" | "audio"): Buffer {
       ? master(ID.video, [
           unsigned(ID.pixelWidth, track.width ?? 0),
           unsigned(ID.pixelHeight, track.height ?? 0),
+          ...shownAs(track),
         ])
       : master(ID.audio, [
           float(ID.samplingFrequency, track.sampleRate ?? 48_000),
           unsigned(ID.channels, track.channels ?? 1),
         ]),
   ]);
+}
+
+/** Size in square pixels and pose, where they are not those of the stored picture. */
+function shownAs({ width, height, display = {} }: MatroskaTrack): Buffer[] {
+  const elements: Buffer[] = [];
+  const stored = { width: width ?? 0, height: height ?? 0 };
+  if (pixelRatio(display) !== 1) {
+    const square = squareSize(stored, display);
+    elements.push(unsigned(ID.displayWidth, square.width));
+    elements.push(unsigned(ID.displayHeight, square.height));
+  }
+  const { rotation = 0, isMirrored = false } = display;
+  if (!isUpright(display)) {
+    // Chromium's MSE, the only one that heeds it, turns clockwise and mirrors last. That is RFC 9559's
+    // way where pictures are mirrored, and its opposite where they are not (5.1.4.1.28.46): measured with
+    // Chromium 156, whose `src` follows the RFC.
+    const roll = isMirrored ? -rotation : rotation;
+    elements.push(
+      master(ID.projection, [
+        unsigned(ID.projectionType, FLAT),
+        float(ID.poseYaw, isMirrored ? 180 : 0),
+        float(ID.posePitch, 0),
+        // From -180 to 180.
+        float(ID.poseRoll, roll > 180 ? roll - 360 : roll < -180 ? roll + 360 : roll),
+      ]),
+    );
+  }
+  return elements;
 }
 
 function elementHeader(id: number, dataBytes: number): Buffer {

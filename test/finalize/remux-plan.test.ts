@@ -100,6 +100,15 @@ function segment(
   };
 }
 
+function turned(codec: StreamCodec, rotation: 0 | 90 | 270): SourceStreams {
+  return { video: { ...stream("video", codec), rotation }, audio: undefined };
+}
+
+function shaped(width: number, height: number): SourceStreams {
+  const video = { ...stream("video", "h264"), pixelAspect: { width, height } };
+  return { video, audio: undefined };
+}
+
 describe("joinTargets", () => {
   test.each([
     [
@@ -132,5 +141,30 @@ describe("joinTargets", () => {
     ],
   ] as const)("makes %s alike", (_, first, second, targets) => {
     expect(joinTargets([first, second])).toEqual(targets);
+  });
+
+  test("transcodes pictures that are turned only where the others are not turned alike", () => {
+    const upright = { h264: false, aac: false, upright: true };
+    expect(joinTargets([turned("h264", 90), turned("h264", 90)])).toEqual(NO_TARGETS);
+    expect(joinTargets([turned("h264", 90), turned("h264", 0)])).toEqual(upright);
+    expect(joinTargets([turned("vp9", 90), turned("vp9", 270)])).toEqual({
+      ...upright,
+      h264: true,
+    });
+    // VP8 is transcoded, and so upright, in any case.
+    expect(joinTargets([turned("vp8", 90), turned("vp8", 0)])).toEqual(NO_TARGETS);
+    expect(joinTargets([turned("vp8", 90), turned("h264", 90)])).toEqual(upright);
+    expect(planRemux(turned("h264", 90), NEW, upright)).toMatchObject({
+      plan: {
+        video: { action: "transcode", codec: "h264", reason: expect.stringContaining("upright") },
+      },
+    });
+    expect(planRemux(turned("h264", 0), NEW, upright)).toMatchObject({ plan: { action: "copy" } });
+  });
+
+  test("pixels of one shape are joined as they are, those of several made square", () => {
+    // Sizes in whole pixels tell a shape no better than that.
+    expect(joinTargets([shaped(12, 11), shaped(1_090, 1_000)])).toEqual(NO_TARGETS);
+    expect(joinTargets([shaped(2, 1), shaped(1, 1)])).toMatchObject({ upright: true });
   });
 });

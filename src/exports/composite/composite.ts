@@ -1,6 +1,7 @@
 import { MediaMismatchError } from "../../finalize/finalize-errors.ts";
-import { settleMp4Index } from "../../finalize/mp4-index.ts";
-import type { MadeFile, MakeExport } from "../export-maker.ts";
+import { displayOfFile, settleMp4Index } from "../../finalize/mp4-index.ts";
+import { setOrientation } from "../../finalize/set-orientation.ts";
+import type { ExportTrack, MadeFile, MakeExport } from "../export-maker.ts";
 import { checkComposite } from "./composite-check.ts";
 import type { CompositeOptions } from "./composite-options.ts";
 import { TILES_MAX, type LayoutPlan, canvasOf, planLayout } from "./layout-plan.ts";
@@ -28,10 +29,14 @@ const SOUND_SHARE = 0.08;
  * signal's reason
  */
 export const makeComposite: MakeExport<CompositeOptions> = async (options, context) => {
-  const { tracks, workDirectory, signal, onProgress } = context;
+  const { workDirectory, signal, onProgress } = context;
   const canvas = canvasOf(options.height, options.frameRate);
   // There is a picture of a recording that was stopped at once, too.
   const durationMs = Math.max(context.durationMs, 1_000 / canvas.frameRate);
+  const tracks: ExportTrack[] = [];
+  for (const track of context.tracks) {
+    tracks.push({ ...track, display: await displayOfFile(track.path) });
+  }
   const plan = planLayout(tracks, durationMs, canvas);
   const hasNames = await drawsText(context.ffmpeg, signal);
   const names = hasNames ? await writeNames(plan, context.namesFont, workDirectory) : undefined;
@@ -52,6 +57,7 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
   ];
   await runPasses(passes, PASSES_AT_ONCE, signal);
   const path = await joinSlices(slices, canvas, durationMs, context);
+  await setOrientation(path, {});
   const findings = checkComposite(await settleMp4Index(path), canvas, durationMs);
   if (findings.length > 0) throw new MediaMismatchError(findings);
   const made: MadeFile = {

@@ -1,4 +1,5 @@
 import type { ParticipantId } from "../../contract/ids.ts";
+import type { PictureDisplay } from "../../finalize/picture-display.ts";
 import type { ExportTrack } from "../export-maker.ts";
 import { type ClockedStretch, clockedStretches } from "./media-clock.ts";
 import { type Area, even, gridOf } from "./tile-grid.ts";
@@ -21,6 +22,8 @@ export interface TilePicture {
   readonly mediaFromMs: number;
   /** Milliseconds of the recording in one of the MP4. */
   readonly rate: number;
+  /** How it is shown. */
+  readonly display: PictureDisplay;
 }
 
 /** One participant's place in the picture. */
@@ -233,13 +236,13 @@ function stretchAt({ stretches }: Actor, frame: number, canvas: Canvas) {
 }
 
 function pictureAt(
-  { path }: ExportTrack,
+  { path, display = {} }: ExportTrack,
   { fromMs, mediaFromMs, rate }: ClockedStretch,
   frame: number,
   canvas: Canvas,
 ): TilePicture {
   const ms = momentMs(frame, canvas);
-  return { path, mediaFromMs: mediaFromMs + (ms - fromMs) / rate, rate };
+  return { path, mediaFromMs: mediaFromMs + (ms - fromMs) / rate, rate, display };
 }
 
 function arrange(

@@ -1,4 +1,6 @@
 import { inputArguments, secondsOf } from "../../finalize/ffmpeg-arguments.ts";
+import { isOnItsSide, isUpright, turnedSize } from "../../finalize/picture-display.ts";
+import { fittedInto, turnFilters } from "../../finalize/picture-filters.ts";
 import { filterValue } from "./filter-value.ts";
 import type { Canvas, Scene, Tile } from "./layout-plan.ts";
 import { even } from "./tile-grid.ts";
@@ -121,13 +123,25 @@ function sceneGraph(scene: Scene, canvas: Canvas, names: NameTexts | undefined):
   let input = 0;
   for (const [i, tile] of scene.tiles.entries()) {
     if (tile.picture === null) continue;
-    const { rate } = tile.picture;
+    const { rate, display } = tile.picture;
+    const area = isOnItsSide(display) ? turnedSize(tile) : tile;
+    const isAsStored = isUpright(display);
+    const fitted = isAsStored ? `picture${i}` : `fitted${i}`;
     chains.push(
       `[${input}:v:0]${rate === 1 ? "" : `setpts=PTS*${rate.toFixed(9)},`}` +
         // A picture whose size changes is fitted anew. In any other format, `overlay` would have another
         // scaler before it, which keeps the first size.
-        `scale=${fittedSize(tile)}:eval=frame:flags=bilinear,format=yuva420p[picture${i}]`,
+        `scale=${fittedInto(area)}:eval=frame:flags=bilinear,format=yuva420p[${fitted}]`,
     );
+    if (!isAsStored) {
+      // Filters that turn cannot follow a change of size: the whole tile is turned.
+      const size = `${area.width}x${area.height}`;
+      chains.push(
+        `color=c=${PLATE}:s=${size}:r=${frameRate},format=yuv420p[behind${i}]`,
+        `[behind${i}][${fitted}]overlay=(W-w)/2:(H-h)/2:eval=frame[tile${i}]`,
+        `[tile${i}]${[...turnFilters(display), "format=yuva420p"].join(",")}[picture${i}]`,
+      );
+    }
     const place = `${tile.x}+(${tile.width}-w)/2:${tile.y}+(${tile.height}-h)/2:eval=frame`;
     top = lay(`picture${i}`, top, place);
     input += 1;
@@ -141,16 +155,6 @@ function sceneGraph(scene: Scene, canvas: Canvas, names: NameTexts | undefined):
   }
   chains.push(`[${top}]null[composite]`);
   return chains.join(";");
-}
-
-/**
- * As large as the tile and the picture's shape let it be. What `force_original_aspect_ratio` gives,
- * but of a very wide or tall picture that rounds one side to zero, and ffmpeg fails.
- */
-function fittedSize({ width, height }: Tile): string {
-  const w = `max(2\\,min(${width}\\,round(${height}*iw/ih)))`;
-  const h = `max(2\\,min(${height}\\,round(${width}*ih/iw)))`;
-  return `w=${w}:h=${h}`;
 }
 
 /** One picture that stands for ever: `overlay` repeats the last of its layer. */

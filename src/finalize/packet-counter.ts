@@ -45,6 +45,8 @@ export class PacketCounter {
   bytes: number | undefined = 0;
   firstMs: number | undefined;
   lastMs: number | undefined;
+  /** See `StreamCount`. */
+  furthestBackMs = 0;
   readonly holes: Hole[] = [];
   readonly #kind: StreamKind;
   /** Of sound. */
@@ -125,6 +127,7 @@ export class PacketCounter {
       this.lastMs = atMs;
       this.#lastDurationMs = durationMs;
     } else {
+      this.furthestBackMs = Math.max(this.furthestBackMs, this.lastMs - atMs);
       if (atMs < this.firstMs) this.firstMs = atMs;
       if (this.holes.length > 0) this.#fillHole(atMs, durationMs);
     }

@@ -49,6 +49,8 @@ export interface StreamCount {
   readonly deficitMs?: number;
   /** Of sound: how long each packet is; undefined when that is not one length, or not known. */
   readonly packetMs?: number | undefined;
+  /** By how much the times go back at most from one packet to the next, in order of decoding. */
+  readonly furthestBackMs?: number;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type InputVideoTrack,
   MATROSKA,
   MP4,
+  MkvOutputFormat,
   Mp4OutputFormat,
   Output,
   StreamTarget,
@@ -26,6 +27,10 @@ export interface MuxRequest {
   readonly inputPath: string;
   /** Added to all its times. */
   readonly offsetMs: number;
+  /** MP4 without it. */
+  readonly container?: "matroska";
+  /** Given a packet's index in its stream, in order of decoding, and its time, tells the one to write. */
+  readonly retime?: (kind: "video" | "audio", packet: number, atMs: number) => number;
   readonly outputPath: string;
   /** Packets of each stream; room for the index is made for them. */
   readonly videoPackets: number;
@@ -52,7 +57,10 @@ export async function muxByMediabunny(request: MuxRequest): Promise<void> {
   // A FilePathTarget leaves its file open when the muxing fails before its start or at its end.
   const file = await open(outputPath, "w");
   const output = new Output({
-    format: new Mp4OutputFormat({ fastStart: "reserve" }),
+    format:
+      request.container === "matroska"
+        ? new MkvOutputFormat()
+        : new Mp4OutputFormat({ fastStart: "reserve" }),
     target: new StreamTarget(
       new WritableStream<StreamTargetChunk>({
         write: ({ data, position }) => writeFully(file, [data], position),
@@ -88,17 +96,17 @@ export async function muxByMediabunny(request: MuxRequest): Promise<void> {
 async function videoLane(
   output: Output,
   track: InputVideoTrack,
-  { offsetMs, videoPackets }: MuxRequest,
+  request: MuxRequest,
 ): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("picture");
   const source = new EncodedVideoPacketSource(track.codec);
   output.addVideoTrack(source, {
-    maximumPacketCount: videoPackets,
+    maximumPacketCount: request.videoPackets,
     transformationMatrix: await track.getTransformationMatrix(),
   });
   return {
-    packets: moved(track, offsetMs),
+    packets: moved(track, request),
     add: (packet) => source.add(packet, { decoderConfig }),
   };
 }
@@ -106,14 +114,14 @@ async function videoLane(
 async function audioLane(
   output: Output,
   track: InputAudioTrack,
-  { offsetMs, audioPackets }: MuxRequest,
+  request: MuxRequest,
 ): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("sound");
   const source = new EncodedAudioPacketSource(track.codec);
-  output.addAudioTrack(source, { maximumPacketCount: audioPackets });
+  output.addAudioTrack(source, { maximumPacketCount: request.audioPackets });
   return {
-    packets: moved(track, offsetMs),
+    packets: moved(track, request),
     add: (packet) => source.add(packet, { decoderConfig }),
   };
 }
@@ -124,10 +132,14 @@ function unreadableParameters(what: string): MediaUnreadableError {
 
 async function* moved(
   track: InputVideoTrack | InputAudioTrack,
-  offsetMs: number,
+  { offsetMs, retime = (_kind, _packet, atMs) => atMs }: MuxRequest,
 ): AsyncGenerator<EncodedPacket, void, undefined> {
+  const kind = track.isVideoTrack() ? "video" : "audio";
+  let packets = 0;
   for await (const packet of new EncodedPacketSink(track).packets()) {
-    yield packet.clone({ timestamp: packet.timestamp + offsetMs / 1_000 });
+    const atMs = retime(kind, packets, packet.timestamp * 1_000) + offsetMs;
+    packets += 1;
+    yield packet.clone({ timestamp: atMs / 1_000 });
   }
 }
 

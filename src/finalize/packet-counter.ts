@@ -46,6 +46,8 @@ export class PacketCounter {
   bytes: number | undefined = 0;
   firstMs: number | undefined;
   lastMs: number | undefined;
+  /** See `StreamCount`. */
+  furthestBackMs = 0;
   readonly holes: Hole[] = [];
   /** See `StreamCount`. */
   picture: PictureSize | undefined;
@@ -154,6 +156,7 @@ export class PacketCounter {
       this.lastMs = atMs;
       this.#lastDurationMs = durationMs;
     } else {
+      this.furthestBackMs = Math.max(this.furthestBackMs, this.lastMs - atMs);
       if (atMs < this.firstMs) this.firstMs = atMs;
       if (this.holes.length > 0) this.#fillHole(atMs, durationMs);
     }

@@ -1,7 +1,9 @@
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { SubprocessTimeoutError } from "../process/subprocess.ts";
 import type { SegmentReader } from "../recording/ports.ts";
 import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
+import { withinBounds } from "./bounded-segment.ts";
 import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
 import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
 import { type Mp4Index, mp4IndexOf, settleMoov } from "./mp4-index.ts";
@@ -140,7 +142,10 @@ async function remuxAll(
 ): Promise<(SegmentMedia | FinalizeError)[]> {
   const [first, ...others] = readers;
   if (first === undefined) return [];
-  if (others.length === 0) return [await remuxSegment(first, alone, context)];
+  if (others.length === 0) {
+    const attempt = (): Promise<SegmentMedia> => remuxSegment(first, alone, context);
+    return [await withinBounds(attempt, first, alone, context)];
+  }
   const { leaveOut } = context;
   const parts: { reader: SegmentReader; found: SourceStreams | FinalizeError }[] = [];
   for (const reader of readers) {
@@ -171,14 +176,15 @@ async function remuxAll(
       const before = done;
       const onProgress = (share: number): void =>
         context.onProgress(((before + share) / readers.length) * REMUX_SHARE);
+      const attempt = async (): Promise<SegmentMedia> =>
+        together[at] ?? (await remuxSegment(reader, targets, { ...context, onProgress }));
       outcomes[i] =
         found instanceof FinalizeError
           ? found
-          : (together[at] ??
-            (await orUnusable(
-              () => remuxSegment(reader, targets, { ...context, onProgress }),
+          : await orUnusable(
+              () => withinBounds(attempt, reader, targets, { ...context, onProgress }),
               leaveOut,
-            )));
+            );
       done += 1;
       context.onProgress((done / readers.length) * REMUX_SHARE);
     }
@@ -253,7 +259,7 @@ async function joinParts(
     onProgress: (share) => onProgress(REMUX_SHARE + share * (1 - REMUX_SHARE)),
   });
   const { index, written } = await readBack(path);
-  const findings = checkTimeline(
+  const findings = await checkTimeline(
     made.map((one, i) => ({
       ...checkedMedia(one, places[i] ?? { toTrackMs: (mp4Ms: number) => mp4Ms }),
       insertedBytes: insertedBytes[i] ?? 0,
@@ -301,7 +307,10 @@ function copied(plan: RemuxPlan): RemuxPlan {
 async function readBack(path: string): Promise<{ index: Mp4Index; written: SampleTables }> {
   const found = await settleMoov(path);
   if (found === undefined) throw new FfmpegFailedError("a file without an index", "");
-  return { index: mp4IndexOf(found), written: tablesOf(found) };
+  const index = mp4IndexOf(found);
+  // Each goes over millions of samples where hours are silent.
+  await setImmediate();
+  return { index, written: tablesOf(found) };
 }
 
 /** What is to be written of the segments' own MP4s. */

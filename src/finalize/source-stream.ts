@@ -70,6 +70,8 @@ export interface StreamCount {
    * the segment's begin to that keyframe.
    */
   readonly leading?: Hole | undefined;
+  /** By how much the times go back at most from one packet to the next, in order of decoding. */
+  readonly furthestBackMs?: number;
 }
 
 /**

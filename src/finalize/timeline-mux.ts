@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { MovieIndex, fileType, mediaHeader } from "./mp4-index-writer.ts";
 import type { Extent } from "./mp4-index.ts";
 import { Mp4Output } from "./mp4-output.ts";
@@ -31,6 +32,8 @@ export async function muxTimeline(request: TimelineMuxRequest): Promise<void> {
   const index = new MovieIndex(tracks);
   const mediaHead = mediaHeader(layout.bytes);
   const mediaAt = head.length + index.bytes + mediaHead.length;
+  // Hours of silence have a chunk for each second: others have their turn between the two.
+  await setImmediate();
   index.setChunkOffsets((track, chunk) => mediaAt + layout.offsetOf(tracks[track], chunk));
   await using output = await Mp4Output.create(outputPath, request);
   for (const bytes of [head, ...index.pieces, mediaHead]) await output.write(bytes);
@@ -48,9 +51,10 @@ class MediaLayout {
 
   constructor(parts: readonly { readonly media: Extent }[], insertions: readonly Insertion[]) {
     const layouts: PartLayout[] = [];
+    const byPart = Map.groupBy(insertions, ({ part }) => part);
     let at = 0;
     for (const [part, { media }] of parts.entries()) {
-      const own = insertions.filter((insertion) => insertion.part === part);
+      const own = byPart.get(part) ?? [];
       const layout = new PartLayout(at, media, own);
       layouts.push(layout);
       at += layout.bytes;

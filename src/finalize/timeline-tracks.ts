@@ -75,7 +75,8 @@ interface Anchor extends MediaPlace {
  * too. Holes in the sound are filled with silent packets, since players play the sound of an MP4 by
  * counting samples: where one segment follows another, where the recorder paused, where more than
  * `SOUND_HOLE_MS` is missing, and where less is, together and for good (`SoundDeficit`). Touches
- * nothing else; lets others have their turn, since hours have millions of samples.
+ * nothing else; lets others have their turn, since hours have millions of samples, and a few bytes can
+ * claim that hours are missing between them.
  */
 export async function timelineTracks(parts: readonly TimelinePart[]): Promise<TimelineTracks> {
   const insertions: Insertion[] = parts.flatMap(({ parameterSets }) => [...parameterSets.values()]);
@@ -207,6 +208,10 @@ class SoundBuilder {
   /** By how much the silence up to now is too short for the gaps that it fills. */
   #owedTicks = 0;
   #nextAnchor = 0;
+  /** Silent packets that are still placed before others have their turn. */
+  #untilTurn = SAMPLES_PER_TURN;
+  /** The piece that was put in last: hours of silence are the same bytes over and over. */
+  #piece: { readonly packet: SilentPacket; readonly bytes: Uint8Array } | undefined;
 
   constructor(parts: readonly TimelinePart[], anchors: readonly Anchor[], insertions: Insertion[]) {
     this.#parts = parts;
@@ -257,7 +262,7 @@ class SoundBuilder {
       const isAfterGap = hasJumped && track.samples > 0;
       const gapTicks = atTicks - this.#endTicks;
       if (isAfterGap || gapTicks > holeTicks) {
-        if (this.#fill(track, gapTicks, atTicks, { part, atBytes })) contiguousAt = -1;
+        if (await this.#fill(track, gapTicks, atTicks, { part, atBytes })) contiguousAt = -1;
       } else if (evenTicks !== undefined && i > 0) {
         // Sound that is too long cannot be made shorter: it is not saved up for the next gap either.
         this.#owedTicks = Math.max(this.#owedTicks + gapTicks, -surplusTicksMax);
@@ -265,7 +270,7 @@ class SoundBuilder {
         if (missingTicks > 0 && this.#silence !== undefined) {
           const noiseTicks = this.#owedTicks - missingTicks;
           this.#owedTicks = 0;
-          if (this.#fill(track, missingTicks, atTicks, { part, atBytes })) contiguousAt = -1;
+          if (await this.#fill(track, missingTicks, atTicks, { part, atBytes })) contiguousAt = -1;
           this.#owedTicks += noiseTicks;
         }
       }
@@ -318,7 +323,12 @@ class SoundBuilder {
   }
 
   /** Fills what is missing before a packet at `atTicks` with silence. Gives whether any was needed. */
-  #fill(track: TimelineTrack, missingTicks: number, atTicks: number, before: MediaPlace): boolean {
+  async #fill(
+    track: TimelineTrack,
+    missingTicks: number,
+    atTicks: number,
+    before: MediaPlace,
+  ): Promise<boolean> {
     const packets = this.#silence?.packets;
     const shortest = packets?.at(-1);
     if (packets === undefined || shortest === undefined) {
@@ -345,6 +355,11 @@ class SoundBuilder {
       while (leftTicks >= packet.samples) {
         const count = Math.min(pieceMax, Math.floor(leftTicks / packet.samples));
         this.#addSilence(track, packet, count, before, spread);
+        this.#untilTurn -= count;
+        if (this.#untilTurn <= 0) {
+          await setImmediate();
+          this.#untilTurn = SAMPLES_PER_TURN;
+        }
         leftTicks -= count * packet.samples;
         hasFilled = true;
       }
@@ -362,7 +377,8 @@ class SoundBuilder {
   ): void {
     const atMs = (this.#endTicks / track.ticksPerSecond) * 1_000;
     const place = this.#placeFor(atMs, before);
-    const insertion = { ...place, bytes: repeated(packet.bytes, count), isOfSample: false };
+    const bytes = this.#pieceOf(packet, count);
+    const insertion = { ...place, bytes, isOfSample: false };
     this.#insertions.push(insertion);
     track.silences.push({ first: track.samples, samples: count, bytes: insertion.bytes.length });
     track.beginInsertedChunk(insertion, 0, Math.floor(this.#endTicks));
@@ -371,6 +387,14 @@ class SoundBuilder {
       this.#endTicks += packet.samples * spread;
     }
     this.silentPackets += count;
+  }
+
+  #pieceOf(packet: SilentPacket, count: number): Uint8Array {
+    const length = packet.bytes.length * count;
+    if (this.#piece?.packet !== packet || this.#piece.bytes.length !== length) {
+      this.#piece = { packet, bytes: repeated(packet.bytes, count) };
+    }
+    return this.#piece.bytes;
   }
 
   /** Before the first picture that comes then, or before the sound that follows the hole. */

@@ -105,6 +105,6 @@ test.each([
     const media = { plan, counts: { video: undefined, audio: counted }, isIncomplete: false };
     const joined = { media, place: { toTrackMs }, insertedBytes: 0 };
     expect(timeline.silentPackets).toBeGreaterThan(0);
-    expect(checkTimeline([joined], timeline, made, index)).toEqual([]);
+    expect(await checkTimeline([joined], timeline, made, index)).toEqual([]);
   },
 );

@@ -259,7 +259,7 @@ test("a joined file is checked against what its parts hold, and where they belon
   ];
   if (made === undefined || own === undefined || index === undefined) throw new Error("No index");
   const firstMs = presentedMs(own, 0);
-  const check = (movedMs: number, change: Partial<StreamCount> = {}): string[] => {
+  const check = (movedMs: number, change: Partial<StreamCount> = {}): Promise<string[]> => {
     const audio: StreamCount = {
       packets: own.count,
       visiblePackets: own.count,
@@ -277,13 +277,15 @@ test("a joined file is checked against what its parts hold, and where they belon
     }));
     return checkTimeline(parts, timeline, made, index);
   };
-  expect(check(0)).toEqual([]);
-  expect(check(100)).toEqual(["of segment 2, sound begins 100 ms from its place"]);
-  expect(check(0, { packets: own.count + 1 })[0]).toContain("of segment 1, sound has 101 packets");
-  expect(check(0, { bytes: 1 })).toHaveLength(2);
+  expect(await check(0)).toEqual([]);
+  expect(await check(100)).toEqual(["of segment 2, sound begins 100 ms from its place"]);
+  expect((await check(0, { packets: own.count + 1 }))[0]).toContain(
+    "of segment 1, sound has 101 packets",
+  );
+  expect(await check(0, { bytes: 1 })).toHaveLength(2);
   const without = { ...timeline, silentPackets: 0 };
   expect(timeline.silentPackets).toBeGreaterThan(0);
-  const bare = checkTimeline([], without, made, index);
+  const bare = await checkTimeline([], without, made, index);
   expect(bare).toEqual([expect.stringContaining("there should be 0")]);
 });
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { timelineTracks } from "../../src/finalize/timeline-tracks.ts";
+import { GAP_MS_MAX } from "../../src/finalize/timeline-places.ts";
+import { type TimelinePart, timelineTracks } from "../../src/finalize/timeline-tracks.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -66,4 +67,56 @@ test("pictures out of order keep their times right behind a segment whose pictur
   });
   expect(presentedTicks).toEqual([0, 33, 66, 99, 132, 231, 165, 198].map((ms) => ms * 90));
   expect(Math.min(...steps)).toBeGreaterThan(0);
+});
+
+/** `stsd`'s entry of Opus in two channels (Encapsulation of Opus in ISO BMFF, 4.3). */
+function opusEntry(): Buffer {
+  const entry = Buffer.alloc(36);
+  entry.writeUInt32BE(entry.length, 0);
+  entry.write("Opus", 4, "latin1");
+  entry.writeUInt16BE(2, 24);
+  return entry;
+}
+
+/** Two packets of Opus, and as long a hole between them as is kept. */
+function soundWithHole(): TimelinePart {
+  const holeTicks = (GAP_MS_MAX / 1_000) * 48_000;
+  const audio = {
+    kind: "audio" as const,
+    entries: [opusEntry()],
+    entryIndexes: undefined,
+    ticksPerSecond: 48_000,
+    offsetMs: 0,
+    count: 2,
+    sizes: Uint32Array.of(100, 100),
+    offsetsBytes: Float64Array.of(0, 100),
+    decodeTicks: Float64Array.of(0, 960 + holeTicks, 1_920 + holeTicks),
+    compositionTicks: undefined,
+    isSync: undefined,
+    usualTicks: 960,
+  };
+  const tables = { video: undefined, audio, media: { from: 0, to: 200 } };
+  return { tables, toTrackMs: (mp4Ms) => mp4Ms, parameterSets: new Map(), soundPacketMs: 20 };
+}
+
+test("hours of silence between two packets let others have their turn", async () => {
+  let turns = 0;
+  let isOver = false;
+  const turn = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const { silentPackets } = await timelineTracks([soundWithHole()]);
+  isOver = true;
+  expect(silentPackets).toBe((GAP_MS_MAX / 1_000) * 50);
+  // Two million packets, some ten thousand at a stretch.
+  expect(turns).toBeGreaterThan(50);
+});
+
+test("hours of silence take no more memory than a second of them", async () => {
+  const { insertions } = await timelineTracks([soundWithHole()]);
+  const pieces = new Set(insertions.map(({ bytes }) => bytes));
+  expect(insertions.length).toBeGreaterThan(40_000);
+  expect(pieces.size).toBeLessThanOrEqual(4);
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Browser } from "playwright-core";
-import { MatroskaFilter, type PassedBlock } from "../../src/finalize/matroska-filter.ts";
+import { MatroskaFilter } from "../../src/finalize/matroska-filter.ts";
+import type { PassedBlock } from "../../src/finalize/passing-blocks.ts";
 import { liveMediaFor } from "../../src/live/live-formats.ts";
 import { launchChromium } from "../support/chromium.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";

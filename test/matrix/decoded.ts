@@ -1,0 +1,207 @@
+/** What ffmpeg shows of a file: the judge's eyes and ears. It shares no code with the product. */
+import { rm } from "node:fs/promises";
+import { z } from "zod";
+
+/** Every picture is looked at in this size, whatever its own. */
+const LOOK = { width: 160, height: 96 };
+
+/** Sound is listened to at this rate, after a mix to one channel. */
+export const LISTEN_RATE = 8_000;
+
+/** A picture as a player shows it: turned upright. */
+export interface ShownPicture {
+  /** In the file's own time, edit lists applied. */
+  readonly ms: number;
+  /** In pixels, turned upright, before its pixels' shape is applied. */
+  readonly width: number;
+  readonly height: number;
+  /** Width of a pixel to its height, turned upright; 1 where nothing says otherwise. */
+  readonly pixelAspect: number;
+  readonly look: Look;
+}
+
+/** Brightness only. */
+export interface Look {
+  readonly width: number;
+  readonly height: number;
+  readonly pixels: Uint8Array;
+}
+
+/** Sound as a player gives it, of the first stream. */
+export interface HeardSound {
+  /** When `samples` begin. */
+  readonly fromMs: number;
+  /** All channels in one, at `LISTEN_RATE`; zero where the file gives nothing. */
+  readonly samples: Float32Array;
+  /** Root of the mean square of each channel. */
+  readonly channelLevels: readonly number[];
+}
+
+/** A stream as ffprobe reports it. */
+interface ProbedStream {
+  /** `video`, `audio` or another. */
+  readonly kind: string;
+}
+
+/** A decoded file. */
+export interface Decoded {
+  readonly pictures: readonly ShownPicture[];
+  readonly sound: HeardSound | undefined;
+  /** Of ffmpeg, its lines of level error. */
+  readonly complaints: readonly string[];
+}
+
+// Where sizes change, ffmpeg builds its filters anew and they count from zero; writers want times that rise.
+const ANY_TIME = "settb=1/1000000,setpts=RTCTIME";
+
+/** Decodes a file as far as ffmpeg can; nothing at all is no error. */
+export async function decodeFile(
+  path: string,
+  look: Omit<Look, "pixels"> = LOOK,
+): Promise<Decoded> {
+  const streams = await probe(path);
+  const hasPicture = streams.some(({ kind }) => kind === "video");
+  const hasSound = streams.some(({ kind }) => kind === "audio");
+  if (!hasPicture && !hasSound) return { pictures: [], sound: undefined, complaints: [] };
+  const soundPath = `${path}.${crypto.randomUUID()}.f32`;
+  const args = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-y", "-copyts"];
+  args.push("-i", path);
+  if (hasPicture) {
+    const filters = `showinfo=checksum=0,scale=${look.width}:${look.height}:flags=area,format=gray,${ANY_TIME}`;
+    args.push("-map", "0:v:0", "-vf", filters, "-vsync", "passthrough");
+    args.push("-enc_time_base", "1:1000000", "-f", "rawvideo", "pipe:1");
+  }
+  if (hasSound)
+    args.push(
+      "-map",
+      "0:a:0",
+      "-af",
+      `ashowinfo,a${ANY_TIME.replace(",", ",a")}`,
+      "-f",
+      "f32le",
+      soundPath,
+    );
+  const child = Bun.spawn(["ffmpeg", ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  try {
+    const [output, log] = await Promise.all([
+      new Response(child.stdout).bytes(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    const lines = log.split("\n");
+    const complaints = lines.filter((line) => /\[(error|fatal|panic)\]/.test(line));
+    const file = Bun.file(soundPath);
+    const heard = hasSound && (await file.exists()) ? await file.arrayBuffer() : undefined;
+    return {
+      pictures: picturesFrom(output, lines, look),
+      sound: heard === undefined ? undefined : soundFrom(heard, lines),
+      complaints,
+    };
+  } finally {
+    await rm(soundPath, { force: true });
+  }
+}
+
+async function probe(path: string): Promise<ProbedStream[]> {
+  const args = ["-v", "quiet", "-show_streams", "-of", "json", path];
+  const child = Bun.spawn(["ffprobe", ...args], { stdout: "pipe", stderr: "ignore" });
+  const answer: unknown = JSON.parse((await new Response(child.stdout).text()) || "{}");
+  const { streams } = probeSchema.parse(answer);
+  return streams.map(({ codec_type }) => ({ kind: codec_type }));
+}
+
+/** What ffprobe writes; nothing at all of what it does not know. */
+const probeSchema = z.object({
+  streams: z.array(z.object({ codec_type: z.string().default("unknown") })).default([]),
+});
+
+// `pts_time` has only six digits: an hour is too long for it.
+const PICTURE_LINE =
+  /Parsed_showinfo\S* @ [^\]]*\].* pts: *(-?\d+) .* sar:(\d+)\/(\d+) s:(\d+)x(\d+)/;
+const TIME_BASE_LINE = /Parsed_showinfo.*config in time_base: (\d+)\/(\d+)/;
+
+function picturesFrom(
+  output: Uint8Array,
+  lines: readonly string[],
+  { width, height }: Omit<Look, "pixels">,
+): ShownPicture[] {
+  const bytes = width * height;
+  let tickMs = 0;
+  return lines
+    .flatMap((line) => {
+      const base = TIME_BASE_LINE.exec(line);
+      if (base !== null) tickMs = (Number(base[1]) * 1_000) / Number(base[2]);
+      const match = PICTURE_LINE.exec(line);
+      if (match === null) return [];
+      const [ticks = 0, ...shape] = match.slice(1).map(Number);
+      return [[ticks * tickMs, ...shape]];
+    })
+    .slice(0, Math.floor(output.length / bytes))
+    .map(([ms = 0, sarWidth = 0, sarHeight = 0, ownWidth = 0, ownHeight = 0], i) => ({
+      ms,
+      width: ownWidth,
+      height: ownHeight,
+      pixelAspect: sarWidth > 0 && sarHeight > 0 ? sarWidth / sarHeight : 1,
+      look: { width, height, pixels: output.subarray(i * bytes, (i + 1) * bytes) },
+    }));
+}
+
+const SOUND_LINE =
+  /Parsed_ashowinfo\S* @ [^\]]*\].* pts:(-?\d+) .*channels:(\d+) .*rate:(\d+) nb_samples:(\d+)/;
+
+/** Packets whose times are less apart follow each other. */
+const SEAM_MS = 8;
+
+/** Puts each packet's samples where its time says, since a file's sound may have holes. */
+function soundFrom(heard: ArrayBuffer, lines: readonly string[]): HeardSound | undefined {
+  const samples = new Float32Array(heard, 0, Math.floor(heard.byteLength / 4));
+  const packets = lines.flatMap((line) => {
+    const match = SOUND_LINE.exec(line);
+    if (match === null) return [];
+    const [ticks = 0, channels = 0, rate = 0, count = 0] = match.slice(1).map(Number);
+    return [{ ms: (ticks * 1_000) / rate, channels, rate, count }];
+  });
+  const [first] = packets;
+  if (first === undefined) return undefined;
+  const fromMs = Math.min(...packets.map(({ ms }) => ms));
+  const endMs = Math.max(...packets.map(({ ms, count, rate }) => ms + (count * 1_000) / rate));
+  const mixed = new Float32Array(Math.ceil(((endMs - fromMs) * LISTEN_RATE) / 1_000));
+  // ffmpeg makes all of the first one's channels, whatever the following have.
+  const { channels, rate: rawRate } = first;
+  const squares = Array.from({ length: channels }, () => 0);
+  let at = 0;
+  let nextMs = fromMs;
+  for (const { ms, count: ownCount, rate } of packets) {
+    // ffmpeg keeps to the first rate, whatever the following have.
+    const count = Math.round((ownCount * rawRate) / rate);
+    // Times are rounded, as to milliseconds in Matroska: packets follow each other without a seam.
+    const beginMs = Math.abs(ms - nextMs) <= SEAM_MS ? nextMs : ms;
+    nextMs = beginMs + (count * 1_000) / rawRate;
+    const begin = Math.round(((beginMs - fromMs) * LISTEN_RATE) / 1_000);
+    const listened = Math.round((count * LISTEN_RATE) / rawRate);
+    for (let i = 0; i < listened; i += 1) {
+      mixed[begin + i] = mixAt(samples, at + (i * rawRate) / LISTEN_RATE, channels, at + count);
+    }
+    for (let i = at; i < at + count; i += 1) {
+      for (let channel = 0; channel < channels; channel += 1) {
+        squares[channel] = (squares[channel] ?? 0) + (samples[i * channels + channel] ?? 0) ** 2;
+      }
+    }
+    at += count;
+  }
+  const channelLevels = squares.map((sum) => Math.sqrt(sum / Math.max(1, at)));
+  return { fromMs, samples: mixed, channelLevels };
+}
+
+/** The sum of all channels at a place between two samples. */
+function mixAt(samples: Float32Array, place: number, channels: number, end: number): number {
+  const index = Math.floor(place);
+  const share = place - index;
+  let sum = 0;
+  for (let channel = 0; channel < channels; channel += 1) {
+    const one = samples[index * channels + channel] ?? 0;
+    const other = samples[Math.min(index + 1, end - 1) * channels + channel] ?? 0;
+    sum += one * (1 - share) + other * share;
+  }
+  return sum;
+}

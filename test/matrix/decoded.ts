@@ -63,7 +63,7 @@ export async function decodeFile(
   const hasPicture = streams.some(({ kind }) => kind === "video");
   const hasSound = streams.some(({ kind }) => kind === "audio");
   if (!hasPicture && !hasSound) return { pictures: [], sound: undefined, complaints: [] };
-  const soundPath = `${path}.${crypto.randomUUID()}.f32`;
+  const soundPath = `${path}.${crypto.randomUUID()}.wav`;
   const args = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-y", "-copyts"];
   args.push("-i", path);
   if (hasPicture) {
@@ -71,16 +71,8 @@ export async function decodeFile(
     args.push("-map", "0:v:0", "-vf", filters, "-vsync", "passthrough");
     args.push("-enc_time_base", "1:1000000", "-f", "rawvideo", "pipe:1");
   }
-  if (hasSound)
-    args.push(
-      "-map",
-      "0:a:0",
-      "-af",
-      `ashowinfo,a${ANY_TIME.replace(",", ",a")}`,
-      "-f",
-      "f32le",
-      soundPath,
-    );
+  // Unlike raw samples, ffmpeg puts those in WAVE behind each other, whatever their times are.
+  if (hasSound) args.push("-map", "0:a:0", "-af", "ashowinfo", "-c:a", "pcm_f32le", soundPath);
   const child = Bun.spawn(["ffmpeg", ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   try {
     const [output, log] = await Promise.all([
@@ -91,7 +83,7 @@ export async function decodeFile(
     const lines = log.split("\n");
     const complaints = lines.filter((line) => /\[(error|fatal|panic)\]/.test(line));
     const file = Bun.file(soundPath);
-    const heard = hasSound && (await file.exists()) ? await file.arrayBuffer() : undefined;
+    const heard = hasSound && (await file.exists()) ? await file.bytes() : undefined;
     return {
       pictures: picturesFrom(output, lines, look),
       sound: heard === undefined ? undefined : soundFrom(heard, lines),
@@ -152,9 +144,15 @@ const SOUND_LINE =
 /** Packets whose times are less apart follow each other. */
 const SEAM_MS = 8;
 
+/** `data` and the length of what follows. */
+const DATA_HEADER_BYTES = 8;
+
 /** Puts each packet's samples where its time says, since a file's sound may have holes. */
-function soundFrom(heard: ArrayBuffer, lines: readonly string[]): HeardSound | undefined {
-  const samples = new Float32Array(heard, 0, Math.floor(heard.byteLength / 4));
+function soundFrom(wave: Uint8Array, lines: readonly string[]): HeardSound | undefined {
+  const dataAt = Buffer.from(wave.buffer).indexOf("data") + DATA_HEADER_BYTES;
+  const samples = new Float32Array(
+    wave.slice(dataAt, dataAt + 4 * ((wave.length - dataAt) >> 2)).buffer,
+  );
   const packets = lines.flatMap((line) => {
     const match = SOUND_LINE.exec(line);
     if (match === null) return [];

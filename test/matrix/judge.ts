@@ -95,6 +95,7 @@ function judgePictures(
   const smaller: string[] = [];
   let foreign = 0;
   let twice = 0;
+  let before: ExpectedPicture | undefined;
   for (const picture of shown) {
     const read = readUpright(picture, expected);
     const source = read === undefined ? undefined : byNumber.get(read.number);
@@ -102,7 +103,10 @@ function judgePictures(
       turned.push(`at ${picture.ms.toFixed(0)} ms (${turnOf(picture) ?? "unreadable"})`);
     } else if (source === undefined) {
       foreign += 1;
+    } else if (source === before && standsStill(picture.ms, source, expected)) {
+      // It is what a player shows anyway while nothing else comes.
     } else {
+      before = source;
       if (seen.has(source.number)) twice += 1;
       seen.add(source.number);
       if (source.isTimed) lateMs.push(picture.ms - source.ms);
@@ -127,6 +131,21 @@ function judgePictures(
   }
   pushLate("pictures", lateMs, faults);
   return lateMs;
+}
+
+/** Longer than pictures usually stand: in a pause, between segments, and where pictures were lost. */
+const STANDS_MS = 100;
+
+/** Whether a picture of the source is shown in a gap behind it, before the next one is due. */
+function standsStill(
+  ms: number,
+  source: ExpectedPicture,
+  expected: readonly ExpectedPicture[],
+): boolean {
+  const next = expected.find((other) => other.ms > source.ms && other.isRequired);
+  const isLossy = expected.some(({ isRequired }) => !isRequired);
+  const nextMs = next?.ms ?? (isLossy ? Infinity : source.ms);
+  return nextMs - source.ms > STANDS_MS && ms < nextMs - 1;
 }
 
 /** The number of a picture that stands upright, and where it is: all of it, or between bars. */

@@ -1,4 +1,4 @@
-// `npm run test:matrix -- [--only PATTERN] [--count 600] [--seed 1] [--every 1] [--exports] [--ffmpeg PATH] [--json FILE]`,
+// `npm run test:matrix -- [--only PATTERN] [--count 600] [--seed 1] [--every 1] [--exports] [--ffmpeg PATH] [--json FILE] [--keep DIRECTORY]`,
 // or `-- --compare A.json B.json` for the differences between two runs.
 import { parseArgs } from "node:util";
 import { startServer } from "../support/track-capture-server.ts";
@@ -19,6 +19,8 @@ const { values, positionals } = parseArgs({
     exports: { type: "boolean", default: false },
     ffmpeg: { type: "string" },
     json: { type: "string" },
+    /** A directory where sources and MP4s stay. */
+    keep: { type: "string" },
     compare: { type: "boolean", default: false },
   },
 });
@@ -49,7 +51,8 @@ async function main(): Promise<number> {
   const startedAt = performance.now();
   const results = await runAll(cases, {
     serverUrl: server.url,
-    directory: directory.path,
+    directory: values.keep ?? directory.path,
+    isKept: values.keep !== undefined,
     hasExports: values.exports,
     onProgress: (done, { name, outcome }) => {
       const seconds = Math.round((performance.now() - startedAt) / 1_000);

@@ -9,6 +9,8 @@ export interface MatrixRun {
   readonly serverUrl: string;
   /** For sources and downloads; the caller's to remove. */
   readonly directory: string;
+  /** Whether the MP4s stay there. */
+  readonly isKept?: boolean;
   readonly hasExports: boolean;
   readonly onProgress?: (done: number, result: CaseResult) => void;
 }
@@ -19,9 +21,9 @@ const IN_FLIGHT = 8;
 /** Runs all cases and gives what came of them, in their order. */
 export async function runAll(
   cases: readonly MatrixCase[],
-  { serverUrl, directory, hasExports, onProgress }: MatrixRun,
+  { serverUrl, directory, hasExports, isKept = false, onProgress }: MatrixRun,
 ): Promise<CaseResult[]> {
-  const bed = { serverUrl, directory, hasExports, maker: new SourceMaker(directory) };
+  const bed = { serverUrl, directory, hasExports, isKept, maker: new SourceMaker(directory) };
   const results = new Map<MatrixCase, CaseResult>();
   const waiting = cases.values();
   const work = async (): Promise<void> => {

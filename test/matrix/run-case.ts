@@ -19,6 +19,8 @@ export interface CaseBed {
   readonly maker: SourceMaker;
   /** For downloads. */
   readonly directory: string;
+  /** Whether the MP4s stay there, for a look at them. */
+  readonly isKept: boolean;
   /** Whether exports are made and judged too. */
   readonly hasExports: boolean;
 }
@@ -69,7 +71,8 @@ export async function runCase(matrixCase: MatrixCase, bed: CaseBed): Promise<Cas
     doubts.push(...other.doubts);
     wanted = joined(wanted, await wantedOf(second, other, "whole"), delivery === "twice");
   }
-  const findings = await judgeTrack(api, track, found, wanted, directory);
+  const path = join(directory, `${name}.mp4`.slice(-200));
+  const findings = await judgeTrack(api, track, found, wanted, { path, isKept: bed.isKept });
   const claim = {
     verdict: found.verdict,
     reason: found.reason,
@@ -155,16 +158,15 @@ async function judgeTrack(
   name: TrackName,
   track: Track,
   wanted: Wanted,
-  directory: string,
+  { path, isKept }: { readonly path: string; readonly isKept: boolean },
 ): Promise<Findings | undefined> {
   if (track.media === null) return undefined;
-  const path = join(directory, `${crypto.randomUUID()}.mp4`);
   try {
     await api.download(api.trackUrl(name, "media.mp4"), path);
     const findings = judgeFile(wanted, await decodeFile(path));
     return { ...findings, false: [...findings.false, ...judgeWords(track, wanted)] };
   } finally {
-    await rm(path, { force: true });
+    if (!isKept) await rm(path, { force: true });
   }
 }
 

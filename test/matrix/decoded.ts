@@ -1,6 +1,5 @@
 /** What ffmpeg shows of a file: the judge's eyes and ears. It shares no code with the product. */
 import { rm } from "node:fs/promises";
-import { z } from "zod";
 
 /** Every picture is looked at in this size, whatever its own. */
 const LOOK = { width: 160, height: 96 };
@@ -37,12 +36,6 @@ export interface HeardSound {
   readonly channelLevels: readonly number[];
 }
 
-/** A stream as ffprobe reports it. */
-interface ProbedStream {
-  /** `video`, `audio` or another. */
-  readonly kind: string;
-}
-
 /** A decoded file. */
 export interface Decoded {
   readonly pictures: readonly ShownPicture[];
@@ -54,25 +47,40 @@ export interface Decoded {
 // Where sizes change, ffmpeg builds its filters anew and they count from zero; writers want times that rise.
 const ANY_TIME = "settb=1/1000000,setpts=RTCTIME";
 
+/** The kinds of stream of which the first is decoded. */
+interface Kinds {
+  readonly video: boolean;
+  readonly audio: boolean;
+}
+
 /** Decodes a file as far as ffmpeg can; nothing at all is no error. */
 export async function decodeFile(
   path: string,
   look: Omit<Look, "pixels"> = LOOK,
 ): Promise<Decoded> {
-  const streams = await probe(path);
-  const hasPicture = streams.some(({ kind }) => kind === "video");
-  const hasSound = streams.some(({ kind }) => kind === "audio");
-  if (!hasPicture && !hasSound) return { pictures: [], sound: undefined, complaints: [] };
+  // Most have both: ffmpeg says so itself, without a run of ffprobe before it.
+  const both = { video: true, audio: true };
+  const { decoded, found } = await decodeKinds(path, both, look);
+  if (found.video && found.audio) return decoded;
+  if (!found.video && !found.audio) return { pictures: [], sound: undefined, complaints: [] };
+  return (await decodeKinds(path, found, look)).decoded;
+}
+
+async function decodeKinds(
+  path: string,
+  kinds: Kinds,
+  look: Omit<Look, "pixels">,
+): Promise<{ readonly decoded: Decoded; readonly found: Kinds }> {
   const soundPath = `${path}.${crypto.randomUUID()}.wav`;
   const args = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-y", "-copyts"];
   args.push("-i", path);
-  if (hasPicture) {
+  if (kinds.video) {
     const filters = `showinfo=checksum=0,scale=${look.width}:${look.height}:flags=area,format=gray,${ANY_TIME}`;
     args.push("-map", "0:v:0", "-vf", filters, "-vsync", "passthrough");
     args.push("-enc_time_base", "1:1000000", "-f", "rawvideo", "pipe:1");
   }
   // Unlike raw samples, ffmpeg puts those in WAVE behind each other, whatever their times are.
-  if (hasSound) args.push("-map", "0:a:0", "-af", "ashowinfo", "-c:a", "pcm_f32le", soundPath);
+  if (kinds.audio) args.push("-map", "0:a:0", "-af", "ashowinfo", "-c:a", "pcm_f32le", soundPath);
   const child = Bun.spawn(["ffmpeg", ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   try {
     const [output, log] = await Promise.all([
@@ -81,31 +89,22 @@ export async function decodeFile(
       child.exited,
     ]);
     const lines = log.split("\n");
-    const complaints = lines.filter((line) => /\[(error|fatal|panic)\]/.test(line));
     const file = Bun.file(soundPath);
-    const heard = hasSound && (await file.exists()) ? await file.bytes() : undefined;
-    return {
+    const heard = kinds.audio && (await file.exists()) ? await file.bytes() : undefined;
+    const decoded = {
       pictures: picturesFrom(output, lines, look),
       sound: heard === undefined ? undefined : soundFrom(heard, lines),
-      complaints,
+      complaints: lines.filter((line) => /\[(error|fatal|panic)\]/.test(line)),
     };
+    const found = {
+      video: lines.some((line) => /  Stream #0:\d+.*: Video:/.test(line)),
+      audio: lines.some((line) => /  Stream #0:\d+.*: Audio:/.test(line)),
+    };
+    return { decoded, found };
   } finally {
     await rm(soundPath, { force: true });
   }
 }
-
-async function probe(path: string): Promise<ProbedStream[]> {
-  const args = ["-v", "quiet", "-show_streams", "-of", "json", path];
-  const child = Bun.spawn(["ffprobe", ...args], { stdout: "pipe", stderr: "ignore" });
-  const answer: unknown = JSON.parse((await new Response(child.stdout).text()) || "{}");
-  const { streams } = probeSchema.parse(answer);
-  return streams.map(({ codec_type }) => ({ kind: codec_type }));
-}
-
-/** What ffprobe writes; nothing at all of what it does not know. */
-const probeSchema = z.object({
-  streams: z.array(z.object({ codec_type: z.string().default("unknown") })).default([]),
-});
 
 // `pts_time` has only six digits: an hour is too long for it.
 const PICTURE_LINE =

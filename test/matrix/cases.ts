@@ -147,7 +147,7 @@ export function isPossible({ video, shape, sound, container, timing }: SourceSpe
   if (container.startsWith("mp4-frag") && timing === "t-1s") return false;
   if (timing.startsWith("late") && (video === "none" || sound === "none")) return false;
   // With an odd number of pixels, a picture has no whole number of halved colour samples: encoders refuse.
-  if (shape === "odd") return ["vp8", "vp9", "av1-aom", "av1-rav1e", "h264-444"].includes(video);
+  if (shape === "odd") return /^(vp8|vp9|av1-(aom|10bit|rav1e)|h264-444)/.test(video);
   return true;
 }
 

@@ -1,4 +1,4 @@
-/** How a Matroska file is written anew, block by block. Times are kept unless `shiftMs` says otherwise. */
+/** How a Matroska file is written anew, block by block. Times are kept. */
 export interface RewriteOptions {
   /** Several packets of sound in a block. */
   readonly lacing?: "xiph" | "ebml" | "fixed";
@@ -10,7 +10,8 @@ export interface RewriteOptions {
   readonly isGrouped?: boolean;
   /** H.264 with start codes of so many bytes and without CodecPrivate, as Chrome on Windows writes it. */
   readonly startCodeBytes?: 3 | 4;
-  readonly shiftMs?: number;
+  /** VP9's hidden pictures in blocks of their own, as hardware encoders write them. */
+  readonly isSplit?: boolean;
   /** Longest cluster. */
   readonly clusterMs?: number;
 }
@@ -65,7 +66,7 @@ export function rewriteMatroska(source: Buffer, options: RewriteOptions): Buffer
   const blocks = children
     .filter(({ id }) => id === ID.cluster)
     .flatMap(({ body }) => blocksOf(body))
-    .map((block) => prepared(block, videoTracks.has(block.track), options));
+    .flatMap((block) => (videoTracks.has(block.track) ? prepared(block, options) : [block]));
   // Laced packets have no times of their own: each is as long as the track says.
   const soundMs = blocks.filter(({ track }) => !videoTracks.has(track)).map(({ ms }) => ms);
   const spanMs = (soundMs.at(-1) ?? 0) - (soundMs[0] ?? 0);
@@ -188,11 +189,25 @@ function withoutCrc(body: Buffer): Buffer {
   return Buffer.concat(kept.map((child) => element(child.id, child.body)));
 }
 
-function prepared(block: Block, isVideo: boolean, options: RewriteOptions): Block {
-  const { startCodeBytes, shiftMs = 0 } = options;
-  const data =
-    isVideo && startCodeBytes !== undefined ? annexB(block.data, startCodeBytes) : block.data;
-  return { ...block, data, ms: block.ms + shiftMs };
+function prepared(block: Block, { startCodeBytes, isSplit = false }: RewriteOptions): Block[] {
+  if (startCodeBytes !== undefined) return [{ ...block, data: annexB(block.data, startCodeBytes) }];
+  return isSplit ? framesOf(block.data).map((data) => Object.assign({}, block, { data })) : [block];
+}
+
+/** The frames of a superframe, whose index is at its end (VP9 bitstream specification, annex B). */
+function framesOf(data: Buffer): Buffer[] {
+  const marker = data.at(-1) ?? 0;
+  const count = (marker & 7) + 1;
+  const sizeBytesEach = ((marker >> 3) & 3) + 1;
+  const indexAt = data.length - 2 - count * sizeBytesEach;
+  if (marker >> 5 !== 6 || data[indexAt] !== marker) return [data];
+  const frames: Buffer[] = [];
+  for (let i = 0, at = 0; i < count; i += 1) {
+    const size = data.readUIntLE(indexAt + 1 + i * sizeBytesEach, sizeBytesEach);
+    frames.push(data.subarray(at, at + size));
+    at += size;
+  }
+  return frames;
 }
 
 /** The parameter sets are in the stream already: its encoder repeated them. */

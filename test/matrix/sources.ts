@@ -36,7 +36,7 @@ interface VideoEncoding {
 
 const X264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20"];
 const VPX = ["-b:v", "400k", "-deadline", "realtime", "-cpu-used", "8"];
-const ALTREF = "-b:v 300k -deadline good -cpu-used 4 -auto-alt-ref 1 -lag-in-frames 16".split(" ");
+const ALTREF = "-b:v 400k -deadline good -cpu-used 4 -auto-alt-ref 1 -lag-in-frames 25".split(" ");
 const X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-crf", "20", "-x265-params"];
 const AOM = "-c:v libaom-av1 -usage realtime -cpu-used 8 -b:v 400k".split(" ");
 /** Looks ahead, and so makes hidden pictures. */
@@ -146,7 +146,6 @@ export class SourceMaker {
         args.push("-itsoffset", String(LATE_MS / 1_000));
       args.push(...trim, "-i", await this.#pictures(spec, seed));
       maps.push("-map", "0:v", "-c:v", "copy");
-      if (video === "vp9-split") maps.push("-bsf:v", "vp9_superframe_split");
       if (spec.shape.startsWith("rot"))
         maps.push("-metadata:s:v:0", `rotate=${spec.shape.slice(3)}`);
       if (codecOf(video) === "hevc" && container.startsWith("mp4")) maps.push("-tag:v", "hvc1");
@@ -211,7 +210,7 @@ export class SourceMaker {
       const { args, pixels = "yuv420p", isTwoPass = false } = ENCODINGS[video];
       // NUT does not keep what is beside a picture, and transparency is.
       const path = join(this.#directory, `${name}.${video.endsWith("alpha") ? "mkv" : "nut"}`);
-      const filters = [...filtersOf(shapeFilters(shape)), `format=${pixels}`].join(",");
+      const filters = [...filtersOf(shapeFilters(shape), isTwoPass), `format=${pixels}`].join(",");
       const input = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", `${COLUMNS}x${ROWS}`, "-r", "25"];
       const passing = ["-vsync", "passthrough"];
       const encode = [...input, "-i", "pipe:0", "-vf", filters, ...passing, "-g", "25", ...args];
@@ -291,8 +290,11 @@ function shapeFilters(shape: SourceSpec["shape"]): ShapeFilters {
   }
 }
 
-function filtersOf({ width, height, more }: ShapeFilters): string[] {
-  return [`scale=${width}:${height}:flags=neighbor`, ...more];
+/** Something that moves below the pattern: encoders make no hidden pictures of what stands still. */
+const WAVES = "geq=lum='if(gt(Y,H*0.78),128+60*sin((X+3*N)/6)*cos((Y+2*N)/5),lum(X,Y))'";
+
+function filtersOf({ width, height, more }: ShapeFilters, isMoving: boolean): string[] {
+  return [`scale=${width}:${height}:flags=neighbor`, ...(isMoving ? [WAVES] : []), ...more];
 }
 
 function picturesOf(seed: number): Uint8Array<ArrayBuffer> {
@@ -350,9 +352,11 @@ function rewritingOf({ video, container }: SourceSpec) {
     }
   })();
   const isAnnexB = video === "h264-annexb3" || video === "h264-annexb4";
-  if (own === undefined && !isAnnexB) return undefined;
+  const isSplit = video === "vp9-split";
+  if (own === undefined && !isAnnexB && !isSplit) return undefined;
   return {
     ...own,
+    ...(isSplit ? { isSplit } : {}),
     ...(isAnnexB ? { startCodeBytes: startCodes[video] } : {}),
   };
 }

@@ -9,6 +9,7 @@ import {
   PLAIN_DRESS,
   SEGMENT_EXTRAS,
   type WrittenPacket,
+  element,
   writeClusters,
   writeMatroska,
 } from "../support/matroska-writer.ts";
@@ -216,6 +217,31 @@ describe("Matroska in any legal dress", () => {
     // A fifth of 50, and what is cut.
     expect(missing.length).toBeWithin(8, 16);
     expect(missing.every(({ ticks }) => ticks >= 2_000 && ticks < 2_340)).toBeTrue();
+  });
+
+  test("whole sound behind a lost piece of the last Cluster is put back too", () => {
+    const dress = { ...PLAIN_DRESS, clustersAreSized: true, inCluster: ["crc"] as const };
+    const packets = packetsOf(3_000);
+    const { bytes, clustersAt } = writeMatroska(packets, dress);
+    const lastCluster = clustersAt[2] ?? 0;
+    const step = Math.floor((bytes.length - lastCluster) / 5);
+    const cues = element("1c53bb6b", Buffer.alloc(60));
+    const filter = new MatroskaFilter(undefined, true);
+    const out: Uint8Array[] = [];
+    const push = (piece: Uint8Array): void => {
+      out.push(...filter.push(piece).map((view) => new Uint8Array(view)));
+    };
+    push(bytes.slice(0, lastCluster + step));
+    filter.gap();
+    push(bytes.slice(lastCluster + 2 * step));
+    push(cues);
+    out.push(...filter.end());
+    const { blocks } = parseRecording(Buffer.concat(out));
+    const sound = blocks.filter(({ isVideo }) => !isVideo).map(({ timeMs }) => timeMs);
+    const missing = packets.filter(({ track, ticks }) => track === 2 && !sound.includes(ticks));
+    expect(missing.length).toBeWithin(8, 16);
+    expect(missing.every(({ ticks }) => ticks > 2_100 && ticks < 2_500)).toBeTrue();
+    expect(sound.at(-1)).toBe(2_980);
   });
 
   test.each(["vp8-opus", "vp9-opus", "av1-opus", "h264-opus"] as const)(

@@ -35,15 +35,16 @@ export function h264Picture(
   lengthBytes: number,
 ): CodedPicture | undefined {
   let isIntra: boolean | undefined;
+  let recovers = false;
   for (const unit of unitsOf(bytes, from, to, lengthBytes)) {
     const type = (bytes[unit.from] ?? 0) & 0x1f;
-    if (type === H264.idr) return { isKey: true, isVisible: true };
-    if (type === H264.sei && isRecoveryPoint(bytes, unit.from + 1, unit.to)) {
-      return { isKey: true, isVisible: true };
-    }
-    if (type !== H264.slice && type !== H264.sliceA) continue;
+    recovers ||= type === H264.sei && isRecoveryPoint(bytes, unit.from + 1, unit.to);
+    if (type !== H264.slice && type !== H264.sliceA && type !== H264.idr) continue;
     const bits = new BitReader(bytes, unit.from + 1, unit.to);
-    bits.golomb();
+    const firstMacroblock = bits.golomb();
+    // The rest of a picture that began in the packet before.
+    if (isIntra === undefined && firstMacroblock > 0) return { isKey: false, isVisible: false };
+    if (type === H264.idr || recovers) return { isKey: true, isVisible: true };
     isIntra = INTRA_SLICES.has(bits.golomb());
     if (!isIntra) break;
   }

@@ -76,7 +76,13 @@ export class MatroskaFilter {
   #neededBytes = 0;
   #searching = false;
   /** What was left out since a gap; undefined when it is of no use. */
-  #behindGap: { readonly pieces: Uint8Array[]; bytes: number } | undefined;
+  #behindGap:
+    | { readonly pieces: Uint8Array[]; bytes: number; readonly clusterBytes: number | undefined }
+    | undefined;
+  /** Of what was pushed, without the rest. */
+  #takenBytes = 0;
+  /** Where the Cluster ends in what was pushed; undefined when it does not say. */
+  #clusterEnd: number | undefined;
   /** Whole blocks of the first sound from between a gap and this Cluster; their place is not known yet. */
   #loose: LooseRun | undefined;
   /** What is to be given with the next bytes. */
@@ -176,6 +182,7 @@ export class MatroskaFilter {
       const from = offset + headerBytes;
       if (id === ID.segment || id === ID.cluster) {
         const instead = id === ID.segment ? this.#beginSegment() : this.#beginCluster();
+        this.#clusterEnd = dataBytes && this.#takenBytes + from + dataBytes;
         if (instead === undefined || dataBytes !== undefined || headerBytes !== instead.length) {
           copyUpTo(offset);
           if (instead !== undefined) out.push(instead);
@@ -201,6 +208,7 @@ export class MatroskaFilter {
       offset = end;
     }
     copyUpTo(offset);
+    this.#takenBytes += offset;
     this.#keep(all.subarray(offset));
     return out;
   }
@@ -217,12 +225,15 @@ export class MatroskaFilter {
 
   /** Bytes of the stream are missing here: what was begun cannot be ended. */
   gap(): void {
+    const at = this.#takenBytes + this.#restBytes;
+    const clusterBytes = this.#clusterEnd === undefined ? undefined : this.#clusterEnd - at;
     this.#droppedBytes += this.#restBytes;
+    this.#takenBytes = at;
     this.#forgetRest();
     this.#owed.push(...this.#blocks.flush());
     this.#searching = true;
     this.#loose = undefined;
-    this.#behindGap = { pieces: [], bytes: 0 };
+    this.#behindGap = { pieces: [], bytes: 0, clusterBytes };
   }
 
   /**
@@ -233,8 +244,9 @@ export class MatroskaFilter {
   end(): Uint8Array[] {
     const isBegunHeader = readEbmlHeader(Buffer.concat(this.#rest), 0) === "short";
     if (this.#searching || !isBegunHeader) this.#droppedBytes += this.#restBytes;
+    const tail = this.#searching ? this.#placeTail() : [];
     this.#forgetRest();
-    const last = [...this.#owed.splice(0), ...this.#blocks.flush()];
+    const last = [...this.#owed.splice(0), ...tail, ...this.#blocks.flush()];
     for (const { packets } of this.tracks) packets.end();
     return last;
   }
@@ -267,6 +279,28 @@ export class MatroskaFilter {
     const sound = this.tracks.find(({ track }) => track.kind === "audio");
     if (sound === undefined || pieces.length === 0) return;
     this.#loose = looseRun(Buffer.concat(pieces), this.#blocks.numbers, sound.track.number);
+  }
+
+  /**
+   * The stream ends behind a gap: gives whole sound behind it, and counts it, where the Cluster from
+   * before the gap says that it reaches so far, and times go on as in it.
+   */
+  #placeTail(): Uint8Array[] {
+    const { pieces, clusterBytes } = this.#behindGap ?? { pieces: [], clusterBytes: undefined };
+    const sound = this.tracks.find(({ track }) => track.kind === "audio");
+    const { clusterTicks, tickMs, soundEarlierTicks } = this.#blocks;
+    if (sound === undefined || clusterTicks === undefined || clusterBytes === undefined) return [];
+    const bytes = Buffer.concat([...pieces, ...this.#rest]);
+    const run = looseRun(bytes, this.#blocks.numbers, sound.track.number);
+    const [first] = run?.blocks ?? [];
+    if (run === undefined || first === undefined || run.blocksEnd > clusterBytes) return [];
+    const firstTicks = clusterTicks + first.relativeTicks - (sound.isOpus ? soundEarlierTicks : 0);
+    const firstMs = firstTicks * tickMs - sound.track.codecDelayMs;
+    if (firstMs < (sound.packets.endMs ?? 0) - OVERLAP_MS_MAX) return [];
+    return run.blocks.flatMap(({ id, element, contentAt }) => {
+      this.#droppedBytes -= element.length;
+      return this.#blocks.take(id, element, 0, contentAt, element.length) ?? [element];
+    });
   }
 
   /** A SimpleBlock or a BlockGroup. Gives what is passed on for it; undefined when that is itself. */

@@ -8,6 +8,8 @@ export interface LooseRun {
   readonly blocks: readonly LooseBlock[];
   /** Of the last block, whatever its track. */
   readonly lastRelativeTicks: number;
+  /** Where that block ends. */
+  readonly blocksEnd: number;
 }
 
 /** A SimpleBlock or a BlockGroup that stands in such a run. */
@@ -77,11 +79,12 @@ export function looseRun(
     const before = blocks[i - 1]?.relativeTicks ?? relativeTicks - 1;
     return before >= relativeTicks || relativeTicks - before > STEP_TICKS_MAX;
   });
-  const last = run.at(-1)?.block;
-  if (last === undefined || blocks.length === 0) return undefined;
+  const last = run.at(-1);
+  if (last?.block === undefined || blocks.length === 0) return undefined;
   return {
     blocks: blocks.slice(Math.max(0, firstInOrder)),
-    lastRelativeTicks: last.relativeTicks,
+    lastRelativeTicks: last.block.relativeTicks,
+    blocksEnd: last.to,
   };
 }
 

@@ -9,8 +9,11 @@ import {
   PLAIN_DRESS,
   SEGMENT_EXTRAS,
   type WrittenPacket,
+  element,
+  writeClusters,
   writeMatroska,
 } from "../support/matroska-writer.ts";
+import { joinChunks, recordedSegment } from "../support/recorded-media.ts";
 
 const PACKET_MS = 20;
 /** One frame of 20 ms (RFC 6716, 3.1). */
@@ -47,6 +50,10 @@ function packetsOf(durationMs: number, ticksPerMs = 1, offsetMs = 0): WrittenPac
     packets.push({ track: 2, ticks, isKey: true, data });
   }
   return packets;
+}
+
+function picture(ticks: number, isKey: boolean, data: Uint8Array): WrittenPacket {
+  return { track: 1, ticks, isKey, data };
 }
 
 function pass(bytes: Uint8Array, pieces: readonly number[] = []): Passed {
@@ -210,5 +217,132 @@ describe("Matroska in any legal dress", () => {
     // A fifth of 50, and what is cut.
     expect(missing.length).toBeWithin(8, 16);
     expect(missing.every(({ ticks }) => ticks >= 2_000 && ticks < 2_340)).toBeTrue();
+  });
+
+  test("whole sound behind a lost piece of the last Cluster is put back too", () => {
+    const dress = { ...PLAIN_DRESS, clustersAreSized: true, inCluster: ["crc"] as const };
+    const packets = packetsOf(3_000);
+    const { bytes, clustersAt } = writeMatroska(packets, dress);
+    const lastCluster = clustersAt[2] ?? 0;
+    const step = Math.floor((bytes.length - lastCluster) / 5);
+    const cues = element("1c53bb6b", Buffer.alloc(60));
+    const filter = new MatroskaFilter(undefined, true);
+    const out: Uint8Array[] = [];
+    const push = (piece: Uint8Array): void => {
+      out.push(...filter.push(piece).map((view) => new Uint8Array(view)));
+    };
+    push(bytes.slice(0, lastCluster + step));
+    filter.gap();
+    push(bytes.slice(lastCluster + 2 * step));
+    push(cues);
+    out.push(...filter.end());
+    const { blocks } = parseRecording(Buffer.concat(out));
+    const sound = blocks.filter(({ isVideo }) => !isVideo).map(({ timeMs }) => timeMs);
+    const missing = packets.filter(({ track, ticks }) => track === 2 && !sound.includes(ticks));
+    expect(missing.length).toBeWithin(8, 16);
+    expect(missing.every(({ ticks }) => ticks > 2_100 && ticks < 2_500)).toBeTrue();
+    expect(sound.at(-1)).toBe(2_980);
+  });
+
+  test.each(["vp8-opus", "vp9-opus", "av1-opus", "h264-opus"] as const)(
+    "%s: keyframes are what pictures say they are, whatever their flags claim",
+    async (name) => {
+      const { chunks } = await recordedSegment(name);
+      const { header, blocks } = parseRecording(joinChunks(chunks));
+      const truth = blocks.filter(({ isVideo }) => isVideo).map(({ isKey }) => isKey);
+      expect(truth.filter(Boolean)).toHaveLength(2);
+      for (const form of ["simple", "group"] as const) {
+        for (const claimed of [true, false]) {
+          const packets = blocks.map(({ isVideo, timeMs, data }): WrittenPacket => {
+            const track = isVideo ? 1 : 2;
+            return { track, ticks: timeMs, isKey: !isVideo || claimed, data };
+          });
+          const { bytes } = writeClusters(packets, { ...PLAIN_DRESS, form }, header);
+          for (const mayChange of [true, false]) {
+            const filter = new MatroskaFilter(undefined, mayChange);
+            const out = Buffer.concat([...filter.push(new Uint8Array(bytes)), ...filter.end()]);
+            const pictures = parseRecording(out).blocks.filter(({ isVideo }) => isVideo);
+            expect(pictures.map(({ isKey }) => isKey)).toEqual(truth);
+          }
+        }
+      }
+    },
+  );
+
+  test("frames of VP9 that are not shown become one packet with the one that is", () => {
+    // Frame marker, then: not a key frame, not shown; the same shown; a key frame that is shown.
+    const hidden = Uint8Array.of(0x84, 1, 1);
+    const shown = Uint8Array.of(0x86, 2, 2, 2);
+    const key = Uint8Array.of(0x82, 0x49, 0x83, 0x42, 0, 0x13, 0xf0, 0x0b, 0x30, 0);
+    const { bytes } = writeMatroska(
+      [picture(0, true, key), picture(20, false, hidden), picture(40, false, shown)],
+      PLAIN_DRESS,
+      "V_VP9",
+    );
+    const filter = new MatroskaFilter();
+    const out = Buffer.concat([...filter.push(bytes), ...filter.end()]);
+    const { blocks } = parseRecording(out);
+    expect(blocks.map(({ timeMs, data }) => [timeMs, Buffer.from(data).toString("hex")])).toEqual([
+      [0, Buffer.from(key).toString("hex")],
+      // Annex B: both frames, then their sizes between two markers.
+      [40, "84010186020202c10304c1"],
+    ]);
+    const [video] = filter.tracks;
+    expect(video?.packets).toMatchObject({ packets: 2, visiblePackets: 2, bytes: 21 });
+    expect(video?.packets.picture).toEqual({ width: 320, height: 180 });
+  });
+
+  test("frames of VP8 that are not shown are counted as what they are", () => {
+    const key = Uint8Array.of(0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 1, 180, 0);
+    const { bytes } = writeMatroska(
+      [
+        picture(0, true, key),
+        picture(20, false, Uint8Array.of(0x01, 0, 0)),
+        picture(40, false, Uint8Array.of(0x11, 0, 0)),
+      ],
+      PLAIN_DRESS,
+    );
+    const filter = new MatroskaFilter();
+    filter.push(bytes);
+    expect(filter.tracks[0]?.packets).toMatchObject({ packets: 3, visiblePackets: 2 });
+  });
+
+  test("pictures before the first keyframe are left out, and told", () => {
+    const packets = packetsOf(3_000).filter(({ track, ticks }) => track === 2 || ticks >= 100);
+    const { bytes } = writeMatroska(packets, PLAIN_DRESS);
+    const filter = new MatroskaFilter(undefined, true);
+    const { blocks } = parseRecording(Buffer.concat(filter.push(bytes)));
+    expect(blocks.filter(({ isVideo }) => isVideo).map(({ timeMs }) => timeMs)).toEqual(
+      packets.filter(({ track, ticks }) => track === 1 && ticks >= 1_000).map(({ ticks }) => ticks),
+    );
+    const [video, sound] = filter.tracks;
+    expect(video?.packets.leading).toEqual({ fromMs: 0, toMs: 1_000, resumesMs: 100 });
+    expect(video?.packets).toMatchObject({ firstMs: 1_000, packets: 20 });
+    expect(sound?.packets.packets).toBe(150);
+  });
+
+  test("laces without a length are divided evenly up to the next", () => {
+    // Vorbis: nothing tells how long a packet is.
+    const packets = Array.from({ length: 32 }, (_, i): WrittenPacket => ({
+      track: 2,
+      ticks: i * 25,
+      isKey: true,
+      data: Uint8Array.of(i, 1, 2),
+    }));
+    const dress = { ...PLAIN_DRESS, lacing: "ebml", lacedFrames: 8 } as const;
+    const { bytes } = writeMatroska(packets, dress, "V_VP8", "A_VORBIS");
+    expect(pass(bytes, [70, 90]).packets).toEqual(expected(packets));
+  });
+
+  test("times before zero pass, all as late alike", () => {
+    const packets = packetsOf(1_000, 1, -60);
+    const dress = { ...PLAIN_DRESS, lateTicks: 60, clusterTicks: 5_000 };
+    const { bytes } = writeMatroska(packets, dress);
+    const filter = new MatroskaFilter();
+    const { blocks } = parseRecording(Buffer.concat(filter.push(bytes)));
+    expect(blocks.map(({ timeMs }) => timeMs - filter.aheadMs)).toEqual(
+      packets.map(({ ticks }) => ticks),
+    );
+    expect(filter.tracks[0]?.packets.firstMs).toBe(-60);
   });
 });

@@ -108,8 +108,13 @@ export const PLAIN_DRESS: Dress = {
   scaleNs: 1_000_000,
 };
 
-/** Track 1 is a picture of VP8, track 2 sound of Opus; packets are in their order. */
-export function writeMatroska(packets: readonly WrittenPacket[], dress: Dress): WrittenMatroska {
+/** Track 1 is a picture, track 2 sound; packets are in their order. */
+export function writeMatroska(
+  packets: readonly WrittenPacket[],
+  dress: Dress,
+  videoCodec = "V_VP8",
+  audioCodec = "A_OPUS",
+): WrittenMatroska {
   const extra = (name: ExtraName): Buffer => EXTRAS[name](dress.sizeBytes);
   const info = element("1549a966", element("2ad7b1", number(dress.scaleNs)));
   const tracks = element(
@@ -120,7 +125,7 @@ export function writeMatroska(packets: readonly WrittenPacket[], dress: Dress): 
         Buffer.concat([
           element("d7", hex("01")),
           element("83", hex("01")),
-          element("86", Buffer.from("V_VP8")),
+          element("86", Buffer.from(videoCodec)),
           element("e0", Buffer.concat([element("b0", hex("0140")), element("ba", hex("b4"))])),
         ]),
       ),
@@ -129,7 +134,7 @@ export function writeMatroska(packets: readonly WrittenPacket[], dress: Dress): 
         Buffer.concat([
           element("d7", hex("02")),
           element("83", hex("02")),
-          element("86", Buffer.from("A_OPUS")),
+          element("86", Buffer.from(audioCodec)),
           element("63a2", hex("4f707573486561640101380180bb0000000000")),
           element("e1", Buffer.concat([element("b5", hex("473b8000")), element("9f", hex("01"))])),
         ]),

@@ -87,8 +87,9 @@ export interface StateChange {
 /**
  * Why a segment was begun: by `startRecording`, since tracks were added to or removed from the
  * stream, by `replaceStream`, since the browser's recorder failed or gave nothing any more, since a
- * track that had been left out gives again (`unstalled`), or to go on with half the bit rate, since
- * this browser's storage is nearly full.
+ * track that had been left out gives again (`unstalled`), to go on with half the bit rate, since
+ * this browser's storage is nearly full, or since the pictures have another size, in an MP4 that can
+ * carry only one.
  */
 export type SegmentReason =
   | "start"
@@ -97,7 +98,8 @@ export type SegmentReason =
   | "recorder-error"
   | "stalled"
   | "unstalled"
-  | "storage-critical";
+  | "storage-critical"
+  | "picture-resized";
 
 /** A segment, one run of the browser's recorder, began to record or was acknowledged as a whole. */
 export type SegmentChange =
@@ -252,7 +254,11 @@ export interface ClientRecorderOptions {
   readonly videoBitsPerSecond?: number | undefined;
   /** Default 128,000. */
   readonly audioBitsPerSecond?: number | undefined;
-  /** MIME types to try, best first, instead of the recorder's own choice. */
+  /**
+   * MIME types to try, best first, instead of the recorder's own choice. Of H.264 in MP4 `avc3` is
+   * taken in place of `avc1` where the browser has it: as `avc1` Chromium records nothing that can be
+   * decoded once the picture's size has changed. Without it each size is a segment of its own.
+   */
   readonly mimeTypes?: readonly string[] | undefined;
   /** Requests under way at once. Default 3. */
   readonly parallelUploads?: number | undefined;

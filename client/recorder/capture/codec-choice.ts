@@ -6,8 +6,8 @@ export interface TrackKinds {
 
 /**
  * Best first. H.264 in Matroska is copied into an MP4 that plays anywhere; VP9 and AV1 are copied;
- * VP8 must be transcoded. MP4 comes last: Chromium gives no data before a keyframe there, and
- * H.264 breaks at a change of the resolution; it is all that Safari before 18.4 has.
+ * VP8 must be transcoded. MP4 comes last: Chromium gives no data before a keyframe there; it is all
+ * that Safari before 18.4 has.
  */
 const VIDEO_CANDIDATES: readonly { readonly container: string; readonly codec: string }[] = [
   { container: "video/x-matroska", codec: "avc1" },
@@ -39,6 +39,19 @@ export function chooseMimeType(
   isTypeSupported: (mimeType: string) => boolean,
 ): string | undefined {
   return candidates.find((mimeType) => isTypeSupported(mimeType));
+}
+
+/**
+ * A type with what is to be tried before it. As `avc1` in MP4 Chromium leaves H.264's parameter sets
+ * out of the stream, so nothing can be decoded after a change of the picture's size; as `avc3`
+ * (ISO/IEC 14496-15, 5.4.2) they stay where they change. An MP4 without a named codec can be `avc1`.
+ */
+export function resizableFirst(mimeType: string, { hasVideo, hasAudio }: TrackKinds): string[] {
+  if (!hasVideo || !/^video\/mp4/i.test(mimeType)) return [mimeType];
+  if (/\bavc1\b/.test(mimeType)) return [mimeType.replace(/\bavc1\b/, "avc3"), mimeType];
+  if (mimeType.includes("codecs")) return [mimeType];
+  const sounds = hasAudio ? [",mp4a.40.2", ",opus"] : [""];
+  return [...sounds.map((sound) => `${mimeType};codecs=avc3${sound}`), mimeType];
 }
 
 /** Beginnings of the names of sound codecs, in the `codecs` of a MIME type. */

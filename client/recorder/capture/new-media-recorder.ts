@@ -1,5 +1,5 @@
 import { RecorderError } from "../recorder-error.ts";
-import { candidateMimeTypes, chooseMimeType } from "./codec-choice.ts";
+import { candidateMimeTypes, chooseMimeType, resizableFirst } from "./codec-choice.ts";
 
 /**
  * Longest time from one keyframe to the next, in milliseconds: who joins a live view starts at a
@@ -36,7 +36,10 @@ export function newMediaRecorder(stream: MediaStream, settings: MediaSettings): 
     hasAudio: stream.getAudioTracks().length > 0,
   };
   const candidates = settings.mimeTypes ?? candidateMimeTypes(kinds);
-  const mimeType = chooseMimeType(candidates, (type) => MediaRecorder.isTypeSupported(type));
+  const mimeType = chooseMimeType(
+    candidates.flatMap((candidate) => resizableFirst(candidate, kinds)),
+    (type) => MediaRecorder.isTypeSupported(type),
+  );
   if (mimeType === undefined) {
     const message = `This browser records none of ${candidates.join(", ")}.`;
     throw new RecorderError("not-supported", message);

@@ -6,6 +6,7 @@ import { elapsedMs } from "./elapsed-time.ts";
 import { LoneKindWatch } from "./lone-kind-watch.ts";
 import { MarkList } from "./mark-list.ts";
 import { MarkWatch } from "./mark-watch.ts";
+import { hasFixedSize, PictureSizeWatch } from "./picture-size-watch.ts";
 import { picturesOf } from "./picture-source.ts";
 import { RestingPictures } from "./resting-pictures.ts";
 import { ANSWER_MS, StallWatch } from "./stall-watch.ts";
@@ -88,6 +89,7 @@ export class SegmentRecorder {
   readonly #markWatch: MarkWatch;
   readonly #loneWatch: LoneKindWatch;
   readonly #resting: RestingPictures;
+  readonly #sizeWatch: PictureSizeWatch;
   #hasStarted = false;
   #isStopping = false;
   #hasData = false;
@@ -119,6 +121,7 @@ export class SegmentRecorder {
     this.#markWatch = new MarkWatch({ stream: parts.stream, page: document, clock });
     this.#loneWatch = new LoneKindWatch(mediaRecorder.stream, clock);
     this.#resting = new RestingPictures({ stream: mediaRecorder.stream, timesliceMs, clock });
+    this.#sizeWatch = new PictureSizeWatch(mediaRecorder.stream.getVideoTracks()[0], clock);
   }
 
   /** Of MP4 browsers give nothing for many seconds. */
@@ -142,6 +145,10 @@ export class SegmentRecorder {
     });
     this.#loneWatch.events.on("lone", ({ silent }) => this.#onLone(silent));
     this.#watch.events.on("stalled", ({ silentMs }) => this.#onStalled(silentMs));
+    this.#sizeWatch.events.on("resized", () => {
+      if (mediaRecorder.state !== "recording" || !hasFixedSize(mediaRecorder.mimeType)) return;
+      this.stop("picture-resized");
+    });
     mediaRecorder.addEventListener("start", () => {
       // One that gave nothing and is stopped says in Chromium that it has started, and then ends.
       if (!this.#isStopping) this.#onStarted();
@@ -166,6 +173,7 @@ export class SegmentRecorder {
     if (absent !== null && !isResting) this.#marks.add({ type: "stalled", atMs, stream: absent });
     this.#expectData();
     this.#markWatch.start();
+    if (this.#isMp4) this.#sizeWatch.start();
   }
 
   /** Pauses; what the slice holds is handed on first, since a paused recorder keeps it back. */
@@ -208,6 +216,7 @@ export class SegmentRecorder {
     const { mediaRecorder, clock } = this.#parts;
     if (this.#hasEnded) return;
     this.#isStopping = true;
+    this.#sizeWatch.stop();
     this.#expectNothing();
     this.#next ??= next;
     this.#cancelHung();
@@ -223,6 +232,7 @@ export class SegmentRecorder {
   end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#sizeWatch.stop();
     this.#expectNothing();
     this.#markWatch.stop();
     this.#cancelHung();

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import {
   candidateMimeTypes,
   chooseMimeType,
+  resizableFirst,
   withoutSound,
 } from "../../../../client/recorder/capture/codec-choice.ts";
 import { containerOfMimeType } from "../../../../src/recording/container.ts";
@@ -51,6 +52,34 @@ describe("codec choice", () => {
     expect(withoutSound('video/webm; codecs="vp8, opus"')).toBe("video/webm;codecs=vp8");
     expect(withoutSound("video/webm;codecs=opus")).toBe("video/webm");
     expect(withoutSound("video/mp4")).toBe("video/mp4");
+  });
+
+  test("tries H.264 in MP4 first in the form whose picture may change its size", () => {
+    expect(resizableFirst("video/mp4;codecs=avc1.42E01E,mp4a.40.2", both)).toEqual([
+      "video/mp4;codecs=avc3.42E01E,mp4a.40.2",
+      "video/mp4;codecs=avc1.42E01E,mp4a.40.2",
+    ]);
+    expect(resizableFirst('video/mp4; codecs="avc1, opus"', both)[0]).toBe(
+      'video/mp4; codecs="avc3, opus"',
+    );
+    expect(resizableFirst("video/mp4", both)).toEqual([
+      "video/mp4;codecs=avc3,mp4a.40.2",
+      "video/mp4;codecs=avc3,opus",
+      "video/mp4",
+    ]);
+    expect(resizableFirst("video/mp4", { hasVideo: true, hasAudio: false })).toEqual([
+      "video/mp4;codecs=avc3",
+      "video/mp4",
+    ]);
+    for (const other of [
+      "video/x-matroska;codecs=avc1,opus",
+      "video/mp4;codecs=vp9,opus",
+      "video/mp4;codecs=avc3,opus",
+      "video/webm",
+    ]) {
+      expect(resizableFirst(other, both)).toEqual([other]);
+    }
+    expect(resizableFirst("video/mp4", { hasVideo: false, hasAudio: true })).toEqual(["video/mp4"]);
   });
 
   test("tells when nothing is supported", () => {

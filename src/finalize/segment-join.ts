@@ -17,10 +17,10 @@ import {
 } from "./remux-plan.ts";
 import type { WitnessedSegment } from "./segment-begin.ts";
 import { batchesOf, remuxBatch } from "./segment-batch.ts";
+import { remuxWithSounds } from "./segment-mix.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
-  remuxSegment,
   segmentStreams,
   startMsOf,
 } from "./segment-remux.ts";
@@ -140,7 +140,7 @@ async function remuxAll(
 ): Promise<(SegmentMedia | FinalizeError)[]> {
   const [first, ...others] = readers;
   if (first === undefined) return [];
-  if (others.length === 0) return [await remuxSegment(first, alone, context)];
+  if (others.length === 0) return [await remuxWithSounds(first, alone, context)];
   const { leaveOut } = context;
   const parts: { reader: SegmentReader; found: SourceStreams | FinalizeError }[] = [];
   for (const reader of readers) {
@@ -176,7 +176,7 @@ async function remuxAll(
           ? found
           : (together[at] ??
             (await orUnusable(
-              () => remuxSegment(reader, targets, { ...context, onProgress }),
+              () => remuxWithSounds(reader, targets, { ...context, onProgress }),
               leaveOut,
             )));
       done += 1;

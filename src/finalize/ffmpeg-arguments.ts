@@ -2,6 +2,7 @@ import type { Container } from "../recording/container.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
 import { fittedInto, turnFilters } from "./picture-filters.ts";
 import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
+import { soundMixGraph } from "./sound-mix-graph.ts";
 
 /** What one run of ffmpeg is to do. */
 export interface FfmpegTask {
@@ -15,6 +16,8 @@ export interface FfmpegTask {
   /** Size of a transcoded picture, upright and with square pixels; even numbers. */
   readonly picture: { readonly width: number; readonly height: number } | undefined;
   readonly outputPath: string;
+  /** Of sounds that are mixed, when each begins after the input does, in milliseconds. */
+  readonly mixedFromMs?: readonly number[];
 }
 
 /** The only demuxer that may be used, whatever the bytes claim to be. */
@@ -87,6 +90,10 @@ export function ffmpegArguments(tasks: readonly FfmpegTask[]): string[] {
     ...PROGRESS_ARGUMENTS,
     ...(tasks.some(({ input }) => input === "pipe:0") ? [] : ["-nostdin"]),
     ...tasks.flatMap(({ container, input }) => inputArguments(container, input)),
+    // Each once more: else what is decoded of one sound would wait in memory until the other comes.
+    ...tasks.flatMap(({ container, input, plan }) =>
+      (plan.audio?.mixed ?? []).flatMap(() => inputArguments(container, input)),
+    ),
     ...tasks.flatMap(outputArguments),
   ];
 }
@@ -97,8 +104,12 @@ function outputArguments(task: FfmpegTask, input: number): string[] {
   return [
     ...(plan.video === undefined
       ? []
-      : ["-map", `${input}:v:0`, ...videoArguments(plan.video, task)]),
-    ...(plan.audio === undefined ? [] : ["-map", `${input}:a:0`, ...audioArguments(plan.audio)]),
+      : [
+          "-map",
+          `${input}:v:${plan.video.source.position ?? 0}`,
+          ...videoArguments(plan.video, task),
+        ]),
+    ...(plan.audio === undefined ? [] : [...soundMap(task, input), ...audioArguments(plan.audio)]),
     "-map_metadata",
     "-1",
     "-map_chapters",
@@ -154,7 +165,14 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
   ];
 }
 
-function audioArguments({ action, isUniform, channels, source }: StreamPlan): string[] {
+function soundMap({ plan, mixedFromMs = [] }: FfmpegTask, input: number): string[] {
+  const { source, mixed, channels } = plan.audio ?? {};
+  if (mixed === undefined) return ["-map", `${input}:a:${source?.position ?? 0}`];
+  const parts = mixed.map((sound, i) => ({ sound, fromMs: mixedFromMs[i] ?? 0 }));
+  return ["-filter_complex", soundMixGraph(parts, channels ?? 2, input + 1), "-map", "[sound]"];
+}
+
+function audioArguments({ action, isUniform, channels, source, mixed }: StreamPlan): string[] {
   if (action === "copy") return ["-c:a", "copy"];
   const bitsPerSecond = AAC_BITS_PER_CHANNEL * (channels ?? source.channels ?? 0);
   return [
@@ -165,7 +183,7 @@ function audioArguments({ action, isUniform, channels, source }: StreamPlan): st
     // What an encoder puts before the sound is longer than a gap with rates of telephones.
     "-ar",
     "48000",
-    ...(isUniform ? channelArguments(source.channels, channels ?? 2) : []),
+    ...(isUniform && mixed === undefined ? channelArguments(source.channels, channels ?? 2) : []),
   ];
 }
 

@@ -37,7 +37,7 @@ export async function probeMatroska(reader: SegmentReader): Promise<MatroskaProb
   const { count } = reader.state.sequences;
   const share = Math.max(count / Math.max(1, chunks), reader.state.bytes / Math.max(1, bytes));
   return {
-    streams: streamsOf(filter),
+    streams: streamsOf(filter, true),
     packetsEstimate: ESTIMATE_BASE_PACKETS + Math.ceil(packets * share * ESTIMATE_MARGIN),
   };
 }
@@ -84,20 +84,60 @@ async function lacksKeyframes(reader: SegmentReader): Promise<boolean> {
   return true;
 }
 
-/** The streams that are used: the first picture and the first sound. */
-export function streamsOf(filter: MatroskaFilter): SourceStreams {
-  const streams = filter.tracks.map(streamOf);
+/**
+ * The streams that are used, the first picture and the first sound of which there are packets, and others.
+ *
+ * @param isBeginning packets of the others may still come: those without any are given too
+ */
+export function streamsOf(filter: MatroskaFilter, isBeginning = false): SourceStreams {
+  const { video, audio, others } = chosenTracks(filter, isBeginning);
   return {
-    video: streams.find((stream) => stream?.kind === "video"),
-    audio: streams.find((stream) => stream?.kind === "audio"),
+    video: video && positioned(video, filter),
+    audio: audio && positioned(audio, filter),
+    others: others.flatMap((counted) => positioned(counted, filter) ?? []),
   };
+}
+
+function positioned(counted: CountedTrack, filter: MatroskaFilter): SourceStream | undefined {
+  const stream = streamOf(counted);
+  const position = ofKind(filter, counted.track.kind).indexOf(counted);
+  return stream && { ...stream, position };
+}
+
+function ofKind({ tracks }: MatroskaFilter, kind: CountedTrack["track"]["kind"]): CountedTrack[] {
+  return tracks.filter(({ track }) => track.kind === kind);
+}
+
+function chosenTracks(
+  filter: MatroskaFilter,
+  isBeginning = false,
+): {
+  readonly video: CountedTrack | undefined;
+  readonly audio: CountedTrack | undefined;
+  readonly others: readonly CountedTrack[];
+} {
+  const chosen = (kind: "video" | "audio"): CountedTrack | undefined => {
+    const tracks = ofKind(filter, kind);
+    return tracks.find(({ packets }) => packets.packets > 0) ?? tracks[0];
+  };
+  const [video, audio] = [chosen("video"), chosen("audio")];
+  const others = filter.tracks.filter(
+    (counted) =>
+      counted.track.kind !== "other" &&
+      (isBeginning || counted.packets.packets > 0) &&
+      counted !== video &&
+      counted !== audio,
+  );
+  return { video, audio, others };
 }
 
 /** What those streams held, when all of the segment has gone through the filter. */
 export function countsOf(filter: MatroskaFilter): SourceCounts {
+  const { video, audio, others } = chosenTracks(filter);
   return {
-    video: filter.tracks.find(({ track }) => track.kind === "video")?.packets,
-    audio: filter.tracks.find(({ track }) => track.kind === "audio")?.packets,
+    video: video?.packets,
+    audio: audio?.packets,
+    others: others.map(({ packets }) => packets),
   };
 }
 

@@ -6,6 +6,8 @@ import type { StreamCount } from "./source-stream.ts";
 export interface SourceCounts {
   readonly video: StreamCount | undefined;
   readonly audio: StreamCount | undefined;
+  /** Of `SourceStreams.others`, in the same order. */
+  readonly others?: readonly StreamCount[];
 }
 
 /**

@@ -57,16 +57,22 @@ export async function probeFile(path: string, signal: AbortSignal): Promise<File
   await refuseImpossibleSampleCounts(path, signal);
   const input = new Input({ source: new FilePathSource(path), formats: [MP4, WEBM, MATROSKA] });
   try {
-    const video = await input.getPrimaryVideoTrack();
-    const audio = await input.getPrimaryAudioTrack();
+    const videos = await countedTracks(await input.getVideoTracks(), "video", signal);
+    const audios = await countedTracks(await input.getAudioTracks(), "audio", signal);
+    const [video, audio] = [firstWithPackets(videos), firstWithPackets(audios)];
+    const others = [...videos, ...audios].filter(
+      (track) => track.count.packets > 0 && track !== video && track !== audio,
+    );
     return {
       streams: {
-        video: video === null ? undefined : await streamOf(video, "video"),
-        audio: audio === null ? undefined : await streamOf(audio, "audio"),
+        video: video?.stream,
+        audio: audio?.stream,
+        others: others.map(({ stream }) => stream),
       },
       counts: {
-        video: video === null ? undefined : await countPackets(video, signal),
-        audio: audio === null ? undefined : await countPackets(audio, signal),
+        video: video?.count,
+        audio: audio?.count,
+        others: others.map(({ count }) => count),
       },
     };
   } catch (error) {
@@ -75,6 +81,29 @@ export async function probeFile(path: string, signal: AbortSignal): Promise<File
   } finally {
     input.dispose();
   }
+}
+
+interface CountedStream {
+  readonly stream: SourceStream;
+  readonly count: PacketCounter;
+}
+
+/** In the order of the file. Whether a track is enabled is for players: it was recorded. */
+async function countedTracks(
+  tracks: readonly InputTrack[],
+  kind: "video" | "audio",
+  signal: AbortSignal,
+): Promise<CountedStream[]> {
+  const counted: CountedStream[] = [];
+  for (const [position, track] of tracks.entries()) {
+    const stream = { ...(await streamOf(track, kind)), position };
+    counted.push({ stream, count: await countPackets(track, signal) });
+  }
+  return counted;
+}
+
+function firstWithPackets(tracks: readonly CountedStream[]): CountedStream | undefined {
+  return tracks.find(({ count }) => count.packets > 0) ?? tracks[0];
 }
 
 const CODECS: Readonly<Partial<Record<MediaCodec, StreamCodec>>> = {

@@ -1,7 +1,12 @@
 import type { RemuxAction } from "../contract/recordings.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
 import { isPlain, isSameDisplay } from "./picture-display.ts";
-import type { SourceStream, SourceStreams, StreamCodec } from "./source-stream.ts";
+import {
+  type SourceStream,
+  type SourceStreams,
+  type StreamCodec,
+  soundsOf,
+} from "./source-stream.ts";
 
 /** What becomes of one stream. */
 export interface StreamPlan {
@@ -15,6 +20,8 @@ export interface StreamPlan {
   readonly isUniform: boolean;
   /** Of uniform sound. */
   readonly channels?: number;
+  /** All sounds that are mixed into it, of which `source` is one; it is not mixed without. */
+  readonly mixed?: readonly SourceStream[];
 }
 
 /** Which streams of a track's segments must be made alike, since a track has one codec for each kind. */
@@ -41,6 +48,8 @@ export interface RemuxPlan {
   readonly reason: string;
   /** Who writes the MP4. */
   readonly muxer: "ffmpeg" | "mediabunny";
+  /** Tracks of the source of which nothing is in the MP4; none without. */
+  readonly leftOut?: readonly SourceStream[];
 }
 
 /** A plan, or why there can be none. */
@@ -91,7 +100,46 @@ export function planRemux(
   if (muxer === "mediabunny") {
     reasons.push("This ffmpeg build cannot write AV1 into MP4, so mediabunny does.");
   }
-  return { outcome: "plan", plan: { video, audio, action, reason: reasons.join(" "), muxer } };
+  const { others = [] } = streams;
+  const leftOut = others.length === 0 ? {} : { leftOut: others };
+  const reason = reasons.join(" ");
+  return { outcome: "plan", plan: { video, audio, action, reason, muxer, ...leftOut } };
+}
+
+/**
+ * The plan of one of several sounds for all of them: they are mixed, since players play one sound of an
+ * MP4. Pure.
+ *
+ * @param sounds two or more
+ */
+export function withMixedSounds(
+  plan: RemuxPlan,
+  sounds: readonly SourceStream[],
+  targets: JoinTargets,
+): RemuxPlan {
+  const [source] = sounds;
+  if (source === undefined) return plan;
+  const { channels = 2 } = targets.aac ? targets : uniformSound(sounds);
+  const codecs = sounds.map(({ codec, codecName }) => (codec ? NAMES[codec] : codecName));
+  const reason =
+    `${sounds.length} sound tracks (${codecs.join(", ")}) are mixed into one and transcoded to AAC, ` +
+    "since players play one sound of an MP4.";
+  const audio: StreamPlan = {
+    // How much of the beginning decoders leave out.
+    source: { ...source, preSkipMs: Math.max(...sounds.map(({ preSkipMs }) => preSkipMs)) },
+    action: "transcode",
+    codec: "aac",
+    reason,
+    isUniform: true,
+    channels,
+    mixed: sounds,
+  };
+  const positions = new Set(sounds.map(({ position }) => position));
+  const leftOut = (plan.leftOut ?? []).filter(
+    ({ kind, position }) => kind === "video" || !positions.has(position),
+  );
+  const reasons = [plan.video?.reason, reason].filter((sentence) => sentence !== undefined);
+  return { ...plan, audio, action: "transcode", reason: reasons.join(" "), leftOut };
 }
 
 /**
@@ -100,7 +148,8 @@ export function planRemux(
  */
 export function joinTargets(segments: readonly SourceStreams[]): JoinTargets {
   const videos = segments.flatMap(({ video }) => video ?? []);
-  const audios = segments.flatMap(({ audio }) => audio ?? []);
+  const audios = segments.flatMap((streams) => [...soundsOf(streams)]);
+  const areMixed = segments.length > 1 && segments.some((own) => soundsOf(own).length > 1);
   // Parameter sets of H.265 are not put into the stream, as those of H.264 are.
   const differ =
     areDifferent(videos) || (videos[0]?.codec === "hevc" && haveDifferentParameters(videos));
@@ -110,7 +159,10 @@ export function joinTargets(segments: readonly SourceStreams[]): JoinTargets {
   return {
     h264: differ || (upright && videos.some((video) => ownCodec(video) !== "h264")),
     ...(upright ? { upright } : {}),
-    ...(areDifferent(audios) || differInSetup(audios) || (audios.length > 1 && lackSilence(audios))
+    ...(areMixed ||
+    areDifferent(audios) ||
+    differInSetup(audios) ||
+    (audios.length > 1 && lackSilence(audios))
       ? uniformSound(audios)
       : { aac: false }),
   };

@@ -21,6 +21,7 @@ import {
   verified,
   withPackets,
 } from "./segment-remux.ts";
+import { soundsOf } from "./source-stream.ts";
 
 /**
  * Segments that one ffmpeg makes. Its start costs as much as copying minutes of media; newer builds have
@@ -104,8 +105,9 @@ async function prepare(
   const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
   await writePayloads(filteredPayloads(reader, filter, onDamaged), sourcePath, signal);
   const counts = countsOf(filter);
-  const plan = planOrThrow(withPackets(streamsOf(filter), counts), context, targets);
-  if (plan.muxer !== "ffmpeg" || plan.action !== "copy") {
+  const streams = withPackets(streamsOf(filter), counts);
+  const plan = planOrThrow(streams, context, targets);
+  if (plan.muxer !== "ffmpeg" || plan.action !== "copy" || soundsOf(streams).length > 1) {
     await rm(sourcePath, { force: true });
     return undefined;
   }

@@ -19,10 +19,10 @@ import {
 } from "./remux-plan.ts";
 import type { WitnessedSegment } from "./segment-begin.ts";
 import { batchesOf, remuxBatch } from "./segment-batch.ts";
+import { remuxWithSounds } from "./segment-mix.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
-  remuxSegment,
   segmentStreams,
   startMsOf,
 } from "./segment-remux.ts";
@@ -143,7 +143,7 @@ async function remuxAll(
   const [first, ...others] = readers;
   if (first === undefined) return [];
   if (others.length === 0) {
-    const attempt = (): Promise<SegmentMedia> => remuxSegment(first, alone, context);
+    const attempt = (): Promise<SegmentMedia> => remuxWithSounds(first, alone, context);
     return [await withinBounds(attempt, first, alone, context)];
   }
   const { leaveOut } = context;
@@ -177,7 +177,7 @@ async function remuxAll(
       const onProgress = (share: number): void =>
         context.onProgress(((before + share) / readers.length) * REMUX_SHARE);
       const attempt = async (): Promise<SegmentMedia> =>
-        together[at] ?? (await remuxSegment(reader, targets, { ...context, onProgress }));
+        together[at] ?? (await remuxWithSounds(reader, targets, { ...context, onProgress }));
       outcomes[i] =
         found instanceof FinalizeError
           ? found

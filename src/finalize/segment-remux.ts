@@ -18,6 +18,7 @@ import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type PictureSize, shownSize } from "./picture-display.ts";
 import { type JoinTargets, type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
+import { leftOutNotes } from "./left-out-notes.ts";
 import type { SegmentNote } from "./segment-note.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
@@ -172,7 +173,8 @@ async function remuxMatroska(
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
     const chunkEnds = [...filter.chunkEnds];
     const notes = leadingNotes(counts);
-    return verified({ path, plan, counts, index, damage, chunkEnds, notes }, reader);
+    const whole = { ...plan, leftOut: present.others ?? [] };
+    return verified({ path, plan: whole, counts, index, damage, chunkEnds, notes }, reader);
   }
 }
 
@@ -291,7 +293,8 @@ export function verified(
   media: Omit<SegmentMedia, "isIncomplete">,
   reader: SegmentReader,
 ): SegmentMedia {
-  const whole = { ...media, isIncomplete: isIncomplete(reader, media.damage) };
+  const notes = [...media.notes, ...leftOutNotes(media.plan)];
+  const whole = { ...media, notes, isIncomplete: isIncomplete(reader, media.damage) };
   const findings = checkMedia(whole.plan, whole.counts, whole.index, whole.isIncomplete);
   if (findings.length > 0) throw new MediaMismatchError(findings);
   return whole;
@@ -320,19 +323,25 @@ export function withPackets(streams: SourceStreams, counts: SourceCounts): Sourc
   return {
     video: (counts.video?.packets ?? 0) > 0 ? streams.video : undefined,
     audio: (counts.audio?.packets ?? 0) > 0 ? streams.audio : undefined,
+    others: streams.others ?? [],
   };
 }
 
 function sameStreams(plan: RemuxPlan, streams: SourceStreams): boolean {
   return (
     (plan.video === undefined) === (streams.video === undefined) &&
-    (plan.audio === undefined) === (streams.audio === undefined)
+    (plan.audio === undefined) === (streams.audio === undefined) &&
+    plan.video?.source.position === streams.video?.position &&
+    plan.audio?.source.position === streams.audio?.position
   );
 }
 
-/** Media time of the first packet of either stream: in the segment's MP4 that is 0, as ffmpeg makes it. */
-export function startMsOf({ video, audio }: SourceCounts): number {
-  return Math.min(...[video?.firstMs ?? [], audio?.firstMs ?? []].flat());
+/**
+ * Media time of the first packet of any stream, also of one that is left out: in the segment's MP4 that is
+ * 0, as ffmpeg makes it.
+ */
+export function startMsOf({ video, audio, others = [] }: SourceCounts): number {
+  return Math.min(...[video, audio, ...others].flatMap((count) => count?.firstMs ?? []));
 }
 
 function packetsOf({ video, audio }: SourceCounts): number {
@@ -340,11 +349,12 @@ function packetsOf({ video, audio }: SourceCounts): number {
 }
 
 /** Room that is surely enough for the index of so many packets. */
-export function indexBytesMaxOf(counts: SourceCounts): number {
-  return INDEX_BYTES_BASE + packetsOf(counts) * INDEX_BYTES_PER_PACKET_MAX;
+export function indexBytesMaxOf(counts: SourceCounts, morePackets = 0): number {
+  return INDEX_BYTES_BASE + (packetsOf(counts) + morePackets) * INDEX_BYTES_PER_PACKET_MAX;
 }
 
-function evenSize({ video }: RemuxPlan): PictureSize | undefined {
+/** The size of a transcoded picture; undefined where it is not known. */
+export function evenSize({ video }: RemuxPlan): PictureSize | undefined {
   const { width, height } = video?.source ?? {};
   if (!width || !height) return undefined;
   const shown = shownSize({ width, height }, video?.source ?? {});

@@ -33,6 +33,8 @@ export interface SourceStream extends PictureDisplay {
   readonly height: number | null;
   /** How much of the sound's beginning a decoder may leave out, since it only warms up on it. */
   readonly preSkipMs: number;
+  /** Which of its kind it is in the container, from 0; the first one without. */
+  readonly position?: number;
   /** Of sound, as its decoder's parameters say; undefined when it is not known. */
   readonly channels?: number | undefined;
   /** Of sound: no silent packets are known that fit between its own. */
@@ -89,6 +91,20 @@ export interface Hole {
 export interface SourceStreams {
   readonly video: SourceStream | undefined;
   readonly audio: SourceStream | undefined;
+  /** Tracks with packets beyond those two, in the container's order; none without. */
+  readonly others?: readonly SourceStream[];
+}
+
+/** Most sound tracks that are mixed; a stream of a call has two. */
+const MIXED_SOUNDS_MAX = 16;
+
+/** The sounds of a segment that can be mixed into one, in the container's order; one or none without. */
+export function soundsOf({ audio, others = [] }: SourceStreams): readonly SourceStream[] {
+  return [audio, ...others]
+    .filter((stream) => stream?.kind === "audio" && stream.codec !== undefined)
+    .flatMap((stream) => stream ?? [])
+    .toSorted((a, b) => (a.position ?? 0) - (b.position ?? 0))
+    .slice(0, MIXED_SOUNDS_MAX);
 }
 
 // https://www.matroska.org/technical/codec_specs.html

@@ -43,18 +43,23 @@ export async function soundOf(path: string): Promise<Sound> {
   };
 }
 
-/** Decodes a file's first sound stream into one channel at 48 kHz, each sample at its time from zero on. */
+/** Decodes the first channel of a file's first sound to 48 kHz, each sample at its time from zero on. */
 export async function soundInTime(path: string): Promise<Float32Array> {
-  const filters = `aresample=${SAMPLES_PER_SECOND}:async=1:first_pts=0`;
-  const options = ["-copyts", "-map", "0:a:0", "-af", filters, "-ac", "1", "-f", "f32le"];
-  const { bytes } = await decode(await judgeFfmpeg(), path, options);
-  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 4));
+  return firstChannel(path, `aresample=${SAMPLES_PER_SECOND}:async=1:first_pts=0`, ["-copyts"]);
 }
 
 /** Decodes it as players do that count samples. */
 export async function soundCounted(path: string): Promise<Float32Array> {
-  const options = ["-map", "0:a:0", "-ac", "1", "-ar", String(SAMPLES_PER_SECOND), "-f", "f32le"];
-  const { bytes } = await decode(await judgeFfmpeg(), path, options);
+  return firstChannel(path, `aresample=${SAMPLES_PER_SECOND}`, []);
+}
+
+async function firstChannel(
+  path: string,
+  filter: string,
+  options: readonly string[],
+): Promise<Float32Array> {
+  const filters = ["-map", "0:a:0", "-af", `pan=mono|c0=c0,${filter}`, "-f", "f32le"];
+  const { bytes } = await decode(await judgeFfmpeg(), path, [...options, ...filters]);
   return new Float32Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 4));
 }
 

@@ -1,9 +1,12 @@
 import { join } from "node:path";
 import { judgeFfmpeg } from "./judge-ffmpeg.ts";
 
-/** One sound track of a source, the same in each channel. */
+/** One sound track of a source. */
 export interface ToneTrack {
-  /** Of a sample at `t` seconds, such as `0.3*sin(2*PI*440*t)`. */
+  /**
+   * Of a sample at `t` seconds, such as `0.3*sin(2*PI*440*t)`: the same for each channel, or one for each
+   * with `|` between them.
+   */
   readonly expression: string;
   /** As ffmpeg calls it, such as `5.1`. */
   readonly layout: string;
@@ -40,12 +43,13 @@ export const LAYOUT_CHANNELS: Readonly<Record<string, number>> = {
   "7.1": 8,
 };
 
-/** A source for ffmpeg's `lavfi` with the same expression in each channel. */
+/** A source for ffmpeg's `lavfi`. */
 export function toneInput(
   { expression, layout, rate }: Pick<ToneTrack, "expression" | "layout" | "rate">,
   seconds: number,
 ): string {
-  const channels = Array.from({ length: LAYOUT_CHANNELS[layout] ?? 0 }, () => expression);
+  const count = expression.includes("|") ? 1 : (LAYOUT_CHANNELS[layout] ?? 0);
+  const channels = Array.from({ length: count }, () => expression);
   return `aevalsrc='${channels.join("|")}':s=${rate}:d=${seconds}:c=${layout}`;
 }
 

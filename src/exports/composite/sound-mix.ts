@@ -94,12 +94,16 @@ function samplesOf(ms: number): number {
 }
 
 /**
- * Puts samples where their times are: a stream may begin late, and have holes. One channel goes to both
- * sides as it is; ffmpeg's own way would have it 3 dB softer than the same voice in two channels.
+ * What each side gets of channels that are there; those that are not are passed over. One channel goes to
+ * both sides as it is: ffmpeg's own way would have it 3 dB softer than the same voice in two channels. Those
+ * behind the listener are 3 dB softer (ITU-R BS.775, annex 4).
  */
+const SIDES = "FL=FL+FC+0.707*BL+0.707*SL+0.5*BC+0.5*LFE|FR=FR+FC+0.707*BR+0.707*SR+0.5*BC+0.5*LFE";
+
+/** Puts samples where their times are: a stream may begin late, and have holes. */
 function placing(rate: number): string {
   const resample =
-    `pan=stereo|FL=FL+FC|FR=FR+FC,aresample=${SAMPLES_PER_SECOND}:first_pts=0:min_hard_comp=${HOLE_SECONDS_MIN}` +
+    `pan=stereo|${SIDES},aresample=${SAMPLES_PER_SECOND}:first_pts=0:min_hard_comp=${HOLE_SECONDS_MIN}` +
     `:async=${rate === 1 ? 1 : STRETCH_SAMPLES_MAX}`;
   return rate === 1 ? resample : `asetpts=PTS*${rate.toFixed(9)},${resample}`;
 }

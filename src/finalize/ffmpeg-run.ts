@@ -38,7 +38,8 @@ const OUTPUT_PER_INPUT_MAX = { copy: 2, transcode: 16 } as const;
  * that it encoded as they are. What it wrote still has to be verified: ffmpeg exits with 0 also when it
  * skipped damaged input.
  *
- * @throws file system errors, FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, the signal's reason
+ * @throws FfmpegFailedError, SubprocessTimeoutError, SubprocessNotStartedError, file system errors, the
+ * signal's reason
  */
 export async function runFfmpeg(run: FfmpegRun): Promise<void> {
   const { ffmpeg, limits, tasks, inputBytes } = run;

@@ -155,9 +155,12 @@ function reduced({ width, height }: PictureSize): PictureSize {
 }
 
 function poseOf(fields: ReadonlyMap<number, Uint8Array>): PictureDisplay {
-  const halfTurns = (id: number): number => Math.round((floatOf(fields.get(id)) ?? 0) / 180);
-  const roll = floatOf(fields.get(ID.poseRoll)) ?? 0;
-  const turns = Math.round(Number.isFinite(roll) ? -roll / 90 : 0);
+  const degrees = (id: number): number => {
+    const value = floatOf(fields.get(id)) ?? 0;
+    return Number.isFinite(value) ? value : 0;
+  };
+  const halfTurns = (id: number): number => Math.round(degrees(id) / 180);
+  const turns = Math.round(-degrees(ID.poseRoll) / 90);
   // Upside down is mirrored and turned by half.
   const isPitched = halfTurns(ID.posePitch) % 2 !== 0;
   const isMirrored = (halfTurns(ID.poseYaw) % 2 !== 0) !== isPitched;

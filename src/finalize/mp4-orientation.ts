@@ -54,8 +54,8 @@ export function displayOfMatrix(
 export function matrixOf(display: PictureDisplay, stored: PictureSize): Matrix {
   const { a, b, c, d } = axesOf(display);
   const { width, height } = squareSize(stored, display);
-  const x = Math.max(0, -a * width - c * height);
-  const y = Math.max(0, -b * width - d * height);
+  const x = movedBy(-a * width - c * height);
+  const y = movedBy(-b * width - d * height);
   return [
     a * FIXED_ONE,
     b * FIXED_ONE,
@@ -67,6 +67,11 @@ export function matrixOf(display: PictureDisplay, stored: PictureSize): Matrix {
     y * FIXED_ONE,
     MATRIX_W,
   ];
+}
+
+/** No further than 16 bits with a sign allow. */
+function movedBy(pixels: number): number {
+  return Math.min(Math.max(0, pixels), 0x7fff);
 }
 
 /** The shape of pixels that a sample entry's `pasp` says (12.1.4); undefined without a usable one. */

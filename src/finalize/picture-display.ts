@@ -15,7 +15,7 @@ export interface PictureDisplay {
 }
 
 /** Pixels of a recorder are never more than so many times as wide as high, or as high as wide. */
-export const PIXEL_RATIO_MAX = 8;
+export const PIXEL_RATIO_MAX = 4;
 
 /** Sizes that containers tell are whole numbers of pixels: shapes differ by their rounding. */
 const SAME_RATIO_DIFFERENCE_MAX = 0.01;

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { canvasOf, planLayout } from "../../src/exports/composite/layout-plan.ts";
 import { readConfig } from "../../src/config.ts";
@@ -7,7 +6,7 @@ import { finalizeLimits } from "../../src/configured-limits.ts";
 import { findFfmpegConfinement } from "../../src/finalize/ffmpeg-confinement.ts";
 import { makePoster } from "../../src/finalize/poster.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
-import { FinalizerBed, trackKey } from "../finalize/finalizer-bed.ts";
+import { mediaOfTrack } from "../finalize/media-of-track.ts";
 import { judgeFfmpeg } from "../support/judge-ffmpeg.ts";
 import { type TemporaryDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import {
@@ -155,7 +154,7 @@ describe.each(SOURCES)("pictures that are %s", (_, source, size = SCENE_SIZE) =>
 });
 
 test("turned pictures that change their size are upright in all of it", async () => {
-  const media = await joinedMedia([
+  const media = await mediaOfTrack(directory.path, [
     await turnedMedia(directory.path, "small", { rotation: 90 }),
     await turnedMedia(directory.path, "large", { rotation: 90, ...LARGE_SIZE }),
   ]);
@@ -190,22 +189,3 @@ test("a phone's picture and a squeezed one have the size that they are seen in",
     }
   }
 });
-
-/** The MP4 of a track of these segments, one after the other. */
-async function joinedMedia(paths: readonly string[]): Promise<string> {
-  await using bed = await FinalizerBed.open(await judgeFfmpeg());
-  const startedAtMs = bed.clock.nowMs();
-  const segments = [];
-  for (const [i, path] of paths.entries()) {
-    const atMs = startedAtMs + i * DURATION_MS;
-    const marks = [{ type: "began", atMs, reason: "start", pictures: "continuous" } as const];
-    const chunks = [await Bun.file(path).bytes()];
-    segments.push({ chunks, mimeType: "video/mp4", capturedAtMs: [atMs], marks });
-  }
-  bed.clock.advance(paths.length * DURATION_MS);
-  const { recordingId, state } = await bed.finalize(...segments);
-  expect(state).toBe("ready");
-  const media = join(directory.path, `${crypto.randomUUID()}.mp4`);
-  await copyFile(bed.layout.mediaPath(trackKey(recordingId)), media);
-  return media;
-}

@@ -60,3 +60,8 @@ test("a shape of pixels that no camera has is not believed", () => {
     expect(isPlain({ pixelAspect })).toBe(true);
   }
 });
+
+test("a picture of any size can be turned in an index", () => {
+  const [, , , , , , x] = matrixOf({ rotation: 90 }, { width: 65_535, height: 65_535 });
+  expect(x).toBeLessThan(2 ** 31);
+});

@@ -99,6 +99,10 @@ const ALONE: readonly TurnedSource[] = [
   ...turnsOf({ container: "mp4" }),
   ...turnsOf({ container: "mkv" }),
   ...turnsOf({ container: "mkv", encoder: "libvpx" }),
+  // The packaged build cannot write AV1, and mediabunny does.
+  { encoder: "libaom-av1", container: "mkv", rotation: 90 },
+  { encoder: "libaom-av1", container: "mkv", pixelAspect: "2/1" },
+  { encoder: "libvpx", container: "mkv", rotation: 90, width: 322, height: 182 },
   { pixelAspect: "2/1" },
   { pixelAspect: "1/2" },
   { pixelAspect: "12/11", width: 384, height: 288 },
@@ -124,6 +128,19 @@ describe("a segment alone is seen upright", () => {
           await expectScene(track, AT_MS, source.width === undefined ? SCENE_SIZE : size);
         });
       }
+    });
+  }
+});
+
+test("odd sides of turned pictures that are transcoded grow by a pixel, without a bar", async () => {
+  const odd = { width: 321, height: 181 };
+  const source = { encoder: "libvpx", container: "mkv", rotation: 90, ...odd } as const;
+  const path = await turnedMedia(directory.path, crypto.randomUUID(), source);
+  for (const { ffmpeg } of builds) {
+    await trackOf(ffmpeg, [path], async (track) => {
+      const seen = await track.seen(AT_MS);
+      expect([seen.width, seen.height]).toEqual([322, 182]);
+      expect(differenceOf(seen, await scenePicture(AT_MS, odd))).toBeLessThan(SAME_MAX);
     });
   }
 });

@@ -18,14 +18,14 @@ export interface TurnedSource {
   readonly isMirrored?: boolean;
   /** Width of a stored pixel for its height, such as `2/1`. */
   readonly pixelAspect?: string;
-  readonly encoder?: "libx264" | "libvpx" | "libvpx-vp9";
+  readonly encoder?: "libx264" | "libvpx" | "libvpx-vp9" | "libaom-av1";
   readonly container?: "mp4" | "mkv";
   /** Of the scene, upright and with square pixels. */
   readonly width?: number;
   readonly height?: number;
 }
 
-const SCENE_SECONDS = 3;
+export const SCENE_SECONDS = 3;
 const SCENE_RATE = 15;
 export const SCENE_SIZE = { width: 320, height: 180 };
 
@@ -50,10 +50,15 @@ export async function turnedMedia(
   const back = { 0: "null", 90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock" };
   const stored = [back[rotation], isMirrored ? "hflip" : "null"];
   const squeeze = `scale=w=iw/max(1\\,${pixelAspect}):h=ih*min(1\\,${pixelAspect}),setsar=${pixelAspect}`;
-  const graph = [sceneGraph({ width, height }), ...stored, squeeze].join(",");
+  const graph = [sceneGraph({ width, height }), "format=rgb24", ...stored, squeeze].join(",");
   const plain = join(directory, `${name}-plain.${container}`);
   const { path: ffmpeg } = await judgeFfmpeg();
-  const encoding = encoder === "libx264" ? "-preset ultrafast -bf 0" : "-deadline realtime -b:v 2M";
+  const encoding = {
+    libx264: "-preset ultrafast -bf 0",
+    libvpx: "-deadline realtime -b:v 2M",
+    "libvpx-vp9": "-deadline realtime -b:v 2M",
+    "libaom-av1": "-cpu-used 8 -usage realtime -b:v 2M",
+  }[encoder];
   const args = `-v error -nostdin -y -f lavfi -i ${graph} -t ${SCENE_SECONDS} -c:v ${encoder}`;
   const options = `${encoding} -pix_fmt yuv420p -g ${SCENE_RATE} -strict -2`;
   const child = Bun.spawn([ffmpeg, ...`${args} ${options}`.split(" "), plain], {

@@ -74,7 +74,7 @@ const environmentSchema = z.object({
   NAMES_FONT_PATH: z.string().register(about, {
     default: "",
     meaning:
-      "Font (TTF, OTF or TTC) for the names in composites; empty takes DejaVu Sans, which has Latin, Greek, Cyrillic, Arabic and Hebrew, and no Chinese, Japanese or Korean.",
+      "Font (TTF, OTF or TTC) for the names in composites; empty takes DejaVu Sans, which has Latin, Greek, Cyrillic, Arabic and Hebrew, and for others the machine's fonts.",
     allowed: "a path or empty",
   }),
   LOG_LEVEL: z.enum(LOG_LEVELS).register(about, {

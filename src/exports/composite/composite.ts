@@ -5,9 +5,8 @@ import type { ExportTrack, MadeFile, MakeExport } from "../export-maker.ts";
 import { checkComposite } from "./composite-check.ts";
 import type { CompositeOptions } from "./composite-options.ts";
 import { TILES_MAX, type LayoutPlan, canvasOf, planLayout } from "./layout-plan.ts";
-import { drawsText, namesOf, writeNames } from "./name-texts.ts";
-import { drawnName } from "./drawn-name.ts";
-import type { NamesFont } from "./names-font.ts";
+import type { NameInFont } from "./name-font.ts";
+import { drawsText, fontsOfNames, writeNames } from "./name-texts.ts";
 import { runPasses } from "./pass-pool.ts";
 import { joinSlices } from "./slice-join.ts";
 import { slicePasses, sliceScenes } from "./slice-render.ts";
@@ -38,8 +37,10 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
     tracks.push({ ...track, display: await displayOfFile(track.path) });
   }
   const plan = planLayout(tracks, durationMs, canvas);
-  const hasNames = await drawsText(context.ffmpeg, signal);
-  const names = hasNames ? await writeNames(plan, context.namesFont, workDirectory) : undefined;
+  const inFonts = (await drawsText(context.ffmpeg, signal))
+    ? await fontsOfNames(plan, context.namesFont, signal)
+    : undefined;
+  const names = inFonts && (await writeNames(inFonts, workDirectory));
   const slices = sliceScenes(plan, canvas);
   const shares = { pictures: 0, sound: 0 };
   const tell = (change: Partial<typeof shares>): void => {
@@ -67,23 +68,23 @@ export const makeComposite: MakeExport<CompositeOptions> = async (options, conte
     participantId: null,
     trackId: null,
     durationMs,
-    notes: notesOf(plan, hasNames ? context.namesFont : undefined),
+    notes: notesOf(plan, inFonts),
   };
   return [made];
 };
 
-function notesOf(plan: LayoutPlan, font: NamesFont | undefined): string[] {
+function notesOf(plan: LayoutPlan, inFonts: ReadonlyMap<string, NameInFont> | undefined): string[] {
   const { unseen } = plan;
   const notes: string[] = [];
-  if (font === undefined) {
+  if (inFonts === undefined) {
     notes.push("It shows no names, since this ffmpeg cannot draw text.");
   } else {
-    const names = namesOf(plan).map((name) => ({ name, drawn: drawnName(name, font.has) }));
+    const names = Array.from(inFonts, ([name, { drawn }]) => ({ name, drawn }));
     const letters = names.filter(({ drawn }) => drawn.lacksLetters).map(({ name }) => name);
     if (letters.length > 0) {
       notes.push(
-        `Its font does not have all letters of these names: ${letters.join(", ")}. The server's ` +
-          "operator can choose another one with NAMES_FONT_PATH.",
+        `No font of the server has all letters of these names: ${letters.join(", ")}. Its operator ` +
+          "can install one, or choose one with NAMES_FONT_PATH.",
       );
     }
     const emoji = names.filter(({ drawn }) => drawn.lacksEmoji).map(({ name }) => name);

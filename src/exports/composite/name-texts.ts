@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { FfmpegBinary } from "../../process/ffmpeg-binary.ts";
 import { runSubprocess } from "../../process/subprocess.ts";
-import { drawnName } from "./drawn-name.ts";
 import type { LayoutPlan } from "./layout-plan.ts";
+import { type NameInFont, nameInFont } from "./name-font.ts";
 import type { NamesFont } from "./names-font.ts";
 import type { NameTexts } from "./scene-graph.ts";
 
@@ -22,25 +22,35 @@ export async function drawsText(ffmpeg: FfmpegBinary, signal: AbortSignal): Prom
   return isThere;
 }
 
-/** Writes the names that a plan shows, as they are drawn, into files of `directory`, one each. */
-export async function writeNames(
+/** Chooses the font of each name that a plan shows. */
+export async function fontsOfNames(
   plan: LayoutPlan,
   font: NamesFont,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, NameInFont>> {
+  const names = new Map<string, NameInFont>();
+  for (const name of namesOf(plan)) names.set(name, await nameInFont(name, font, signal));
+  return names;
+}
+
+/** Writes names, as they are drawn, into files of `directory`, one each. */
+export async function writeNames(
+  names: ReadonlyMap<string, NameInFont>,
   directory: string,
 ): Promise<NameTexts> {
   const paths = new Map<string, string>();
-  for (const name of namesOf(plan)) {
+  for (const [name, { drawn }] of names) {
     const path = join(directory, `name-${paths.size}.txt`);
-    await Bun.write(path, drawnName(name, font.has).text);
+    await Bun.write(path, drawn.text);
     paths.set(name, path);
   }
   return {
-    fontPath: font.path,
+    fontPath: (name) => names.get(name)?.fontPath ?? "",
     textPath: (name) => paths.get(name) ?? "",
   };
 }
 
 /** All names that a plan shows, each once. */
-export function namesOf({ scenes }: LayoutPlan): readonly string[] {
+function namesOf({ scenes }: LayoutPlan): readonly string[] {
   return [...new Set(scenes.flatMap(({ tiles }) => tiles.map(({ name }) => name)))];
 }

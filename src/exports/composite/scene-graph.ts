@@ -7,7 +7,7 @@ import { even } from "./tile-grid.ts";
 
 /** Where names are drawn from. */
 export interface NameTexts {
-  readonly fontPath: string;
+  fontPath(name: string): string;
   /** File with the name alone, in UTF-8. */
   textPath(name: string): string;
 }
@@ -181,7 +181,7 @@ function bandHeight({ height }: Tile): number {
 function nameBand({ name, width }: Tile, height: number, names: NameTexts): string {
   const fontSize = Math.max(8, Math.round(height * FONT_SHARE));
   const text = [
-    `fontfile=${filterValue(names.fontPath)}`,
+    `fontfile=${filterValue(names.fontPath(name))}`,
     `textfile=${filterValue(names.textPath(name))}`,
     "expansion=none",
     "fontcolor=white",

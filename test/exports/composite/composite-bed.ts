@@ -10,6 +10,7 @@ import {
 } from "../../../src/exports/composite/composite-options.ts";
 import { makeComposite } from "../../../src/exports/composite/composite.ts";
 import { findNamesFont } from "../../../src/exports/composite/names-font.ts";
+import { SystemFonts } from "../../../src/exports/composite/system-fonts.ts";
 import { findFfmpegConfinement } from "../../../src/finalize/ffmpeg-confinement.ts";
 import { type FfmpegBinary, resolveFfmpeg } from "../../../src/process/ffmpeg-binary.ts";
 import { judgeFfmpeg } from "../../support/judge-ffmpeg.ts";
@@ -23,6 +24,8 @@ export interface CompositeRequest {
   readonly options?: Partial<CompositeOptions>;
   readonly ffmpeg?: FfmpegBinary;
   readonly namesFontPath?: string;
+  /** Fonts for names whose letters that one lacks; none by default, so that machines do not differ. */
+  readonly otherFonts?: SystemFonts;
   readonly signal?: AbortSignal;
   readonly onProgress?: (share: number) => void;
 }
@@ -38,7 +41,10 @@ export async function compositeOf(request: CompositeRequest): Promise<MadeFile> 
     ffmpeg: request.ffmpeg ?? (await judgeFfmpeg()),
     confinement: await findFfmpegConfinement(),
     limits: finalizeLimits(readConfig({})),
-    namesFont: await findNamesFont(request.namesFontPath ?? ""),
+    namesFont: await findNamesFont(
+      request.namesFontPath ?? "",
+      request.otherFonts ?? new SystemFonts(null),
+    ),
     signal: request.signal ?? new AbortController().signal,
     onProgress: request.onProgress ?? (() => {}),
   };

@@ -303,8 +303,8 @@ test("names that the font has no letters for are told of, and another font can b
   );
   const inDefault = await make(tracks, 1_000);
   const notes = [
-    "Its font does not have all letters of these names: さくら. The server's operator can choose " +
-      "another one with NAMES_FONT_PATH.",
+    "No font of the server has all letters of these names: さくら. Its operator can install one, or " +
+      "choose one with NAMES_FONT_PATH.",
   ];
   expect(inDefault.notes).toEqual(notes);
   const namesFontPath = fileURLToPath(

@@ -145,7 +145,10 @@ async function withLoss(
   };
   return {
     ...whole,
-    pictures: whole.pictures.map((picture) => ({ ...picture, isRequired: isPictureKept(picture) })),
+    pictures: whole.pictures.map((picture) => ({
+      ...picture,
+      isRequired: picture.isRequired && isPictureKept(picture),
+    })),
     sounds: whole.sounds.map((sound) => ({ ...sound, isRequired: isSoundKept(sound) })),
     channelLevels: undefined,
     durationMs: undefined,

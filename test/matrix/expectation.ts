@@ -59,7 +59,8 @@ export async function expectationOf(source: MadeSource): Promise<Expectation> {
   const doubts: string[] = [];
   const pictures = readPictures(source, decoded, doubts);
   const sounds = readSounds(source, decoded, doubts);
-  const begins = [pictures[0]?.ms, decoded.sound?.fromMs].filter((ms) => ms !== undefined);
+  const shown = pictures.filter(({ isRequired }) => isRequired);
+  const begins = [shown[0]?.ms, decoded.sound?.fromMs].filter((ms) => ms !== undefined);
   const beginMs = Math.min(...begins);
   const afterBegin = <Moment extends { readonly ms: number }>(moment: Moment): Moment => ({
     ...moment,
@@ -69,12 +70,12 @@ export async function expectationOf(source: MadeSource): Promise<Expectation> {
     decoded.sound === undefined
       ? 0
       : decoded.sound.fromMs + decoded.sound.samples.length / 8 - beginMs;
-  const pictureEndMs = (pictures.at(-1)?.ms ?? beginMs) + STEP_MS - beginMs;
+  const pictureEndMs = (shown.at(-1)?.ms ?? beginMs) + STEP_MS - beginMs;
   return {
     pictures: pictures.map(afterBegin),
     sounds: sounds.map(afterBegin),
     channelLevels: decoded.sound?.channelLevels ?? [],
-    durationMs: Math.max(soundEndMs, pictures.length === 0 ? 0 : pictureEndMs),
+    durationMs: Math.max(soundEndMs, shown.length === 0 ? 0 : pictureEndMs),
     beginMs,
     complaints: decoded.complaints,
     doubts,
@@ -85,6 +86,8 @@ export async function expectationOf(source: MadeSource): Promise<Expectation> {
 export function aspectOf({ width, height, pixelAspect }: ShownPicture): number {
   return (width * pixelAspect) / height;
 }
+
+const NO_PICTURE = { number: 0, ms: 0, aspect: 1, height: 0, isRequired: false, isTimed: true };
 
 function readPictures(
   { spec, seed }: MadeSource,
@@ -121,7 +124,16 @@ function readPictures(
     ),
   );
   if (worstMs > STARTING_MS) doubts.push(`pictures are ${worstMs.toFixed(0)} ms out of their time`);
-  return read.toSorted((a, b) => a.ms - b.ms);
+  // ffmpeg does not show every picture of each file that it writes; to show them is no fault.
+  const unshown = missing.map((number) =>
+    Object.assign({}, first ?? NO_PICTURE, {
+      number,
+      ms: (first?.ms ?? 0) + (number - (first?.number ?? 0)) * STEP_MS,
+      isRequired: false,
+      isTimed: false,
+    }),
+  );
+  return [...read, ...unshown].toSorted((a, b) => a.ms - b.ms);
 }
 
 /** Numbers of the pictures that are made, with or without those that a variable rate leaves out. */

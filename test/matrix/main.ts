@@ -1,10 +1,11 @@
 // `npm run test:matrix -- [--only PATTERN] [--count 600] [--seed 1] [--every 1] [--exports] [--ffmpeg PATH] [--json FILE] [--keep DIRECTORY]`,
+// `-- NAME...` for cases by their names,
 // or `-- --compare A.json B.json` for the differences between two runs.
 import { parseArgs } from "node:util";
 import { startServer } from "../support/track-capture-server.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { type CaseResult, caseResultsSchema } from "./case-result.ts";
-import { chooseCases } from "./cases.ts";
+import { caseNamed, chooseCases } from "./cases.ts";
 import { describeDifferences, describeResults, isGood } from "./report.ts";
 import { runAll } from "./run-all.ts";
 
@@ -38,9 +39,12 @@ async function main(): Promise<number> {
     return 0;
   }
   const pattern = new RegExp(values.only);
-  const all = chooseCases(Number(values.count), Number(values.seed));
-  const named = all.filter(({ name }) => pattern.test(name));
-  const cases = named.filter((_, i) => i % Number(values.every) === 0);
+  const cases =
+    positionals.length > 0
+      ? positionals.map(caseNamed)
+      : chooseCases(Number(values.count), Number(values.seed))
+          .filter(({ name }) => pattern.test(name))
+          .filter((_, i) => i % Number(values.every) === 0);
   await using directory = await temporaryDirectory();
   await using server = await startServer({
     env: {

@@ -85,7 +85,7 @@ const ENCODINGS: Readonly<Record<Exclude<VideoKind, "none">, VideoEncoding>> = {
   "vp9-444": { codec: "vp9", args: ["-c:v", "libvpx-vp9", ...VPX], pixels: "yuv444p" },
   "av1-aom": { codec: "av01", args: AOM_GOOD },
   "av1-10bit": { codec: "av01", args: AOM, pixels: "yuv420p10le" },
-  "av1-svt": { codec: "av01", args: ["-c:v", "libsvtav1", "-preset", "12", "-crf", "22"] },
+  "av1-svt": { codec: "av01", args: ["-c:v", "libsvtav1", "-preset", "12", "-crf", "10"] },
   "av1-rav1e": { codec: "av01", args: ["-c:v", "librav1e", "-speed", "10", "-qp", "80"] },
 };
 

@@ -114,7 +114,11 @@ function outputArguments(task: FfmpegTask, input: number): string[] {
 
 function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): string[] {
   // Without `-copyinkf`, pictures before the first keyframe are dropped without a word.
-  if (plan.action === "copy") return ["-c:v", "copy", "-copyinkf:v"];
+  if (plan.action === "copy") {
+    // Apple's players take H.265 only with its parameter sets in the header, which this tag says.
+    const tag = plan.codec === "hevc" ? ["-tag:v", "hvc1"] : [];
+    return ["-c:v", "copy", "-copyinkf:v", ...tag];
+  }
   const filters =
     picture === undefined
       ? []

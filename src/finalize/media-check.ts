@@ -90,9 +90,12 @@ function contentStartMs(firstMs: number, plan: StreamPlan, track: Mp4Track): num
   return firstMs + (AAC_PRIMING_SAMPLES / track.ticksPerSecond) * 1_000;
 }
 
-/** Muxers leave AV1's temporal delimiters out (AV1-ISOBMFF, 2.4), so its bytes become fewer. */
-function comparesBytes({ codec }: StreamPlan): boolean {
-  return codec !== "av1";
+/**
+ * Muxers leave AV1's temporal delimiters out (AV1-ISOBMFF, 2.4), so its bytes become fewer, and put lengths
+ * of four bytes in the place of start codes, so those of Annex B become more.
+ */
+function comparesBytes({ codec, source }: StreamPlan): boolean {
+  return codec !== "av1" && source.isAnnexB !== true;
 }
 
 function checkSpan(name: string, plan: StreamPlan, count: StreamCount, track: Mp4Track): string[] {

@@ -28,6 +28,11 @@ export interface SourceStream {
   readonly height: number | null;
   /** How much of the sound's beginning a decoder may leave out, since it only warms up on it. */
   readonly preSkipMs: number;
+  /**
+   * H.264 or H.265 whose units stand behind start codes of 3 or 4 bytes (Annex B): in MP4 each has its
+   * length in front, so that the bytes of a copy are others.
+   */
+  readonly isAnnexB?: boolean;
 }
 
 /** What a stream holds, counted without ffmpeg. */
@@ -95,6 +100,10 @@ export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
     width: track.width,
     height: track.height,
     preSkipMs: codec === "opus" ? opusPreSkipMs(Uint8Array.fromHex(track.codecPrivate)) : 0,
+    // `avcC` and `hvcC` begin with their version, 1 (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
+    ...((codec === "h264" || codec === "hevc") && !track.codecPrivate.startsWith("01")
+      ? { isAnnexB: true }
+      : {}),
   };
 }
 

@@ -2,6 +2,12 @@ import type { Container } from "../recording/container.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
 import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
 
+/** In pixels. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What one run of ffmpeg is to do. */
 export interface FfmpegTask {
   readonly container: Container;
@@ -11,8 +17,8 @@ export interface FfmpegTask {
   readonly abilities: FfmpegAbilities;
   /** Room for the index before the media. */
   readonly moovBytes: number;
-  /** Size of a transcoded picture; even numbers. */
-  readonly picture: { readonly width: number; readonly height: number } | undefined;
+  /** Size of a transcoded picture, in even numbers; undefined when it stays as it is. */
+  readonly picture: PictureSize | undefined;
   readonly outputPath: string;
 }
 
@@ -80,6 +86,8 @@ export function ffmpegArguments(tasks: readonly FfmpegTask[]): string[] {
   return [
     ...generalArguments(),
     ...PROGRESS_ARGUMENTS,
+    // Since 5.1 it ends with a failure when it could not decode two thirds of what came.
+    ...(tasks.some(({ abilities }) => abilities.fpsMode) ? ["-max_error_rate", "1"] : []),
     ...(tasks.some(({ input }) => input === "pipe:0") ? [] : ["-nostdin"]),
     ...tasks.flatMap(({ container, input }) => inputArguments(container, input)),
     ...tasks.flatMap(outputArguments),
@@ -121,7 +129,8 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
   }
   const filters =
     picture === undefined
-      ? []
+      ? // A colour sample is for two pixels, so both sides must be even.
+        ["pad=ceil(iw/2)*2:ceil(ih/2)*2"]
       : [
           `scale=${picture.width}:${picture.height}:force_original_aspect_ratio=decrease`,
           `pad=${picture.width}:${picture.height}:(ow-iw)/2:(oh-ih)/2`,
@@ -143,7 +152,8 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
     "-x264-params",
     "repeat-headers=1",
     // A change of size in the middle is fitted into the first size: an encoder keeps its size.
-    ...(filters.length === 0 ? [] : ["-vf", filters.join(",")]),
+    "-vf",
+    filters.join(","),
     // Each picture keeps its own time: none is doubled or dropped for a constant rate, and the
     // encoder counts in the milliseconds of Matroska, not in frames of a guessed rate.
     ...(abilities.fpsMode ? ["-fps_mode:v", "passthrough"] : ["-vsync", "0"]),

@@ -27,9 +27,9 @@ export interface MuxRequest {
   /** Added to all its times. */
   readonly offsetMs: number;
   readonly outputPath: string;
-  /** Packets of each stream; room for the index is made for them. */
-  readonly videoPackets: number;
-  readonly audioPackets: number;
+  /** Packets of each stream; room for the index is made for them. One without is left out. */
+  readonly videoPackets: number | undefined;
+  readonly audioPackets: number | undefined;
   /** Told the time of the packet that was written. */
   readonly onMediaMs: (mediaMs: number) => void;
   readonly signal: AbortSignal;
@@ -48,7 +48,7 @@ interface Lane {
  * @throws MediaUnreadableError, file system errors, the signal's reason
  */
 export async function muxByMediabunny(request: MuxRequest): Promise<void> {
-  const { inputPath, outputPath, signal } = request;
+  const { inputPath, outputPath, signal, videoPackets, audioPackets } = request;
   // A FilePathTarget leaves its file open when the muxing fails before its start or at its end.
   const file = await open(outputPath, "w");
   const output = new Output({
@@ -65,11 +65,11 @@ export async function muxByMediabunny(request: MuxRequest): Promise<void> {
       source: new FilePathSource(inputPath),
       formats: [MP4, WEBM, MATROSKA],
     });
-    const video = await input.getPrimaryVideoTrack();
-    const audio = await input.getPrimaryAudioTrack();
+    const video = videoPackets === undefined ? null : await input.getPrimaryVideoTrack();
+    const audio = audioPackets === undefined ? null : await input.getPrimaryAudioTrack();
     const lanes = [
-      ...(video ? [await videoLane(output, video, request)] : []),
-      ...(audio ? [await audioLane(output, audio, request)] : []),
+      ...(video ? [await videoLane(output, video, request, videoPackets ?? 0)] : []),
+      ...(audio ? [await audioLane(output, audio, request, audioPackets ?? 0)] : []),
     ];
     await output.start();
     await copyLanes(lanes, request);
@@ -88,12 +88,13 @@ export async function muxByMediabunny(request: MuxRequest): Promise<void> {
 async function videoLane(
   output: Output,
   track: InputVideoTrack,
-  { offsetMs, videoPackets }: MuxRequest,
+  { offsetMs }: MuxRequest,
+  maximumPacketCount: number,
 ): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("picture");
   const source = new EncodedVideoPacketSource(track.codec);
-  output.addVideoTrack(source, { maximumPacketCount: videoPackets });
+  output.addVideoTrack(source, { maximumPacketCount });
   return {
     packets: moved(track, offsetMs),
     add: (packet) => source.add(packet, { decoderConfig }),
@@ -103,12 +104,13 @@ async function videoLane(
 async function audioLane(
   output: Output,
   track: InputAudioTrack,
-  { offsetMs, audioPackets }: MuxRequest,
+  { offsetMs }: MuxRequest,
+  maximumPacketCount: number,
 ): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("sound");
   const source = new EncodedAudioPacketSource(track.codec);
-  output.addAudioTrack(source, { maximumPacketCount: audioPackets });
+  output.addAudioTrack(source, { maximumPacketCount });
   return {
     packets: moved(track, offsetMs),
     add: (packet) => source.add(packet, { decoderConfig }),

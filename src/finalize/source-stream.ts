@@ -33,6 +33,8 @@ export interface SourceStream {
    * length in front, so that the bytes of a copy are others.
    */
   readonly isAnnexB?: boolean;
+  /** What its container has for a decoder to begin with, in hexadecimal; undefined when that is not known. */
+  readonly configuration?: string;
 }
 
 /** What a stream holds, counted without ffmpeg. */
@@ -54,6 +56,10 @@ export interface StreamCount {
   readonly deficitMs?: number;
   /** Of sound: how long each packet is; undefined when that is not one length, or not known. */
   readonly packetMs?: number | undefined;
+  /** Of VP8 and VP9: the largest width and the largest height that its keyframes are coded in, in pixels. */
+  readonly picture?: { readonly width: number; readonly height: number } | undefined;
+  /** Of pictures: those before the first keyframe, which were left out. */
+  readonly leading?: Hole | undefined;
 }
 
 /**
@@ -100,11 +106,16 @@ export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
     width: track.width,
     height: track.height,
     preSkipMs: codec === "opus" ? opusPreSkipMs(Uint8Array.fromHex(track.codecPrivate)) : 0,
-    // `avcC` and `hvcC` begin with their version, 1 (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
-    ...((codec === "h264" || codec === "hevc") && !track.codecPrivate.startsWith("01")
+    configuration: track.codecPrivate,
+    ...((codec === "h264" || codec === "hevc") && isAnnexB(track.codecPrivate)
       ? { isAnnexB: true }
       : {}),
   };
+}
+
+/** Whether parameters stand behind start codes, or in the stream alone, where there is none of MP4's boxes. */
+function isAnnexB(codecPrivate: string): boolean {
+  return codecPrivate === "" || /^(00)?000001/.test(codecPrivate);
 }
 
 /**

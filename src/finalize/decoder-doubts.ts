@@ -54,12 +54,23 @@ function isAvcConfiguration(bytes: Buffer): boolean {
   return sequences > 0 === pictures > 0;
 }
 
+/** `numOfArrays` of an HEVCDecoderConfigurationRecord, the last byte before them (8.3.3.1). */
+const HEVC_ARRAYS_AT = 22;
+
+/**
+ * Whether H.265 has its parameter sets in the stream alone, as `hev1` may: Apple's players want them in
+ * the header. Pure.
+ */
+export function lacksParameterSets({ codec, configuration = "" }: SourceStream): boolean {
+  return codec === "hevc" && Buffer.from(configuration, "hex")[HEVC_ARRAYS_AT] === 0;
+}
+
 /** HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1). */
 function isHevcConfiguration(bytes: Buffer): boolean {
   if (bytes.length < 23 || bytes[0] !== 1) return false;
   const found = new Set<number>();
   let at = 23;
-  for (let array = 0; array < (bytes[22] ?? 0); array += 1) {
+  for (let array = 0; array < (bytes[HEVC_ARRAYS_AT] ?? 0); array += 1) {
     if (at + 3 > bytes.length) return false;
     const type = (bytes[at] ?? 0) & 0x3f;
     const units = bytes.readUInt16BE(at + 1);

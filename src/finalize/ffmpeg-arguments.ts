@@ -1,5 +1,6 @@
 import type { Container } from "../recording/container.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
+import { lacksParameterSets } from "./decoder-doubts.ts";
 import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
 
 /** In pixels. */
@@ -125,7 +126,10 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
   if (plan.action === "copy") {
     // Apple's players take H.265 only with its parameter sets in the header, which this tag says.
     const tag = plan.codec === "hevc" ? ["-tag:v", "hvc1"] : [];
-    return ["-c:v", "copy", "-copyinkf:v", ...tag];
+    const filters = lacksParameterSets(plan.source)
+      ? ["-bsf:v", "hevc_mp4toannexb,extract_extradata"]
+      : [];
+    return ["-c:v", "copy", "-copyinkf:v", ...tag, ...filters];
   }
   const filters =
     picture === undefined

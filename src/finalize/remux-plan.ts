@@ -1,3 +1,4 @@
+import { lacksParameterSets } from "./decoder-doubts.ts";
 import type { StreamKind } from "../contract/marks.ts";
 import type { RemuxAction } from "../contract/recordings.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
@@ -75,8 +76,11 @@ export function planRemux(
   const [planned, audio] = [plan(streams.video), plan(streams.audio)];
   const isAv1Foreign = planned?.codec === "av1" && !abilities.av1InMp4;
   // Only ffmpeg encodes, and what it writes of AV1 would not play.
+  const isForeign =
+    (isAv1Foreign && audio?.action === "transcode") ||
+    (planned?.action === "copy" && lacksParameterSets(planned.source) && !abilities.fpsMode);
   const video =
-    isAv1Foreign && audio?.action === "transcode"
+    planned !== undefined && isForeign
       ? transcoded(planned, "since this ffmpeg build cannot write it into MP4")
       : planned;
   const muxer = isAv1Foreign && video?.action === "copy" ? "mediabunny" : "ffmpeg";

@@ -183,6 +183,29 @@ describe.each(BUILDS)("segments of the field with %s", (_, find) => {
   );
 
   test(
+    "parameter sets of H.265 that are in the stream alone get into the header",
+    async () => {
+      const source = join(FIELD, "hevc.mkv");
+      const repeated = join(bed.scratchDirectory, "hev1.mp4");
+      const { path: judge } = await judgeFfmpeg();
+      const args = `-v error -i ${source} -c copy -bsf:v hevc_mp4toannexb -tag:v hev1 ${repeated}`;
+      expect(Bun.spawnSync([judge, ...args.split(" ")]).exitCode).toBe(0);
+      const bytes = Buffer.from(await Bun.file(repeated).bytes());
+      const arraysAt = bytes.indexOf("hvcC") + 4 + 22;
+      expect(bytes[arraysAt]).toBeGreaterThan(0);
+      bytes[arraysAt] = 0;
+      const { track, path } = await finalize(bytes);
+      expect(track.result).toMatchObject({ verdict: "complete", media: { videoPackets: 120 } });
+      expect(await decodedPictures(path)).toBe(120);
+      const made = Buffer.from(await Bun.file(path).bytes());
+      if (track.result?.media?.action === "transcode") return;
+      expect(made.includes("hvc1")).toBeTrue();
+      expect(made[made.indexOf("hvcC") + 4 + 22]).toBeGreaterThanOrEqual(3);
+    },
+    MEDIA_TIMEOUT_MS,
+  );
+
+  test(
     "a file that only a decoder can read is delivered by what that shows",
     async () => {
       const whole = await generated(

@@ -7,20 +7,11 @@ import { SequenceSet } from "../recording/sequence-set.ts";
 import { readAt } from "../storage/whole-transfer.ts";
 import { describeTime } from "../timeline/describe-times.ts";
 import { FinalizeError, MediaUnreadableError } from "./finalize-errors.ts";
-import { MatroskaFilter } from "./matroska-filter.ts";
-import { countsOf, filteredPayloads } from "./matroska-source.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
-import { writeWholeFragments } from "./mp4-fragments.ts";
-import { probeFile, writePayloads } from "./mp4-source.ts";
 import type { JoinTargets } from "./remux-plan.ts";
 import type { SegmentNote } from "./segment-note.ts";
-import {
-  type RemuxContext,
-  type SegmentMedia,
-  containerOf,
-  damageOf,
-  remuxSegment,
-} from "./segment-remux.ts";
+import { type RemuxContext, type SegmentMedia, remuxSegment } from "./segment-remux.ts";
+import { containerOf, writeSource } from "./segment-source.ts";
 import type { StreamCount } from "./source-stream.ts";
 import { type BoundedTimes, TimeBounds, exceedsBounds } from "./time-bounds.ts";
 import { GAP_MS_MAX } from "./timeline-places.ts";
@@ -74,12 +65,10 @@ async function remuxBounded(
   context: RemuxContext,
 ): Promise<SegmentMedia | undefined> {
   const { workDirectory, signal } = context;
-  const [sourcePath, boundedPath] = [0, 1].map(() =>
-    join(workDirectory, `${crypto.randomUUID()}.source`),
-  );
-  if (sourcePath === undefined || boundedPath === undefined) return undefined;
+  const source = await writeSource(reader, await containerOf(reader), context);
+  const { path: sourcePath, damage } = source;
+  const boundedPath = join(workDirectory, `${crypto.randomUUID()}.source`);
   try {
-    const source = await writeSource(reader, sourcePath, signal);
     if (!exceedsBounds(source.counts)) return undefined;
     const times = await timesOf(sourcePath, signal);
     const { video, audio } = source.counts;
@@ -92,8 +81,8 @@ async function remuxBounded(
       container: "matroska",
       offsetMs,
       retime: (kind, packet, atMs) => times.keptMs(kind, packet, atMs),
-      videoPackets: video?.packets ?? 0,
-      audioPackets: audio?.packets ?? 0,
+      videoPackets: video?.packets,
+      audioPackets: audio?.packets,
       onMediaMs: () => {},
       signal,
     });
@@ -108,7 +97,7 @@ async function remuxBounded(
         audio: earlier(made.counts.audio, offsetMs),
       },
       isIncomplete: true,
-      damage: damageOf(reader, source.damagedSequences, source.droppedBytes),
+      damage,
       chunkEnds: chunkEnds.map(({ sequence, mediaEndMs }) => ({
         sequence,
         mediaEndMs: times.shortenedMs(mediaEndMs),
@@ -119,31 +108,6 @@ async function remuxBounded(
     await rm(sourcePath, { force: true });
     await rm(boundedPath, { force: true });
   }
-}
-
-/** A segment as a plain file. */
-interface WrittenSource extends Pick<SegmentMedia, "counts" | "chunkEnds"> {
-  readonly damagedSequences: readonly number[];
-  readonly droppedBytes: number;
-}
-
-async function writeSource(
-  reader: SegmentReader,
-  path: string,
-  signal: AbortSignal,
-): Promise<WrittenSource> {
-  const damagedSequences: number[] = [];
-  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
-  if ((await containerOf(reader)) === "mp4") {
-    const droppedBytes = await writeWholeFragments(reader, path, onDamaged, signal);
-    const { counts } = await probeFile(path, signal);
-    return { counts, chunkEnds: [], damagedSequences, droppedBytes };
-  }
-  const filter = new MatroskaFilter(undefined, true);
-  await writePayloads(filteredPayloads(reader, filter, onDamaged), path, signal);
-  const { droppedBytes } = filter;
-  const counts = countsOf(filter);
-  return { counts, chunkEnds: [...filter.chunkEnds], damagedSequences, droppedBytes };
 }
 
 /** So many packets are read at a stretch, in some 10 ms. */

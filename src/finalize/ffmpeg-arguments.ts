@@ -1,6 +1,8 @@
 import type { Container } from "../recording/container.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
+import type { PictureSize } from "./picture-display.ts";
 import { fittedInto, turnFilters } from "./picture-filters.ts";
+import { lacksParameterSets } from "./decoder-doubts.ts";
 import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
 import { soundMixGraph } from "./sound-mix-graph.ts";
 
@@ -13,8 +15,8 @@ export interface FfmpegTask {
   readonly abilities: FfmpegAbilities;
   /** Room for the index before the media. */
   readonly moovBytes: number;
-  /** Size of a transcoded picture, upright and with square pixels; even numbers. */
-  readonly picture: { readonly width: number; readonly height: number } | undefined;
+  /** Size of a transcoded picture, upright and with square pixels, in even numbers; undefined when it stays as it is. */
+  readonly picture: PictureSize | undefined;
   readonly outputPath: string;
   /** Of sounds that are mixed, when each begins after the input does, in milliseconds. */
   readonly mixedFromMs?: readonly number[];
@@ -88,6 +90,8 @@ export function ffmpegArguments(tasks: readonly FfmpegTask[]): string[] {
   return [
     ...generalArguments(),
     ...PROGRESS_ARGUMENTS,
+    // Since 5.1 it ends with a failure when it could not decode two thirds of what came.
+    ...(tasks.some(({ abilities }) => abilities.fpsMode) ? ["-max_error_rate", "1"] : []),
     ...(tasks.some(({ input }) => input === "pipe:0") ? [] : ["-nostdin"]),
     ...tasks.flatMap(({ container, input }) => inputArguments(container, input)),
     // Each once more: else what is decoded of one sound would wait in memory until the other comes.
@@ -130,10 +134,18 @@ function outputArguments(task: FfmpegTask, input: number): string[] {
 
 function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): string[] {
   // Without `-copyinkf`, pictures before the first keyframe are dropped without a word.
-  if (plan.action === "copy") return ["-c:v", "copy", "-copyinkf:v"];
+  if (plan.action === "copy") {
+    // Apple's players take H.265 only with its parameter sets in the header, which this tag says.
+    const tag = plan.codec === "hevc" ? ["-tag:v", "hvc1"] : [];
+    const filters = lacksParameterSets(plan.source)
+      ? ["-bsf:v", "hevc_mp4toannexb,extract_extradata"]
+      : [];
+    return ["-c:v", "copy", "-copyinkf:v", ...tag, ...filters];
+  }
   const filters =
     picture === undefined
-      ? turnFilters(plan.source)
+      ? // A colour sample is for two pixels, so both sides must be even.
+        [...turnFilters(plan.source), "pad=ceil(iw/2)*2:ceil(ih/2)*2"]
       : [
           ...turnFilters(plan.source),
           `scale=${fittedInto(picture)}`,
@@ -156,7 +168,8 @@ function videoArguments(plan: StreamPlan, { abilities, picture }: FfmpegTask): s
     "-x264-params",
     "repeat-headers=1",
     // A change of size in the middle is fitted into the first size: an encoder keeps its size.
-    ...(filters.length === 0 ? [] : ["-vf", filters.join(",")]),
+    "-vf",
+    filters.join(","),
     // Each picture keeps its own time: none is doubled or dropped for a constant rate, and the
     // encoder counts in the milliseconds of Matroska, not in frames of a guessed rate.
     ...(abilities.fpsMode ? ["-fps_mode:v", "passthrough"] : ["-vsync", "0"]),

@@ -143,7 +143,7 @@ async function runConfinedFfmpeg(run: ConfinedRun): Promise<string> {
   });
   if (outcome.exitCode !== 0) {
     throw new FfmpegFailedError(
-      outcome.signalName ?? `exit code ${outcome.exitCode}`,
+      outcome.signalName ?? outcome.exitCode ?? "no exit code",
       outcome.stderrTail,
     );
   }

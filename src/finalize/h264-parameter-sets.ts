@@ -32,6 +32,7 @@ function parameterSets(avcC: Buffer): Buffer {
     at += 1;
     for (let i = 0; i < count && at + 2 <= avcC.length; i += 1) {
       const length = avcC.readUInt16BE(at);
+      if (at + 2 + length > avcC.length) return Buffer.concat(units);
       const head = Buffer.alloc(lengthBytes);
       head.writeUIntBE(length, 0, lengthBytes);
       units.push(head);

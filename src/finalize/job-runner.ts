@@ -134,6 +134,8 @@ export class JobRunner {
         segments: views.map(({ summary }) => summary),
         published,
         ...leaving,
+        // A recording is made otherwise then: only the log tells what was wrong with this way.
+        onWayFailed: (err) => log.warn({ ...key, err }, "a way to make a segment's MP4 failed"),
         onProgress: (share) => {
           const nowMs = clock.nowMs();
           if (nowMs - toldMs < PROGRESS_PERIOD_MS) return;

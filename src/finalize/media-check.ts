@@ -1,3 +1,5 @@
+import type { StreamKind } from "../contract/marks.ts";
+import { hasDoubtfulParameters } from "./decoder-doubts.ts";
 import type { Mp4Index, Mp4Track } from "./mp4-index.ts";
 import type { RemuxPlan, StreamPlan } from "./remux-plan.ts";
 import type { StreamCount } from "./source-stream.ts";
@@ -25,9 +27,34 @@ export const TRANSCODE_SKEW_MS_MAX = 20;
 /** What ffmpeg's AAC encoder puts before the sound (`initial_padding` in libavcodec/aacenc.c). */
 const AAC_PRIMING_SAMPLES = 1_024;
 
+/** One thing in which an MP4 does not agree with its source. */
+export interface Finding {
+  /** Undefined when it is about the file as a whole, or about both streams. */
+  readonly stream: StreamKind | undefined;
+  /**
+   * A file with a fault of `structure` is of no use; all else can be played, if not all of it. With a
+   * `doubt` nothing disagrees, but a decoder may be able to show nothing.
+   */
+  readonly kind: "structure" | "absent" | "count" | "bytes" | "span" | "skew" | "place" | "doubt";
+  /** Part of a sentence. */
+  readonly text: string;
+}
+
+/** Whether a file with these findings must not be given to anybody. */
+export function isUnplayable(findings: readonly Finding[]): boolean {
+  return findings.some(({ kind }) => kind === "structure");
+}
+
+const STREAM_NAMES: Readonly<Record<StreamKind, string>> = { video: "picture", audio: "sound" };
+
+function structure(text: string): Finding {
+  return { stream: undefined, kind: "structure", text };
+}
+
 /**
- * Compares an MP4 with what its source holds, as counted without ffmpeg. Gives a sentence's part
- * for each thing that does not fit; none means that the MP4 can be published. Pure.
+ * Compares an MP4 with what its source holds, as counted without ffmpeg. Gives each thing that does not
+ * agree. None means that all of it is in the MP4; the other way round that is not so: a decoder can show
+ * the same of two files whose counts differ. Pure.
  *
  * @param isDamaged parts of the source are missing, so that pictures which need them may not decode
  */
@@ -36,48 +63,59 @@ export function checkMedia(
   counts: SourceCounts,
   index: Mp4Index,
   isDamaged: boolean,
-): string[] {
-  const findings: string[] = [];
-  if (!index.isBeforeMedia) findings.push("its index stands behind the media");
-  if (!index.samplesAreInMedia) findings.push("its index points outside the media");
+): Finding[] {
+  const findings: Finding[] = [];
+  if (!index.isBeforeMedia) findings.push(structure("its index stands behind the media"));
+  if (!index.samplesAreInMedia) findings.push(structure("its index points outside the media"));
   const video = index.tracks.find(({ kind }) => kind === "video");
   const audio = index.tracks.find(({ kind }) => kind === "audio");
   findings.push(
-    ...checkStream("picture", plan.video, counts.video, video, isDamaged),
-    ...checkStream("sound", plan.audio, counts.audio, audio, isDamaged),
+    ...checkStream("video", plan.video, counts.video, video, isDamaged),
+    ...checkStream("audio", plan.audio, counts.audio, audio, isDamaged),
   );
   if (findings.length === 0) findings.push(...checkSkew(plan, counts, video, audio));
   return findings;
 }
 
 function checkStream(
-  name: string,
+  stream: StreamKind,
   plan: StreamPlan | undefined,
   count: StreamCount | undefined,
   track: Mp4Track | undefined,
   isDamaged: boolean,
-): string[] {
+): Finding[] {
+  const name = STREAM_NAMES[stream];
   if (plan === undefined || count === undefined) {
-    return track === undefined ? [] : [`it has a ${name} that was not planned`];
+    const text = `it has a ${name} that was not planned`;
+    return track === undefined ? [] : [{ stream, kind: "structure", text }];
   }
-  if (track === undefined) return [`it has no ${name}`];
-  const findings: string[] = [];
+  if (track === undefined || track.samples === 0) {
+    return [{ stream, kind: "absent", text: `it has no ${name}` }];
+  }
+  const findings: Finding[] = [];
+  const { samples, bytes } = track;
   if (plan.action === "copy") {
-    if (track.samples !== count.packets) {
-      findings.push(`${name} has ${track.samples} packets, the chunks have ${count.packets}`);
-    } else if (comparesBytes(plan) && count.bytes !== undefined && track.bytes !== count.bytes) {
-      findings.push(`${name} has ${track.bytes} bytes, the chunks have ${count.bytes}`);
+    if (samples !== count.packets) {
+      const text = `${name} has ${samples} packets, the chunks have ${count.packets}`;
+      findings.push({ stream, kind: "count", text });
+    } else if (comparesBytes(plan) && count.bytes !== undefined && bytes !== count.bytes) {
+      const text = `${name} has ${bytes} bytes, the chunks have ${count.bytes}`;
+      findings.push({ stream, kind: "bytes", text });
     }
-  } else if (plan.source.kind === "video") {
-    const isWhole = isDamaged
-      ? track.samples > 0 && track.samples <= count.visiblePackets
-      : track.samples === count.visiblePackets;
+  } else if (stream === "video") {
+    const isWhole = isDamaged ? samples <= count.visiblePackets : samples === count.visiblePackets;
     if (!isWhole) {
-      findings.push(`${name} has ${track.samples} frames, the chunks have ${count.visiblePackets}`);
+      const text = `${name} has ${samples} frames, the chunks have ${count.visiblePackets}`;
+      findings.push({ stream, kind: "count", text });
     }
   }
-  if (!(isDamaged && plan.action === "transcode"))
-    findings.push(...checkSpan(name, plan, count, track));
+  if (plan.action === "copy" && hasDoubtfulParameters(plan.source)) {
+    findings.push({ stream, kind: "doubt", text: `${name} has parameters that look damaged` });
+  }
+  if (!(isDamaged && plan.action === "transcode")) {
+    const text = checkSpan(name, plan, count, track);
+    if (text !== undefined) findings.push({ stream, kind: "span", text });
+  }
   return findings;
 }
 
@@ -87,17 +125,25 @@ function isRecut(plan: StreamPlan): boolean {
 }
 
 /** When what was recorded begins: after the priming that an encoder puts before it. */
-function contentStartMs(firstMs: number, plan: StreamPlan, track: Mp4Track): number {
+export function contentStartMs(firstMs: number, plan: StreamPlan, track: Mp4Track): number {
   if (!isRecut(plan)) return firstMs;
   return firstMs + (AAC_PRIMING_SAMPLES / track.ticksPerSecond) * 1_000;
 }
 
-/** Muxers leave AV1's temporal delimiters out (AV1-ISOBMFF, 2.4), so its bytes become fewer. */
-function comparesBytes({ codec }: StreamPlan): boolean {
-  return codec !== "av1";
+/**
+ * Muxers leave AV1's temporal delimiters out (AV1-ISOBMFF, 2.4), so its bytes become fewer, and put lengths
+ * of four bytes in the place of start codes, so those of Annex B become more.
+ */
+function comparesBytes({ codec, source }: StreamPlan): boolean {
+  return codec !== "av1" && source.isAnnexB !== true;
 }
 
-function checkSpan(name: string, plan: StreamPlan, count: StreamCount, track: Mp4Track): string[] {
+function checkSpan(
+  name: string,
+  plan: StreamPlan,
+  count: StreamCount,
+  track: Mp4Track,
+): string | undefined {
   if (
     count.firstMs === undefined ||
     count.lastMs === undefined ||
@@ -105,7 +151,7 @@ function checkSpan(name: string, plan: StreamPlan, count: StreamCount, track: Mp
     track.lastMs === undefined ||
     track.endMs === undefined
   ) {
-    return [`${name} has no times`];
+    return `${name} has no times`;
   }
   const sourceMs = count.lastMs - count.firstMs;
   const mediaMs =
@@ -114,8 +160,8 @@ function checkSpan(name: string, plan: StreamPlan, count: StreamCount, track: Mp
     ? mediaMs >= sourceMs - plan.source.preSkipMs - SPAN_DIFFERENCE_MS_MAX
     : Math.abs(mediaMs - sourceMs) <= SPAN_DIFFERENCE_MS_MAX;
   return isRight
-    ? []
-    : [`${name} spans ${Math.round(mediaMs)} ms, in the chunks ${Math.round(sourceMs)} ms`];
+    ? undefined
+    : `${name} spans ${Math.round(mediaMs)} ms, in the chunks ${Math.round(sourceMs)} ms`;
 }
 
 function checkSkew(
@@ -123,7 +169,7 @@ function checkSkew(
   counts: SourceCounts,
   video: Mp4Track | undefined,
   audio: Mp4Track | undefined,
-): string[] {
+): Finding[] {
   const sourceMs = difference(counts.video?.firstMs, counts.audio?.firstMs);
   if (audio?.firstMs === undefined || plan.audio === undefined) return [];
   const audioMs = contentStartMs(audio.firstMs, plan.audio, audio);
@@ -133,9 +179,9 @@ function checkSkew(
   const skewMsMax = plan.action === "copy" ? COPY_SKEW_MS_MAX : TRANSCODE_SKEW_MS_MAX;
   // Decoded sound can begin later by what its decoder warms up on; it stays in its place in time.
   const lateSoundMsMax = isRecut(plan.audio) ? plan.audio.source.preSkipMs : 0;
-  return skewMs <= skewMsMax && skewMs >= -(skewMsMax + lateSoundMsMax)
-    ? []
-    : [`picture and sound are ${Math.abs(skewMs).toFixed(1)} ms apart`];
+  if (skewMs <= skewMsMax && skewMs >= -(skewMsMax + lateSoundMsMax)) return [];
+  const text = `picture and sound are ${Math.abs(skewMs).toFixed(1)} ms apart`;
+  return [{ stream: undefined, kind: "skew", text }];
 }
 
 function difference(a: number | undefined, b: number | undefined): number | undefined {

@@ -32,9 +32,9 @@ export interface MuxRequest {
   /** Given a packet's index in its stream, in order of decoding, and its time, tells the one to write. */
   readonly retime?: (kind: "video" | "audio", packet: number, atMs: number) => number;
   readonly outputPath: string;
-  /** Packets of each stream; room for the index is made for them. */
-  readonly videoPackets: number;
-  readonly audioPackets: number;
+  /** Packets of each stream; room for the index is made for them. One without is left out. */
+  readonly videoPackets: number | undefined;
+  readonly audioPackets: number | undefined;
   /** Told the time of the packet that was written. */
   readonly onMediaMs: (mediaMs: number) => void;
   readonly signal: AbortSignal;
@@ -53,7 +53,7 @@ interface Lane {
  * @throws MediaUnreadableError, file system errors, the signal's reason
  */
 export async function muxByMediabunny(request: MuxRequest): Promise<void> {
-  const { inputPath, outputPath, signal } = request;
+  const { inputPath, outputPath, signal, videoPackets, audioPackets } = request;
   // A FilePathTarget leaves its file open when the muxing fails before its start or at its end.
   const file = await open(outputPath, "w");
   const output = new Output({
@@ -73,11 +73,11 @@ export async function muxByMediabunny(request: MuxRequest): Promise<void> {
       source: new FilePathSource(inputPath),
       formats: [MP4, WEBM, MATROSKA],
     });
-    const video = await input.getPrimaryVideoTrack();
-    const audio = await input.getPrimaryAudioTrack();
+    const video = videoPackets === undefined ? null : await input.getPrimaryVideoTrack();
+    const audio = audioPackets === undefined ? null : await input.getPrimaryAudioTrack();
     const lanes = [
-      ...(video ? [await videoLane(output, video, request)] : []),
-      ...(audio ? [await audioLane(output, audio, request)] : []),
+      ...(video ? [await videoLane(output, video, request, videoPackets ?? 0)] : []),
+      ...(audio ? [await audioLane(output, audio, request, audioPackets ?? 0)] : []),
     ];
     await output.start();
     await copyLanes(lanes, request);
@@ -97,12 +97,13 @@ async function videoLane(
   output: Output,
   track: InputVideoTrack,
   request: MuxRequest,
+  maximumPacketCount: number,
 ): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("picture");
   const source = new EncodedVideoPacketSource(track.codec);
   output.addVideoTrack(source, {
-    maximumPacketCount: request.videoPackets,
+    maximumPacketCount,
     transformationMatrix: await track.getTransformationMatrix(),
   });
   return {
@@ -115,11 +116,12 @@ async function audioLane(
   output: Output,
   track: InputAudioTrack,
   request: MuxRequest,
+  maximumPacketCount: number,
 ): Promise<Lane> {
   const decoderConfig = await track.getDecoderConfig();
   if (track.codec === null || decoderConfig === null) throw unreadableParameters("sound");
   const source = new EncodedAudioPacketSource(track.codec);
-  output.addAudioTrack(source, { maximumPacketCount: request.audioPackets });
+  output.addAudioTrack(source, { maximumPacketCount });
   return {
     packets: moved(track, request),
     add: (packet) => source.add(packet, { decoderConfig }),

@@ -11,7 +11,7 @@ import {
   MP4,
   WEBM,
 } from "mediabunny";
-import { MediaUnreadableError } from "./finalize-errors.ts";
+import { FileUnreadableError } from "./finalize-errors.ts";
 import type { SourceCounts } from "./media-check.ts";
 import { refuseImpossibleSampleCounts } from "./mp4-sample-bounds.ts";
 import { PacketCounter } from "./packet-counter.ts";
@@ -51,7 +51,8 @@ export async function writePayloads(
  * Reads what an MP4 file holds, by a reader that is independent of ffmpeg. Its index can stand at
  * the end or be spread over fragments.
  *
- * @throws MediaUnreadableError
+ * @throws FileUnreadableError when this reader cannot make anything of it, MediaUnreadableError when nobody
+ * is to try
  */
 export async function probeFile(path: string, signal: AbortSignal): Promise<FileProbe> {
   await refuseImpossibleSampleCounts(path, signal);
@@ -77,7 +78,7 @@ export async function probeFile(path: string, signal: AbortSignal): Promise<File
     };
   } catch (error) {
     signal.throwIfAborted();
-    throw new MediaUnreadableError("The chunks form no readable file.", { cause: error });
+    throw new FileUnreadableError("The chunks form no readable file.", { cause: error });
   } finally {
     input.dispose();
   }
@@ -128,6 +129,7 @@ async function streamOf(track: InputTrack, kind: "video" | "audio"): Promise<Sou
     codec,
     codecName: name ?? "unknown",
     parameters: `${text} ${description.toHex()}`,
+    ...(description.length === 0 ? {} : { configuration: description.toHex() }),
     width: track.isVideoTrack() ? await track.getCodedWidth() : null,
     height: track.isVideoTrack() ? await track.getCodedHeight() : null,
     ...(track.isVideoTrack() ? await displayOfTrack(track) : {}),

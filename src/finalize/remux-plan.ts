@@ -1,6 +1,9 @@
+import { lacksParameterSets } from "./decoder-doubts.ts";
+import type { StreamKind } from "../contract/marks.ts";
 import type { RemuxAction } from "../contract/recordings.ts";
 import type { FfmpegAbilities } from "../process/ffmpeg-binary.ts";
 import { isPlain, isSameDisplay } from "./picture-display.ts";
+import type { Way } from "./remux-ways.ts";
 import {
   type SourceStream,
   type SourceStreams,
@@ -84,26 +87,70 @@ export function planRemux(
   if (sources.length === 0) {
     return { outcome: "unsupported", reason: "The chunks hold neither picture nor sound." };
   }
-  for (const { kind, codec, codecName } of sources) {
-    if (codec !== undefined) continue;
-    return { outcome: "unsupported", reason: `The ${kind} codec ${codecName} is not supported.` };
-  }
   const plan = (source: SourceStream | undefined): StreamPlan | undefined =>
-    source?.codec === undefined ? undefined : planStream(source, source.codec, targets);
-  const video = plan(streams.video);
-  const audio = plan(streams.audio);
-  const plans = [video, audio].filter((stream) => stream !== undefined);
-  const action = plans.some((stream) => stream.action === "transcode") ? "transcode" : "copy";
-  const reasons = plans.map((stream) => stream.reason);
-  const muxer =
-    action === "copy" && video?.codec === "av1" && !abilities.av1InMp4 ? "mediabunny" : "ffmpeg";
-  if (muxer === "mediabunny") {
-    reasons.push("This ffmpeg build cannot write AV1 into MP4, so mediabunny does.");
-  }
+    source && planStream(source, targets);
+  const [planned, audio] = [plan(streams.video), plan(streams.audio)];
+  const isAv1Foreign = planned?.codec === "av1" && !abilities.av1InMp4;
+  // Only ffmpeg encodes, and what it writes of AV1 would not play.
+  const isForeign =
+    (isAv1Foreign && audio?.action === "transcode") ||
+    (planned?.action === "copy" && lacksParameterSets(planned.source) && !abilities.fpsMode);
+  const video =
+    planned !== undefined && isForeign
+      ? transcoded(planned, "since this ffmpeg build cannot write it into MP4")
+      : planned;
+  const muxer = isAv1Foreign && video?.action === "copy" ? "mediabunny" : "ffmpeg";
+  const reasons =
+    muxer === "mediabunny"
+      ? ["This ffmpeg build cannot write AV1 into MP4, so mediabunny does."]
+      : [];
   const { others = [] } = streams;
   const leftOut = others.length === 0 ? {} : { leftOut: others };
-  const reason = reasons.join(" ");
-  return { outcome: "plan", plan: { video, audio, action, reason, muxer, ...leftOut } };
+  return { outcome: "plan", plan: { ...planOfStreams(video, audio, muxer, reasons), ...leftOut } };
+}
+
+/**
+ * The plan of another way to make the MP4 than the one that was planned first. Pure.
+ *
+ * @param way copies only what `plan` copies
+ */
+export function planOfWay(plan: RemuxPlan, way: Way): RemuxPlan {
+  const own = (kind: StreamKind): StreamPlan | undefined => {
+    const planned = plan[kind];
+    if (planned === undefined || way[kind] === undefined) return undefined;
+    if (way[kind] === planned.action) return planned;
+    return transcoded(planned, "since a copy of it does not show all that it holds");
+  };
+  const reasons =
+    way.muxer === plan.muxer
+      ? []
+      : ["What ffmpeg copied did not hold all that came, so mediabunny copied it."];
+  const made = planOfStreams(own("video"), own("audio"), way.muxer, reasons);
+  return plan.leftOut === undefined ? made : { ...made, leftOut: plan.leftOut };
+}
+
+/** The way that a plan describes. Pure. */
+export function wayOfPlan({ video, audio, muxer }: RemuxPlan): Way {
+  return { video: video?.action, audio: audio?.action, muxer };
+}
+
+function planOfStreams(
+  video: StreamPlan | undefined,
+  audio: StreamPlan | undefined,
+  muxer: RemuxPlan["muxer"],
+  reasons: readonly string[],
+): RemuxPlan {
+  const plans = [video, audio].filter((stream) => stream !== undefined);
+  const action = plans.some((stream) => stream.action === "transcode") ? "transcode" : "copy";
+  const reason = [...plans.map((stream) => stream.reason), ...reasons].join(" ");
+  return { video, audio, action, reason, muxer };
+}
+
+function transcoded(plan: StreamPlan, why: string): StreamPlan {
+  const { source } = plan;
+  const codec = source.kind === "video" ? "h264" : "aac";
+  const reason = `${streamTitle(source)} is transcoded to ${NAMES[codec]}, ${why}.`;
+  return { ...plan, action: "transcode", codec, reason };
 }
 
 /**
@@ -204,20 +251,27 @@ function haveDifferentParameters(streams: readonly SourceStream[]): boolean {
   return new Set(streams.map(({ codec, parameters }) => `${codec} ${parameters}`)).size > 1;
 }
 
-/** What a stream becomes when it stands alone. */
-function ownCodec({ kind, codec }: SourceStream): StreamCodec | undefined {
-  if (codec === undefined || COPIED.has(codec)) return codec;
+/** What a stream becomes when it stands alone. One of an unknown codec may be known to ffmpeg's decoders. */
+function ownCodec({ kind, codec }: SourceStream): StreamCodec {
+  if (codec !== undefined && COPIED.has(codec)) return codec;
   return kind === "video" ? "h264" : "aac";
 }
 
-function planStream(source: SourceStream, codec: StreamCodec, targets: JoinTargets): StreamPlan {
+function planStream(source: SourceStream, targets: JoinTargets): StreamPlan {
   const isUniform = source.kind === "audio" && targets.aac;
-  const own = ownCodec(source) ?? codec;
+  const { codec } = source;
+  const own = ownCodec(source);
   const isTurned = source.kind === "video" && targets.upright === true && !isPlain(source);
   const isH264 = source.kind === "video" && (targets.h264 || isTurned);
   const wanted = isH264 ? "h264" : isUniform ? "aac" : own;
   if (wanted === codec && !isUniform && !isTurned) {
-    return { source, action: "copy", codec, reason: `${title(source)} is copied.`, isUniform };
+    return {
+      source,
+      action: "copy",
+      codec,
+      reason: `${streamTitle(source)} is copied.`,
+      isUniform,
+    };
   }
   // AAC rather than Opus: every ffmpeg build has its encoder, and every player of MP4 plays it.
   const why =
@@ -231,7 +285,7 @@ function planStream(source: SourceStream, codec: StreamCodec, targets: JoinTarge
       : source.kind === "video"
         ? "since MP4 cannot carry it"
         : "since MP4 players do not take it";
-  const reason = `${title(source)} is transcoded to ${NAMES[wanted]}, ${why}.`;
+  const reason = `${streamTitle(source)} is transcoded to ${NAMES[wanted]}, ${why}.`;
   const { channels = 2 } = targets;
   const plan: StreamPlan = { source, action: "transcode", codec: wanted, reason, isUniform };
   return isUniform ? { ...plan, channels } : plan;
@@ -251,7 +305,8 @@ const NAMES: Readonly<Record<StreamCodec, string>> = {
   pcm: "PCM",
 };
 
-function title({ kind, codec, codecName }: SourceStream): string {
+/** A stream as people call it, such as `H.264 video`. */
+export function streamTitle({ kind, codec, codecName }: SourceStream): string {
   const name = codec === undefined ? codecName : NAMES[codec];
   return `${name} ${kind === "video" ? "video" : "sound"}`;
 }

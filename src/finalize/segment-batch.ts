@@ -5,23 +5,17 @@ import type { SegmentReader } from "../recording/ports.ts";
 import type { FfmpegTask } from "./ffmpeg-arguments.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import { FinalizeError } from "./finalize-errors.ts";
-import { leadingNotes } from "./leading-pictures.ts";
-import { MatroskaFilter } from "./matroska-filter.ts";
-import { countsOf, filteredPayloads, streamsOf } from "./matroska-source.ts";
 import { settleMp4Index } from "./mp4-index.ts";
-import { writePayloads } from "./mp4-source.ts";
 import type { JoinTargets } from "./remux-plan.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
-  containerOf,
-  damageOf,
   indexBytesMaxOf,
   planOrThrow,
-  verified,
-  withPackets,
+  wholeMedia,
 } from "./segment-remux.ts";
 import { soundsOf } from "./source-stream.ts";
+import { containerOf, writeSource } from "./segment-source.ts";
 
 /**
  * Segments that one ffmpeg makes. Its start costs as much as copying minutes of media; newer builds have
@@ -84,11 +78,11 @@ export async function remuxBatch(
   }
 }
 
-/** A segment whose bytes have gone through the filter. */
+/** A segment whose usable bytes are in a file. */
 interface Prepared {
-  readonly reader: SegmentReader;
   readonly task: Omit<FfmpegTask, "abilities"> & { readonly input: { readonly path: string } };
-  readonly media: Omit<SegmentMedia, "isIncomplete" | "index">;
+  readonly inputBytes: number;
+  readonly media: Omit<SegmentMedia, "index" | "notes" | "hasAsCounted">;
 }
 
 /** Undefined when another muxer, or an encoder, has to make it. */
@@ -98,38 +92,25 @@ async function prepare(
   context: RemuxContext,
 ): Promise<Prepared | undefined> {
   if ((await containerOf(reader)) !== "matroska") return undefined;
-  const { workDirectory, signal } = context;
-  const filter = new MatroskaFilter(undefined, true);
-  const damagedSequences: number[] = [];
-  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
-  const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
-  await writePayloads(filteredPayloads(reader, filter, onDamaged), sourcePath, signal);
-  const counts = countsOf(filter);
-  const streams = withPackets(streamsOf(filter), counts);
+  const source = await writeSource(reader, "matroska", context);
+  const { streams, counts, damage, chunkEnds } = source;
   const plan = planOrThrow(streams, context, targets);
   if (plan.muxer !== "ffmpeg" || plan.action !== "copy" || soundsOf(streams).length > 1) {
-    await rm(sourcePath, { force: true });
+    await rm(source.path, { force: true });
     return undefined;
   }
-  const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
+  const path = join(context.workDirectory, `${crypto.randomUUID()}.mp4`);
   return {
-    reader,
+    inputBytes: reader.state.bytes,
     task: {
       container: "matroska",
-      input: { path: sourcePath },
+      input: { path: source.path },
       plan,
-      moovBytes: indexBytesMaxOf(counts),
+      moovBytes: indexBytesMaxOf(counts, plan),
       picture: undefined,
       outputPath: path,
     },
-    media: {
-      path,
-      plan,
-      counts,
-      damage: damageOf(reader, damagedSequences, filter.droppedBytes),
-      chunkEnds: [...filter.chunkEnds],
-      notes: leadingNotes(counts),
-    },
+    media: { path, plan, counts, damage, chunkEnds, isIncomplete: source.isIncomplete },
   };
 }
 
@@ -145,7 +126,7 @@ async function runs(
       limits,
       tasks: prepared.map(({ task }) => task),
       input: undefined,
-      inputBytes: prepared.reduce((sum, { reader }) => sum + reader.state.bytes, 0),
+      inputBytes: prepared.reduce((sum, own) => sum + own.inputBytes, 0),
       onMediaMs: () => {},
       signal,
     });
@@ -154,9 +135,11 @@ async function runs(
   return ended ?? false;
 }
 
-async function check({ reader, media }: Prepared): Promise<SegmentMedia | undefined> {
+async function check({ media }: Prepared): Promise<SegmentMedia | undefined> {
   const index = await settleMp4Index(media.path);
-  return index === undefined ? undefined : verified({ ...media, index }, reader);
+  const whole = index && wholeMedia({ ...media, index });
+  if (whole === undefined) await rm(media.path, { force: true });
+  return whole;
 }
 
 /** What `attempt` gives; undefined when the segment is at fault, or ffmpeg. */

@@ -1,11 +1,18 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { SubprocessTimeoutError } from "../process/subprocess.ts";
+import type { StreamKind } from "../contract/marks.ts";
 import type { SegmentReader } from "../recording/ports.ts";
 import type { SegmentTimeline } from "../timeline/segment-timeline.ts";
 import { withinBounds } from "./bounded-segment.ts";
-import { FfmpegFailedError, FinalizeError, MediaMismatchError } from "./finalize-errors.ts";
+import {
+  FinalizeError,
+  MediaMismatchError,
+  NoIndexError,
+  passingFailure,
+} from "./finalize-errors.ts";
 import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
+import { isUnplayable } from "./media-check.ts";
 import { type Mp4Index, mp4IndexOf, settleMoov } from "./mp4-index.ts";
 import { type Made, isShown, madeSegments, removeFiles, shownOf } from "./made-segments.ts";
 import { type SampleTables, readSampleTables, tablesOf } from "./mp4-sample-tables.ts";
@@ -20,14 +27,10 @@ import {
 import type { WitnessedSegment } from "./segment-begin.ts";
 import { batchesOf, remuxBatch } from "./segment-batch.ts";
 import { remuxWithSounds } from "./segment-mix.ts";
-import {
-  type RemuxContext,
-  type SegmentMedia,
-  segmentStreams,
-  startMsOf,
-} from "./segment-remux.ts";
+import { type RemuxContext, type SegmentMedia, segmentStreams } from "./segment-remux.ts";
+import { startMsOf } from "./segment-source.ts";
 import { type OverlappingSegment, countShown, shownTables } from "./shown-samples.ts";
-import type { SourceStreams } from "./source-stream.ts";
+import type { SourceStreams, StreamCodec, StreamCount } from "./source-stream.ts";
 import { type JoinedPart, checkTimeline } from "./timeline-check.ts";
 import { type TimelineMuxRequest, muxTimeline } from "./timeline-mux.ts";
 import {
@@ -37,6 +40,7 @@ import {
   placeParts,
 } from "./timeline-places.ts";
 import { SOUND_DEFICIT_MS_MAX } from "./sound-deficit.ts";
+import type { SegmentNote } from "./segment-note.ts";
 import type { Insertion } from "./timeline-track.ts";
 import {
   type TimelinePart,
@@ -62,6 +66,8 @@ export interface JoinedMedia {
   readonly plan: Omit<RemuxPlan, "muxer">;
   readonly index: Mp4Index;
   readonly segments: readonly SegmentOutcome[];
+  /** What its verdict has to name of the whole. */
+  readonly notes: readonly SegmentNote[];
 }
 
 /** Share of the work that is making each segment's MP4; the rest is joining them. */
@@ -108,7 +114,7 @@ export async function joinSegments(
   const [only, ...others] = shown;
   if (only !== undefined && others.length === 0 && !isDisturbed(only)) {
     const { path, plan, index } = only.media;
-    return { path, plan, index, segments: results };
+    return { path, plan, index, segments: results, notes: [] };
   }
   return { ...(await joinParts(shown, places.parts, context)), segments: results };
 }
@@ -146,14 +152,35 @@ async function remuxAll(
     const attempt = (): Promise<SegmentMedia> => remuxWithSounds(first, alone, context);
     return [await withinBounds(attempt, first, alone, context)];
   }
-  const { leaveOut } = context;
-  const parts: { reader: SegmentReader; found: SourceStreams | FinalizeError }[] = [];
+  const parts: FoundPart[] = [];
   for (const reader of readers) {
     parts.push({ reader, found: await orUnusable(() => segmentStreams(reader, context)) });
   }
   const targets = joinTargets(
     parts.flatMap(({ found }) => (found instanceof FinalizeError ? [] : [found])),
   );
+  const outcomes = await remuxParts(parts, targets, context);
+  const own = joinTargetsOfMade(outcomes);
+  if ((!own.h264 || targets.h264) && (!own.aac || targets.aac)) return outcomes;
+  // What does not show as a copy was encoded: now the others must be what that is.
+  const paths = outcomes.flatMap((made) => (made instanceof FinalizeError ? [] : made.path));
+  await Promise.all(paths.map((path) => rm(path, { force: true })));
+  const both = { h264: own.h264 || targets.h264, aac: own.aac || targets.aac };
+  return remuxParts(parts, both, context);
+}
+
+/** A segment with its streams, or why it has none. */
+interface FoundPart {
+  readonly reader: SegmentReader;
+  readonly found: SourceStreams | FinalizeError;
+}
+
+async function remuxParts(
+  parts: readonly FoundPart[],
+  targets: JoinTargets,
+  context: RemuxContext,
+): Promise<(SegmentMedia | FinalizeError)[]> {
+  const { leaveOut } = context;
   const batches = batchesOf(
     parts.map(({ reader, found }) =>
       found instanceof FinalizeError ? undefined : reader.state.bytes,
@@ -175,7 +202,7 @@ async function remuxAll(
       const i = batch[at] ?? 0;
       const before = done;
       const onProgress = (share: number): void =>
-        context.onProgress(((before + share) / readers.length) * REMUX_SHARE);
+        context.onProgress(((before + share) / parts.length) * REMUX_SHARE);
       const attempt = async (): Promise<SegmentMedia> =>
         together[at] ?? (await remuxWithSounds(reader, targets, { ...context, onProgress }));
       outcomes[i] =
@@ -186,10 +213,25 @@ async function remuxAll(
               leaveOut,
             );
       done += 1;
-      context.onProgress((done / readers.length) * REMUX_SHARE);
+      context.onProgress((done / parts.length) * REMUX_SHARE);
     }
   }
   return outcomes;
+}
+
+/** What must be made alike of segments that did not all come out as they were planned. */
+function joinTargetsOfMade(outcomes: readonly (SegmentMedia | FinalizeError)[]): JoinTargets {
+  const plans = outcomes.flatMap((made) => (made instanceof FinalizeError ? [] : [made.plan]));
+  const codecs = (kind: StreamKind): Set<StreamCodec> =>
+    new Set(plans.flatMap((plan) => plan[kind]?.codec ?? []));
+  const sounds = plans.flatMap(({ audio }) => audio ?? []);
+  const areEncodedInPart =
+    sounds.some(({ action, isUniform }) => action === "transcode" && !isUniform) &&
+    sounds.some(({ action }) => action === "copy");
+  return {
+    h264: codecs("video").size > 1,
+    aac: codecs("audio").size > 1 || areEncodedInPart,
+  };
 }
 
 /** What `attempt` gives, or the error that it would fail with however often it is tried. */
@@ -201,18 +243,11 @@ async function orUnusable<T>(
     return await attempt();
   } catch (error) {
     if (error instanceof FinalizeError && error.isPermanent) return error;
-    const failure = leaveOut && ffmpegFailure(error);
+    const failure = leaveOut && passingFailure(error);
     if (failure === undefined) throw error;
     leaveOut?.(failure);
     return failure;
   }
-}
-
-/** Undefined when it was not ffmpeg that failed. */
-function ffmpegFailure(error: unknown): FfmpegFailedError | undefined {
-  if (error instanceof FfmpegFailedError) return error;
-  if (!(error instanceof SubprocessTimeoutError)) return undefined;
-  return new FfmpegFailedError(`a timeout after ${error.limitMs} ms`, error.stderrTail);
 }
 
 function unusableWords({ message }: FinalizeError): string {
@@ -268,14 +303,25 @@ async function joinParts(
     written,
     index,
   );
-  if (findings.length > 0) throw new MediaMismatchError(findings);
+  const texts = findings.map(({ text }) => text);
+  if (isUnplayable(findings)) throw new MediaMismatchError(texts);
   await removeFiles(made);
-  return { path, plan: joinedPlan(made, timeline, areBrought), index };
+  return { path, plan: joinedPlan(made, timeline, areBrought), index, notes: joinNotes(texts) };
+}
+
+/** A track that does not agree with its segments is delivered, and its verdict says so. */
+function joinNotes(findings: readonly string[]): SegmentNote[] {
+  if (findings.length === 0) return [];
+  const text =
+    `The MP4 may not have all of its segments at their times: ${findings.join("; ")}. Their sources, ` +
+    "which can be downloaded, have all that came.";
+  return [{ text, isLoss: true }];
 }
 
 /**
  * What the joined file must have of a segment. Of one that is shown in part that is a copy of some
- * samples of its own MP4, all of which were compared with its chunks.
+ * samples of its own MP4, all of which were compared with its chunks; and one whose own MP4 does not
+ * have what was counted in its chunks has already been judged by what a decoder shows of it.
  */
 function checkedMedia(
   made: Made,
@@ -283,13 +329,29 @@ function checkedMedia(
 ): Pick<JoinedPart, "media" | "place"> {
   const { media } = made;
   const shown = shownOf(made);
-  if (shown === "whole") return { media, place };
+  if (shown === "whole") {
+    if (media.hasAsCounted) return { media, place };
+    const own = { video: countOfTrack(media, "video"), audio: countOfTrack(media, "audio") };
+    const startMs = startMsOf(own);
+    return {
+      media: { plan: copied(media.plan), counts: own, isIncomplete: false },
+      place: { toTrackMs: (ms) => place.toTrackMs(ms + startMs) },
+    };
+  }
   const counts = { video: countShown(shown.video), audio: countShown(shown.audio) };
   const startMs = startMsOf(counts);
   return {
     media: { plan: copied(media.plan), counts, isIncomplete: false },
     place: { toTrackMs: (ms) => place.toTrackMs(ms + startMs) },
   };
+}
+
+/** What a segment's own MP4 has of a stream. */
+function countOfTrack({ index }: SegmentMedia, kind: StreamKind): StreamCount | undefined {
+  const track = index.tracks.find((candidate) => candidate.kind === kind);
+  if (track === undefined) return undefined;
+  const { samples: packets, bytes, firstMs, lastMs, endMs } = track;
+  return { packets, visiblePackets: packets, bytes, firstMs, lastMs, endMs, holes: [] };
 }
 
 function copied(plan: RemuxPlan): RemuxPlan {
@@ -306,7 +368,7 @@ function copied(plan: RemuxPlan): RemuxPlan {
 /** What the finished file says of itself; the index is read once and forgotten. */
 async function readBack(path: string): Promise<{ index: Mp4Index; written: SampleTables }> {
   const found = await settleMoov(path);
-  if (found === undefined) throw new FfmpegFailedError("a file without an index", "");
+  if (found === undefined) throw new NoIndexError();
   const index = mp4IndexOf(found);
   // Each goes over millions of samples where hours are silent.
   await setImmediate();
@@ -340,7 +402,7 @@ async function planJoin(made: readonly Made[], places: readonly PlacedPart[]): P
   const tables: SampleTables[] = [];
   for (const one of made) {
     const own = await readSampleTables(one.media.path);
-    if (own === undefined) throw new FfmpegFailedError("a file without an index", "");
+    if (own === undefined) throw new NoIndexError();
     tables.push(shownTables(own, shownOf(one)));
   }
   const areBrought = differInParameterSets(tables);

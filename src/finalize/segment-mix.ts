@@ -2,30 +2,23 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Container } from "../recording/container.ts";
 import type { SegmentReader } from "../recording/ports.ts";
-import type { ChunkEnd } from "./chunk-ends.ts";
-import { FfmpegFailedError, MediaMismatchError } from "./finalize-errors.ts";
+import { FfmpegFailedError } from "./finalize-errors.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
-import { MatroskaFilter } from "./matroska-filter.ts";
-import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
+import { probeMatroska } from "./matroska-source.ts";
 import type { SourceCounts } from "./media-check.ts";
-import { writeWholeFragments } from "./mp4-fragments.ts";
 import { settleMp4Index } from "./mp4-index.ts";
-import { probeFile, writePayloads } from "./mp4-source.ts";
+import { HOLES_MAX } from "./packet-counter.ts";
+import { planPicture } from "./picture-size.ts";
 import { type JoinTargets, type RemuxPlan, withMixedSounds } from "./remux-plan.ts";
 import {
   type RemuxContext,
   type SegmentMedia,
-  containerOf,
-  damageOf,
-  evenSize,
   indexBytesMaxOf,
   planOrThrow,
   remuxSegment,
-  startMsOf,
-  verified,
-  withPackets,
+  wholeMedia,
 } from "./segment-remux.ts";
-import { HOLES_MAX } from "./packet-counter.ts";
+import { type SegmentSource, containerOf, startMsOf, writeSource } from "./segment-source.ts";
 import {
   type Hole,
   type SourceStream,
@@ -33,19 +26,6 @@ import {
   type StreamCount,
   soundsOf,
 } from "./source-stream.ts";
-
-/** A segment in a plain file. */
-interface WrittenSegment {
-  readonly path: string;
-  readonly streams: SourceStreams;
-  readonly counts: SourceCounts;
-  readonly damagedSequences: readonly number[];
-  readonly droppedBytes: number;
-  readonly chunkEnds: readonly ChunkEnd[];
-}
-
-/** AAC frames in a second at 48 kHz, and some. */
-const AAC_PACKETS_PER_SECOND = 48;
 
 /**
  * Makes a verified MP4 of one segment in the work directory. Several sounds are mixed into one; where one of
@@ -75,7 +55,7 @@ async function remuxSeveralSounds(
       ? soundsOf((await probeMatroska(reader)).streams).length > 1
       : await mayHaveSeveralSounds(reader);
   if (!mayHave) return undefined;
-  const written = await writeSegment(reader, container, context);
+  const written = await writeSource(reader, container, context);
   try {
     const sounds = soundsOf(written.streams);
     if (sounds.length < 2) return undefined;
@@ -117,38 +97,9 @@ function waysToHear(sounds: readonly SourceStream[]): readonly (readonly SourceS
   return [sounds, ...sounds.toReversed().map((one) => sounds.filter((other) => other !== one))];
 }
 
-async function writeSegment(
-  reader: SegmentReader,
-  container: Container,
-  { workDirectory, signal }: RemuxContext,
-): Promise<WrittenSegment> {
-  const path = join(workDirectory, `${crypto.randomUUID()}.source`);
-  const damagedSequences: number[] = [];
-  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
-  if (container === "matroska") {
-    const filter = new MatroskaFilter(undefined, true);
-    await writePayloads(filteredPayloads(reader, filter, onDamaged), path, signal);
-    const counts = countsOf(filter);
-    const streams = withPackets(streamsOf(filter), counts);
-    const { droppedBytes } = filter;
-    return {
-      path,
-      streams,
-      counts,
-      damagedSequences,
-      droppedBytes,
-      chunkEnds: [...filter.chunkEnds],
-    };
-  }
-  const droppedBytes = await writeWholeFragments(reader, path, onDamaged, signal);
-  const probe = await probeFile(path, signal);
-  const streams = withPackets(probe.streams, probe.counts);
-  return { path, streams, counts: probe.counts, damagedSequences, droppedBytes, chunkEnds: [] };
-}
-
 /** Undefined when it cannot be made in this way. */
 async function made(
-  written: WrittenSegment,
+  written: SegmentSource,
   heard: readonly SourceStream[],
   {
     reader,
@@ -170,13 +121,12 @@ async function made(
   const startMs = startMsOf(counts);
   const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
   const durationMs = Math.max(1, (wanted.audio?.lastMs ?? startMs) - startMs);
-  const soundPackets = Math.ceil((durationMs / 1_000) * AAC_PACKETS_PER_SECOND);
   const task = {
     container,
     input: { path: written.path },
     plan,
-    moovBytes: indexBytesMaxOf(wanted, soundPackets),
-    picture: evenSize(plan),
+    moovBytes: indexBytesMaxOf(wanted, plan),
+    picture: planPicture(plan, wanted.video?.picture).picture,
     outputPath: path,
     mixedFromMs: heard.map((sound) => (countOf(sound, streams, counts)?.firstMs ?? 0) - startMs),
   };
@@ -193,11 +143,13 @@ async function made(
     });
     const index = await settleMp4Index(path);
     if (index === undefined) return undefined;
-    const damage = damageOf(reader, written.damagedSequences, written.droppedBytes);
-    const { chunkEnds } = written;
-    return verified({ path, plan, counts: wanted, index, damage, chunkEnds, notes: [] }, reader);
+    const { damage, chunkEnds, isIncomplete } = written;
+    const media = { path, plan, counts: wanted, index, damage, chunkEnds, isIncomplete };
+    const whole = wholeMedia(media);
+    if (whole === undefined) await rm(path, { force: true });
+    return whole;
   } catch (error) {
-    if (!(error instanceof FfmpegFailedError || error instanceof MediaMismatchError)) throw error;
+    if (!(error instanceof FfmpegFailedError)) throw error;
     await rm(path, { force: true });
     return undefined;
   }
@@ -205,7 +157,7 @@ async function made(
 
 /** A plan in which so many sounds are heard, and what the source holds of what it takes. */
 function planFor(
-  { streams, counts }: WrittenSegment,
+  { streams, counts }: SegmentSource,
   heard: readonly SourceStream[],
   targets: JoinTargets,
   context: RemuxContext,

@@ -1,25 +1,40 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { StreamKind } from "../contract/marks.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
-import { type Container, containerOfHeader } from "../recording/container.ts";
+import type { Container } from "../recording/container.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
 import type { ChunkEnd } from "./chunk-ends.ts";
-import { FfmpegFailedError, MediaMismatchError, MediaUnreadableError } from "./finalize-errors.ts";
+import {
+  FfmpegFailedError,
+  FinalizeError,
+  MediaUnreadableError,
+  passingFailure,
+} from "./finalize-errors.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import type { FinalizeLimits } from "./finalize-limits.ts";
-import { leadingNotes } from "./leading-pictures.ts";
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
+import { type Finding, type SourceCounts, checkMedia, isUnplayable } from "./media-check.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
-import { type SourceCounts, checkMedia } from "./media-check.ts";
-import { writeWholeFragments } from "./mp4-fragments.ts";
-import { probeFile, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
-import { type PictureSize, shownSize } from "./picture-display.ts";
-import { type JoinTargets, type RemuxPlan, planRemux } from "./remux-plan.ts";
-import { rangesOf } from "./segment-report.ts";
-import { leftOutNotes } from "./left-out-notes.ts";
+import type { PictureSize } from "./picture-display.ts";
+import { planPicture } from "./picture-size.ts";
+import { remuxNotes } from "./remux-notes.ts";
+import { type JoinTargets, type RemuxPlan, planOfWay, planRemux, wayOfPlan } from "./remux-plan.ts";
+import { type Shares, type TriedWay, bestOf, nextWay } from "./remux-ways.ts";
 import type { SegmentNote } from "./segment-note.ts";
+import {
+  type SegmentSource,
+  containerOf,
+  damageOf,
+  isIncomplete,
+  startMsOf,
+  withPackets,
+  writeSource,
+} from "./segment-source.ts";
+import { type ShownShare, compareShown } from "./shown-media.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
 
@@ -34,13 +49,15 @@ export interface RemuxContext {
   /** Share of the segment that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
   /**
-   * Takes why a segment could not be made this time, which then does not keep the others from being
-   * delivered. Without it, what may pass fails the run.
+   * Takes why a segment could not be made as it is to be this time, which then does not keep the others,
+   * or what of it can be made, from being delivered. Without it, what may pass fails the run.
    */
   readonly leaveOut?: (failure: FfmpegFailedError) => void;
+  /** Takes why a way to make a segment was given up for another, for the log. */
+  readonly onWayFailed?: (failure: FinalizeError) => void;
 }
 
-/** A verified MP4 of one segment. */
+/** An MP4 of one segment that was compared with its chunks. */
 export interface SegmentMedia {
   readonly path: string;
   readonly plan: RemuxPlan;
@@ -53,6 +70,8 @@ export interface SegmentMedia {
   readonly chunkEnds: readonly ChunkEnd[];
   /** What its verdict has to name. */
   readonly notes: readonly SegmentNote[];
+  /** Whether it holds as many packets, at the same times, as were counted in the chunks. */
+  readonly hasAsCounted: boolean;
 }
 
 /**
@@ -70,8 +89,11 @@ const INDEX_BYTES_PER_PACKET_MAX = 44;
 const INDEX_BYTES_PER_PACKET_GUESS = 24;
 const INDEX_BYTES_BASE = 16 * 1024;
 
-/** The first bytes, which tell the container. */
-const SIGNATURE_BYTES = 16;
+/** Frames of AAC are 1,024 samples: 94 of 96 kHz in a second. */
+const ENCODED_SOUND_FRAME_MS_MIN = 10;
+
+/** What a stream counts for of which nobody could tell how much of it is in the MP4. */
+const UNCERTAIN_SHARE = 0.5;
 
 /**
  * Which streams a segment has, as far as its beginning tells.
@@ -83,16 +105,19 @@ export async function segmentStreams(
   context: RemuxContext,
 ): Promise<SourceStreams> {
   if ((await containerOf(reader)) === "matroska") return (await probeMatroska(reader)).streams;
-  const path = join(context.workDirectory, `${crypto.randomUUID()}.source`);
-  await writeWholeFragments(reader, path, () => {}, context.signal);
-  return (await probeFile(path, context.signal)).streams;
+  const { path, streams } = await writeSource(reader, "mp4", context);
+  await rm(path, { force: true });
+  return streams;
 }
 
 /**
- * Makes a verified MP4 of one segment in the work directory.
+ * Makes an MP4 of one segment in the work directory: of all ways (`nextWay`) the one that brings most of
+ * what a decoder shows of it. Where something stays behind its notes say so. The first way of a Matroska
+ * stream needs no copy of it on the disk; for all others it is written there once.
  *
  * @param targets what it must be made, to be joined with others
- * @throws MediaUnreadableError, MediaMismatchError, FfmpegFailedError and what running ffmpeg throws
+ * @throws MediaUnreadableError when no way brings anything, FfmpegFailedError when one failed that may
+ * succeed later, and what running ffmpeg throws
  */
 export async function remuxSegment(
   reader: SegmentReader,
@@ -100,39 +125,23 @@ export async function remuxSegment(
   context: RemuxContext,
 ): Promise<SegmentMedia> {
   const container = await containerOf(reader);
-  return container === "matroska"
-    ? remuxMatroska(reader, targets, context)
-    : remuxMp4(reader, targets, context);
+  const piped =
+    container === "matroska" ? await remuxFromPipe(reader, targets, context) : undefined;
+  return piped ?? (await climb(reader, container, targets, context));
 }
 
-/**
- * The container of a segment.
- *
- * @throws MediaUnreadableError
- */
-export async function containerOf(reader: SegmentReader): Promise<Container> {
-  let head = Buffer.alloc(0);
-  for await (const payload of reader.payloads(() => {})) {
-    head = Buffer.concat([head, payload.subarray(0, SIGNATURE_BYTES)]);
-    if (head.length >= SIGNATURE_BYTES) break;
-  }
-  const container = containerOfHeader(head);
-  if (container === undefined) {
-    throw new MediaUnreadableError("The first chunk is missing or has no container's header.");
-  }
-  return container;
-}
-
-async function remuxMatroska(
+/** Undefined when what came of it is not all that it should be. */
+async function remuxFromPipe(
   reader: SegmentReader,
   targets: JoinTargets,
   context: RemuxContext,
-): Promise<SegmentMedia> {
+): Promise<SegmentMedia | undefined> {
   const probe = await probeMatroska(reader);
   let streams = probe.streams;
   let moovBytes = INDEX_BYTES_BASE + probe.packetsEstimate * INDEX_BYTES_PER_PACKET_GUESS;
   for (;;) {
     const plan = planOrThrow(streams, context, targets);
+    if (plan.muxer === "mediabunny") return undefined;
     const filter = new MatroskaFilter(undefined, true);
     const damagedSequences: number[] = [];
     let readBytes = 0;
@@ -144,49 +153,51 @@ async function remuxMatroska(
       },
     );
     const path = join(context.workDirectory, `${crypto.randomUUID()}.mp4`);
-    let failure: FfmpegFailedError | undefined;
-    try {
-      if (plan.muxer === "mediabunny") await muxFiltered(payloads, filter, path, context);
-      else await pipeIntoFfmpeg(payloads, plan, moovBytes, path, reader, context);
-    } catch (error) {
-      if (!(error instanceof FfmpegFailedError)) throw error;
-      failure = error;
-    }
+    const { picture } = planPicture(plan, undefined);
+    const isMade = await comesToAnEnd(
+      () => pipeIntoFfmpeg(payloads, { plan, moovBytes, path, picture }, reader, context),
+      context,
+    );
     const counts = countsOf(filter);
     const present = withPackets(streamsOf(filter), counts);
-    const indexBytes = indexBytesMaxOf(counts);
-    const index = failure === undefined ? await settleMp4Index(path) : undefined;
+    const indexBytes = indexBytesMaxOf(counts, plan);
+    const index = isMade ? await settleMp4Index(path) : undefined;
     if (index === undefined || !sameStreams(plan, present)) {
+      await rm(path, { force: true });
       // A stream that the header promises and that never came stops a muxer, and so does an index
       // that needs more room than was guessed. Now both are known.
       if (present.video === undefined && present.audio === undefined) {
         throw new MediaUnreadableError("The chunks hold no packet of picture or sound.");
       }
-      const isNews = !sameStreams(plan, present) || indexBytes > moovBytes;
-      if (isNews) {
-        streams = present;
-        moovBytes = indexBytes;
-        continue;
-      }
-      throw failure ?? new FfmpegFailedError("a file without an index", "");
+      if (sameStreams(plan, present) && indexBytes <= moovBytes) return undefined;
+      streams = present;
+      moovBytes = indexBytes;
+      continue;
     }
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
     const chunkEnds = [...filter.chunkEnds];
-    const notes = leadingNotes(counts);
-    const whole = { ...plan, leftOut: present.others ?? [] };
-    return verified({ path, plan: whole, counts, index, damage, chunkEnds, notes }, reader);
+    const ownPlan = { ...plan, leftOut: present.others ?? [] };
+    const media = { path, plan: ownPlan, counts, index, damage, chunkEnds };
+    const whole = wholeMedia({ ...media, isIncomplete: isIncomplete(reader, damage) });
+    const isFitted = samePicture(picture, planPicture(plan, counts.video?.picture).picture);
+    if (whole !== undefined && isFitted) return whole;
+    await rm(path, { force: true });
+    return undefined;
   }
 }
 
 async function pipeIntoFfmpeg(
   payloads: AsyncIterable<Uint8Array>,
-  plan: RemuxPlan,
-  moovBytes: number,
-  outputPath: string,
+  task: {
+    readonly plan: RemuxPlan;
+    readonly moovBytes: number;
+    readonly path: string;
+    readonly picture: PictureSize | undefined;
+  },
   reader: SegmentReader,
   { ffmpeg, confinement, limits, signal }: RemuxContext,
 ): Promise<void> {
-  const picture = evenSize(plan);
+  const { plan, moovBytes, path: outputPath, picture } = task;
   const syncAhead = new SyncAhead(outputPath);
   try {
     await runFfmpeg({
@@ -204,69 +215,188 @@ async function pipeIntoFfmpeg(
   }
 }
 
-async function muxFiltered(
-  payloads: AsyncIterable<Uint8Array>,
-  filter: MatroskaFilter,
-  outputPath: string,
-  { workDirectory, signal }: RemuxContext,
-): Promise<void> {
-  const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
-  await writePayloads(payloads, sourcePath, signal);
-  const counts = countsOf(filter);
-  await muxByMediabunny({
-    inputPath: sourcePath,
-    offsetMs: -startMsOf(counts) - filter.aheadMs,
-    outputPath,
-    videoPackets: counts.video?.packets ?? 0,
-    audioPackets: counts.audio?.packets ?? 0,
-    onMediaMs: () => {},
-    signal,
-  });
+/** A file that came of one way, with what does not agree in it. */
+interface MadeWay {
+  readonly path: string;
+  readonly plan: RemuxPlan;
+  readonly index: Mp4Index;
+  readonly findings: readonly Finding[];
+  readonly shown: Readonly<Record<StreamKind, ShownShare | undefined>> | undefined;
 }
 
-async function remuxMp4(
+/** Tries one way after the other and keeps the best. */
+async function climb(
   reader: SegmentReader,
+  container: Container,
   targets: JoinTargets,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
-  const { workDirectory, signal, ffmpeg, confinement, limits, onProgress } = context;
-  const damagedSequences: number[] = [];
-  const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
-  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
-  const droppedBytes = await writeWholeFragments(reader, sourcePath, onDamaged, signal);
-  const { streams, counts } = await probeFile(sourcePath, signal);
-  const plan = planOrThrow(withPackets(streams, counts), context, targets);
-  const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
-  const durationMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
-  const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / durationMs));
+  const source = await writeSource(reader, container, context);
+  const base = planOrThrow(source.streams, context, targets);
+  const first = wayOfPlan(base);
+  const tried: TriedWay[] = [];
+  const results: (MadeWay | undefined)[] = [];
+  let passing: FfmpegFailedError | undefined;
+  const trying = {
+    ...context,
+    onWayFailed: (failure: FinalizeError) => {
+      if (failure instanceof FfmpegFailedError && !failure.isPermanent) passing ??= failure;
+      context.onWayFailed?.(failure);
+    },
+  };
+  for (let way = nextWay(first, tried); way !== undefined; way = nextWay(first, tried)) {
+    const made = await tryWay(source, planOfWay(base, way), reader.state.bytes, trying);
+    tried.push({ way, shares: made && sharesOf(made) });
+    results.push(made);
+  }
+  await rm(source.path, { force: true });
+  const best = results[bestOf(tried) ?? -1];
+  const others = results.filter((made) => made !== undefined && made !== best);
+  await Promise.all(others.map((made) => rm(made?.path ?? "", { force: true })));
+  if (best === undefined) {
+    throw (
+      passing ??
+      new MediaUnreadableError(
+        "No decoder can show anything of its picture or sound. The source, which can be downloaded, " +
+          "has all that came.",
+      )
+    );
+  }
+  const { path, plan, index, findings, shown } = best;
+  const notes = [
+    ...source.notes,
+    ...remuxNotes({
+      base,
+      plan,
+      counts: source.counts,
+      findings,
+      shown,
+      mayPass: passing !== undefined,
+    }),
+    ...planPicture(plan, source.counts.video?.picture).notes,
+  ];
+  // It could be made better another time.
+  if (passing !== undefined && notes.some(({ isLoss }) => isLoss)) context.leaveOut?.(passing);
+  const { damage, chunkEnds } = source;
+  return {
+    path,
+    plan,
+    counts: withoutLeftOut(source.counts, plan),
+    index,
+    damage,
+    isIncomplete: source.isIncomplete,
+    chunkEnds,
+    notes,
+    hasAsCounted: findings.length === 0,
+  };
+}
+
+/** Undefined when no file came of it that can be played. */
+async function tryWay(
+  source: SegmentSource,
+  plan: RemuxPlan,
+  inputBytes: number,
+  context: RemuxContext,
+): Promise<MadeWay | undefined> {
+  const path = join(context.workDirectory, `${crypto.randomUUID()}.mp4`);
+  const isMade = await comesToAnEnd(
+    () => runWay(source, plan, { path, inputBytes }, context),
+    context,
+  );
+  const index = isMade ? await settleMp4Index(path) : undefined;
+  const findings = index && checkMedia(plan, source.counts, index, source.isIncomplete);
+  if (index === undefined || findings === undefined || isUnplayable(findings)) {
+    await rm(path, { force: true });
+    return undefined;
+  }
+  const isToldByDecoder = findings.length > 0 && !isApart(source, findings);
+  const shown = isToldByDecoder ? await compareShown(source, { path, plan }, context) : undefined;
+  return { path, plan, index, findings, shown };
+}
+
+/**
+ * ffmpeg puts pictures of fragments with negative composition offsets at other times, be it to copy or to
+ * show them: of an MP4 it cannot be asked whether picture and sound belong together.
+ */
+function isApart({ container }: SegmentSource, findings: readonly Finding[]): boolean {
+  return container === "mp4" && findings.some(({ kind }) => kind === "skew");
+}
+
+async function runWay(
+  source: SegmentSource,
+  plan: RemuxPlan,
+  { path: outputPath, inputBytes }: { readonly path: string; readonly inputBytes: number },
+  { ffmpeg, confinement, limits, signal, onProgress }: RemuxContext,
+): Promise<void> {
+  const { counts, container } = source;
+  const lengthMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
+  const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / lengthMs));
   if (plan.muxer === "mediabunny") {
     await muxByMediabunny({
-      inputPath: sourcePath,
-      offsetMs: -startMsOf(counts),
-      outputPath: path,
-      videoPackets: counts.video?.packets ?? 0,
-      audioPackets: counts.audio?.packets ?? 0,
+      inputPath: source.path,
+      offsetMs: -startMsOf(counts) - source.aheadMs,
+      outputPath,
+      videoPackets: plan.video && counts.video?.packets,
+      audioPackets: plan.audio && counts.audio?.packets,
       onMediaMs,
       signal,
     });
-  } else {
-    const task = {
-      container: "mp4" as const,
-      input: { path: sourcePath },
-      plan,
-      moovBytes: indexBytesMaxOf(counts),
-      picture: evenSize(plan),
-      outputPath: path,
-    };
-    const inputBytes = reader.state.bytes;
-    const input = undefined;
-    const tasks = [task];
-    await runFfmpeg({ ffmpeg, confinement, limits, tasks, input, inputBytes, onMediaMs, signal });
+    return;
   }
-  const damage = damageOf(reader, damagedSequences, droppedBytes);
-  const index = await settleMp4Index(path);
-  if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
-  return verified({ path, plan, counts, index, damage, chunkEnds: [], notes: [] }, reader);
+  const task = {
+    container,
+    input: { path: source.path },
+    plan,
+    moovBytes: indexBytesMaxOf(counts, plan),
+    picture: planPicture(plan, counts.video?.picture).picture,
+    outputPath,
+  };
+  const tasks = [task];
+  const input = undefined;
+  await runFfmpeg({ ffmpeg, confinement, limits, tasks, input, inputBytes, onMediaMs, signal });
+}
+
+/**
+ * Whether a way came to an end. One that failed for what may pass fails the run, unless this is the time
+ * to deliver what can be made.
+ */
+async function comesToAnEnd(
+  attempt: () => Promise<void>,
+  { leaveOut, onWayFailed }: RemuxContext,
+): Promise<boolean> {
+  try {
+    await attempt();
+    return true;
+  } catch (error) {
+    const failure = error instanceof FinalizeError ? error : passingFailure(error);
+    if (failure === undefined || !(failure.isPermanent || leaveOut)) throw error;
+    onWayFailed?.(failure);
+    return false;
+  }
+}
+
+function sharesOf({ plan, findings, shown }: MadeWay): Shares {
+  const share = (kind: StreamKind): number | undefined => {
+    if (plan[kind] === undefined) return undefined;
+    const told = shown?.[kind];
+    if (told !== undefined) return told.share;
+    const own = findings.filter(({ stream }) => stream === kind || stream === undefined);
+    if (own.some((finding) => finding.kind === "absent")) return 0;
+    return own.length === 0 ? 1 : UNCERTAIN_SHARE;
+  };
+  return { video: share("video"), audio: share("audio") };
+}
+
+/** A stream that was left out has no packet, but still tells where its segment's zero is. */
+function withoutLeftOut(counts: SourceCounts, plan: RemuxPlan): SourceCounts {
+  const own = (kind: StreamKind): SourceCounts[StreamKind] => {
+    const count = counts[kind];
+    if (count === undefined || plan[kind] !== undefined) return count;
+    const { firstMs } = count;
+    const none = { packets: 0, visiblePackets: 0, bytes: 0, holes: [] };
+    return { ...none, firstMs, lastMs: undefined, endMs: undefined };
+  };
+  return { ...counts, video: own("video"), audio: own("audio") };
 }
 
 /**
@@ -284,47 +414,17 @@ export function planOrThrow(
   return decision.plan;
 }
 
-/**
- * The MP4 of a segment, once it was compared with the chunks.
- *
- * @throws MediaMismatchError
- */
-export function verified(
-  media: Omit<SegmentMedia, "isIncomplete">,
-  reader: SegmentReader,
-): SegmentMedia {
-  const notes = [...media.notes, ...leftOutNotes(media.plan)];
-  const whole = { ...media, notes, isIncomplete: isIncomplete(reader, media.damage) };
-  const findings = checkMedia(whole.plan, whole.counts, whole.index, whole.isIncomplete);
-  if (findings.length > 0) throw new MediaMismatchError(findings);
-  return whole;
-}
-
-/** What of a segment could not be used. */
-export function damageOf(
-  { description }: SegmentReader,
-  damagedSequences: readonly number[],
-  unusableBytes: number,
-): SegmentDamage {
-  const { segmentId } = description;
-  return { segmentId, damagedChunks: rangesOf(damagedSequences), unusableBytes };
-}
-
-function isIncomplete({ state }: SegmentReader, damage: SegmentDamage): boolean {
-  return (
-    damage.unusableBytes > 0 ||
-    damage.damagedChunks.length > 0 ||
-    state.sequences.missing(state.chunkCount ?? state.sequences.end).length > 0
-  );
-}
-
-/** Those of the streams that have packets. */
-export function withPackets(streams: SourceStreams, counts: SourceCounts): SourceStreams {
-  return {
-    video: (counts.video?.packets ?? 0) > 0 ? streams.video : undefined,
-    audio: (counts.audio?.packets ?? 0) > 0 ? streams.audio : undefined,
-    others: streams.others ?? [],
-  };
+/** The MP4 of a segment in which all is as it was counted in the chunks; undefined when it is not. */
+export function wholeMedia(
+  media: Omit<SegmentMedia, "notes" | "hasAsCounted">,
+): SegmentMedia | undefined {
+  const { plan, counts, index } = media;
+  if (checkMedia(plan, counts, index, media.isIncomplete).length > 0) return undefined;
+  const notes = [
+    ...remuxNotes({ base: plan, plan, counts, findings: [], shown: undefined, mayPass: false }),
+    ...planPicture(plan, counts.video?.picture).notes,
+  ];
+  return { ...media, notes, hasAsCounted: true };
 }
 
 function sameStreams(plan: RemuxPlan, streams: SourceStreams): boolean {
@@ -336,34 +436,19 @@ function sameStreams(plan: RemuxPlan, streams: SourceStreams): boolean {
   );
 }
 
-/**
- * Media time of the first packet of any stream, also of one that is left out: in the segment's MP4 that is
- * 0, as ffmpeg makes it.
- */
-export function startMsOf({ video, audio, others = [] }: SourceCounts): number {
-  return Math.min(...[video, audio, ...others].flatMap((count) => count?.firstMs ?? []));
+function samePicture(one: PictureSize | undefined, other: PictureSize | undefined): boolean {
+  return one?.width === other?.width && one?.height === other?.height;
 }
 
-function packetsOf({ video, audio }: SourceCounts): number {
-  return (video?.packets ?? 0) + (audio?.packets ?? 0);
-}
-
-/** Room that is surely enough for the index of so many packets. */
-export function indexBytesMaxOf(counts: SourceCounts, morePackets = 0): number {
-  return INDEX_BYTES_BASE + (packetsOf(counts) + morePackets) * INDEX_BYTES_PER_PACKET_MAX;
-}
-
-/** The size of a transcoded picture; undefined where it is not known. */
-export function evenSize({ video }: RemuxPlan): PictureSize | undefined {
-  const { width, height } = video?.source ?? {};
-  if (!width || !height) return undefined;
-  const shown = shownSize({ width, height }, video?.source ?? {});
-  return { width: evenUp(shown.width), height: evenUp(shown.height) };
-}
-
-/** yuv420p has a colour sample for every second pixel, so both sides are made even. */
-function evenUp(pixels: number): number {
-  return pixels + (pixels % 2);
+/** Room that is surely enough for the index of what becomes of so many packets. */
+export function indexBytesMaxOf({ video, audio }: SourceCounts, plan: RemuxPlan): number {
+  const { firstMs = 0, endMs = firstMs } = audio ?? {};
+  const soundPackets = Math.max(
+    audio?.packets ?? 0,
+    plan.audio?.action === "transcode" ? (endMs - firstMs) / ENCODED_SOUND_FRAME_MS_MIN : 0,
+  );
+  const packets = (video?.packets ?? 0) + Math.ceil(soundPackets);
+  return INDEX_BYTES_BASE + packets * INDEX_BYTES_PER_PACKET_MAX;
 }
 
 /** The same payloads; `tell` is called with the length of each when it was taken. */

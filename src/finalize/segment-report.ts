@@ -50,10 +50,12 @@ const STALL_DEGRADES_MS_MIN = 2_000;
  * reason says so beside a `complete` too.
  *
  * @param timeline adds to the reasons when on the recording's timeline it was
+ * @param notes on what came of all segments together
  */
 export function judgeTrack(
   reports: readonly SegmentReport[],
   timeline: TrackTimeline | null = null,
+  notes: readonly SegmentNote[] = [],
 ): Judgement {
   if (reports.every(({ unusable }) => unusable !== null)) {
     const reasons = reports.map(
@@ -62,11 +64,13 @@ export function judgeTrack(
     return { verdict: "lost", reason: reasons.join(" ") || "No chunk ever came." };
   }
   const faults = [
-    ...reports.flatMap((report) => segmentFaults(report, timeline)),
+    ...reports.flatMap((report) => segmentFaults(report, timeline, reports.length > 1)),
+    ...textsOf(notes, true),
     ...stallFaults(timeline?.gaps ?? []),
   ];
   const remarks = [
-    ...reports.flatMap(({ notes }) => textsOf(notes, false)),
+    ...reports.flatMap((report) => notesOf(report, false, reports.length > 1)),
+    ...textsOf(notes, false),
     ...overlapNotes(timeline?.overlaps ?? []),
   ];
   const reason = [...faults, ...remarks].join(" ");
@@ -111,8 +115,19 @@ export function withUnreadable(
   };
 }
 
-function segmentFaults(report: SegmentReport, timeline: TrackTimeline | null): string[] {
-  const { summary, damage, notes, unusable } = report;
+/** @param isNamed whether there are others, so that it must be said which segment it is about */
+function notesOf({ summary, notes }: SegmentReport, isLoss: boolean, isNamed: boolean): string[] {
+  return textsOf(notes, isLoss).map((text) =>
+    isNamed ? `Segment ${summary.segmentId}: ${text}` : text,
+  );
+}
+
+function segmentFaults(
+  report: SegmentReport,
+  timeline: TrackTimeline | null,
+  isNamed: boolean,
+): string[] {
+  const { summary, damage, unusable } = report;
   const name = `Segment ${summary.segmentId}`;
   const faults: string[] = [];
   // A segment that was ended with no chunk at all lacks nothing.
@@ -132,7 +147,7 @@ function segmentFaults(report: SegmentReport, timeline: TrackTimeline | null): s
     const when = damagedChunks.length > 0 ? "" : whenDamaged;
     faults.push(`${name} has ${unusableBytes} bytes that could not be used${when}.`);
   }
-  faults.push(...textsOf(notes, true));
+  faults.push(...notesOf(report, true, isNamed));
   if (!summary.ended) faults.push(`${name} was never ended by its client: its end may be missing.`);
   return faults;
 }

@@ -7,14 +7,15 @@ import {
 } from "../timeline/overlapping-segments.ts";
 import { type SegmentTimeline, wallEndMsOf, wallMsOf } from "../timeline/segment-timeline.ts";
 import type { Span } from "../timeline/spans.ts";
-import { FfmpegFailedError } from "./finalize-errors.ts";
+import { NoIndexError } from "./finalize-errors.ts";
 import {
   type SampleTable,
   type SampleTables,
   presentedMs,
   readSampleTables,
 } from "./mp4-sample-tables.ts";
-import { type SegmentMedia, startMsOf } from "./segment-remux.ts";
+import type { SegmentMedia } from "./segment-remux.ts";
+import { startMsOf } from "./segment-source.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { StreamSpan } from "./timeline-places.ts";
 
@@ -59,7 +60,7 @@ export interface OverlappingSegment {
  *
  * @param made in the order in which they began
  * @returns in the same order; undefined of a segment that no other overlaps, which is shown whole
- * @throws FfmpegFailedError, file system errors
+ * @throws NoIndexError, file system errors
  */
 export async function chooseShown(
   made: readonly TimedMedia[],
@@ -120,7 +121,7 @@ interface NextBegins {
 
 async function tablesOf({ media }: TimedMedia): Promise<SampleTables> {
   const tables = await readSampleTables(media.path);
-  if (tables === undefined) throw new FfmpegFailedError("a file without an index", "");
+  if (tables === undefined) throw new NoIndexError();
   return tables;
 }
 

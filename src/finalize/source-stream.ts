@@ -44,6 +44,13 @@ export interface SourceStream extends PictureDisplay {
    * in hexadecimal. Segments that differ in it cannot be joined by copying.
    */
   readonly mapping?: string;
+  /**
+   * H.264 or H.265 whose units stand behind start codes of 3 or 4 bytes (Annex B): in MP4 each has its
+   * length in front, so that the bytes of a copy are others.
+   */
+  readonly isAnnexB?: boolean;
+  /** What its container has for a decoder to begin with, in hexadecimal; undefined when that is not known. */
+  readonly configuration?: string;
 }
 
 /** What a stream holds, counted without ffmpeg. */
@@ -65,7 +72,7 @@ export interface StreamCount {
   readonly deficitMs?: number;
   /** Of sound: how long each packet is; undefined when that is not one length, or not known. */
   readonly packetMs?: number | undefined;
-  /** Of pictures: the largest of the keyframes that say how large they are, in pixels. */
+  /** Of pictures: the largest width and the largest height of the keyframes that say how large they are, in pixels. */
   readonly picture?: { readonly width: number; readonly height: number } | undefined;
   /**
    * Of pictures: those before the first keyframe, with which nothing can be shown, were left out; from
@@ -137,7 +144,16 @@ export function streamOfTrack(track: MatroskaTrack): SourceStream | undefined {
     ...track.display,
     preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
     ...(track.kind === "audio" ? soundTraits(codec, description, track.channels) : {}),
+    configuration: track.codecPrivate,
+    ...((codec === "h264" || codec === "hevc") && isAnnexB(track.codecPrivate)
+      ? { isAnnexB: true }
+      : {}),
   };
+}
+
+/** Whether parameters stand behind start codes, or in the stream alone, where there is none of MP4's boxes. */
+function isAnnexB(codecPrivate: string): boolean {
+  return codecPrivate === "" || /^(00)?000001/.test(codecPrivate);
 }
 
 /**

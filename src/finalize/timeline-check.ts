@@ -1,8 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import { SPAN_DIFFERENCE_MS_MAX, checkMedia } from "./media-check.ts";
+import type { StreamKind } from "../contract/marks.ts";
+import { type Finding, SPAN_DIFFERENCE_MS_MAX, checkMedia, contentStartMs } from "./media-check.ts";
 import type { Mp4Index, Mp4Track } from "./mp4-index.ts";
 import { type SampleTable, type SampleTables, presentedMs } from "./mp4-sample-tables.ts";
-import { type SegmentMedia, startMsOf } from "./segment-remux.ts";
+import type { SegmentMedia } from "./segment-remux.ts";
+import { startMsOf } from "./segment-source.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { PlacedPart } from "./timeline-places.ts";
 import { SOUND_HOLE_MS, type TimelineSummary } from "./timeline-tracks.ts";
@@ -20,8 +22,8 @@ const SAMPLES_PER_TURN = 262_144;
 
 /**
  * Compares a track's MP4 with what its segments hold, as counted without ffmpeg, each at its place.
- * Gives a sentence's part for each thing that does not fit; none means that the MP4 can be published.
- * Changes nothing; lets others have their turn.
+ * Gives each thing that does not agree, as `checkMedia` does. Changes nothing; lets others have their
+ * turn.
  *
  * @param made as read back from the file
  */
@@ -30,8 +32,8 @@ export async function checkTimeline(
   timeline: TimelineSummary,
   made: SampleTables,
   index: Mp4Index,
-): Promise<string[]> {
-  const findings: string[] = [];
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
   let [videoSamples, audioSamples] = [0, timeline.silentPackets];
   for (const [i, { media, place, insertedBytes }] of parts.entries()) {
     const video = await partTrack(timeline, made.video, i, insertedBytes);
@@ -46,13 +48,15 @@ export async function checkTimeline(
     const tracks = [video, audio].filter((track) => track !== undefined);
     const own = checkMedia(media.plan, counts, { ...index, tracks }, media.isIncomplete);
     own.push(
-      ...checkPlace("picture", media, counts.video, video),
-      ...checkPlace("sound", media, counts.audio, audio),
+      ...checkPlace("video", media, counts.video, video),
+      ...checkPlace("audio", media, counts.audio, audio),
     );
-    findings.push(...own.map((finding) => `of segment ${i + 1}, ${finding}`));
+    for (const { stream, kind, text } of own) {
+      findings.push({ stream, kind, text: `of segment ${i + 1}, ${text}` });
+    }
   }
-  findings.push(...checkNumber("picture", made.video, videoSamples));
-  findings.push(...checkNumber("sound", made.audio, audioSamples));
+  findings.push(...checkNumber("video", made.video, videoSamples));
+  findings.push(...checkNumber("audio", made.audio, audioSamples));
   if (!timeline.leavesHoles && made.audio !== undefined) {
     findings.push(...(await checkHoles(made.audio, timeline.soundPacketMs)));
   }
@@ -60,33 +64,46 @@ export async function checkTimeline(
 }
 
 function checkPlace(
-  name: string,
+  stream: StreamKind,
   { plan, isIncomplete }: JoinedPart["media"],
   count: StreamCount | undefined,
   track: Mp4Track | undefined,
-): string[] {
+): Finding[] {
   if (count?.firstMs === undefined || track?.firstMs === undefined) return [];
   // Its first pictures may need others that are missing.
   if (isIncomplete && plan.action === "transcode") return [];
-  const awayMs = Math.abs(track.firstMs - count.firstMs);
-  return awayMs <= SPAN_DIFFERENCE_MS_MAX
-    ? []
-    : [`${name} begins ${Math.round(awayMs)} ms from its place`];
+  const own = plan[stream];
+  const firstMs = own === undefined ? track.firstMs : contentStartMs(track.firstMs, own, track);
+  const awayMs = Math.abs(firstMs - count.firstMs);
+  if (awayMs <= SPAN_DIFFERENCE_MS_MAX) return [];
+  const name = stream === "video" ? "picture" : "sound";
+  const text = `${name} begins ${Math.round(awayMs)} ms from its place`;
+  return [{ stream, kind: "place", text }];
 }
 
-function checkNumber(name: string, table: SampleTable | undefined, samples: number): string[] {
+function checkNumber(
+  stream: StreamKind,
+  table: SampleTable | undefined,
+  samples: number,
+): Finding[] {
   const count = table?.count ?? 0;
-  return count === samples ? [] : [`${name} has ${count} packets, there should be ${samples}`];
+  if (count === samples) return [];
+  const name = stream === "video" ? "picture" : "sound";
+  const text = `${name} has ${count} packets, there should be ${samples}`;
+  return [{ stream, kind: "count", text }];
 }
 
 /** @param packetMs of the sources: most packets of the file can be the shorter ones of its silence */
-async function checkHoles(table: SampleTable, packetMs: number): Promise<string[]> {
+async function checkHoles(table: SampleTable, packetMs: number): Promise<Finding[]> {
   const { decodeTicks, ticksPerSecond } = table;
   const longest = ((packetMs + SOUND_HOLE_MS) * ticksPerSecond) / 1_000 + 1;
   for (let i = 0; i + 1 < table.count; i += 1) {
     const step = (decodeTicks[i + 1] ?? 0) - (decodeTicks[i] ?? 0);
     if (i % SAMPLES_PER_TURN === 0) await setImmediate();
-    if (step > longest) return [`sound has a hole at ${Math.round(presentedMs(table, i))} ms`];
+    if (step > longest) {
+      const text = `sound has a hole at ${Math.round(presentedMs(table, i))} ms`;
+      return [{ stream: "audio", kind: "span", text }];
+    }
   }
   return [];
 }

@@ -24,7 +24,8 @@ import { workDirectoryOf } from "./half-made-files.ts";
 import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segment-begin.ts";
 import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
-import { type RemuxContext, startMsOf } from "./segment-remux.ts";
+import type { RemuxContext } from "./segment-remux.ts";
+import { startMsOf } from "./segment-source.ts";
 import type { OverlappingSegment, ShownStream } from "./shown-samples.ts";
 import type { StreamCount } from "./source-stream.ts";
 
@@ -49,8 +50,9 @@ export interface TrackRun {
   readonly published: MediaRecord | null;
   /** Share that is done, 0 to 1. */
   readonly onProgress: (share: number) => void;
-  /** As in `RemuxContext`. */
+  /** As in `RemuxContext`, as is the next. */
   readonly leaveOut?: RemuxContext["leaveOut"];
+  readonly onWayFailed?: RemuxContext["onWayFailed"];
   readonly confinement: FfmpegConfinement;
   readonly signal: AbortSignal;
 }
@@ -88,8 +90,11 @@ export async function finalizeTrack(
     if (usable.length === 0) return resultOf(found, null, null);
     await mkdir(workDirectory, { recursive: true });
     const { ffmpeg, limits } = parts;
-    const leaving = run.leaveOut === undefined ? {} : { leaveOut: run.leaveOut };
-    const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress, ...leaving };
+    const told = {
+      ...(run.leaveOut === undefined ? {} : { leaveOut: run.leaveOut }),
+      ...(run.onWayFailed === undefined ? {} : { onWayFailed: run.onWayFailed }),
+    };
+    const context = { ffmpeg, confinement, limits, workDirectory, signal, onProgress, ...told };
     const joined = await joinSegments(usable, context);
     const media = await publish(joined, run, parts);
     return resultOf(found, joined, media);
@@ -200,7 +205,7 @@ function resultOf(
   });
   const timeline = buildTrackTimeline({ startedAtMs, stoppedAtMs, segments: ledger });
   return {
-    ...judgeTrack(reports, timeline),
+    ...judgeTrack(reports, timeline, joined?.notes),
     media,
     timeline,
     segments: reports.map(({ summary }) => summary),

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmod, mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { RecordingId } from "../../src/contract/ids.ts";
 import { manifestSchema } from "../../src/contract/manifest.ts";
 import { workDirectoryOf } from "../../src/finalize/half-made-files.ts";
 import type { FfmpegBinary } from "../../src/process/ffmpeg-binary.ts";
@@ -29,15 +28,6 @@ describe("Finalizer", () => {
   afterEach(async () => {
     await bed[Symbol.asyncDispose]();
   });
-
-  async function untilLastAttempt(recordingId: RecordingId): Promise<void> {
-    for (const attempt of [1, 2]) {
-      const what = `attempt ${attempt}`;
-      await bed.untilTrack(recordingId, what, ({ job }) => job?.attempts === attempt);
-      await bed.untilWaiting();
-      bed.clock.advance(60_000);
-    }
-  }
 
   test("a recording without tracks is ready at once, with a manifest", async () => {
     const record = await bed.finalize();
@@ -230,68 +220,6 @@ describe("Finalizer", () => {
     });
     expect(result?.reason).toContain("could not be used: The chunks hold no packet");
   });
-
-  test(
-    "a failed recording becomes ready when a retry succeeds",
-    async () => {
-      await bed.stop();
-      const path = join(bed.scratchDirectory, "ffmpeg");
-      await writeFile(path, "#!/bin/sh\necho no luck today >&2\nexit 3\n");
-      await chmod(path, 0o755);
-      await bed.start({ ...ffmpeg, path });
-      const { recordingId } = await bed.engine.startRecording({});
-      await bed.send(recordingId, { chunks: vp9 });
-      await bed.engine.stopRecording(recordingId);
-      await untilLastAttempt(recordingId);
-      const record = await bed.untilState(recordingId, "failed");
-      expect(record.reason).toContain("no luck today");
-      expect((await bed.track(recordingId)).job).toMatchObject({ state: "failed", attempts: 3 });
-
-      // The operator repairs what was wrong.
-      await bed.stop();
-      await bed.start(ffmpeg);
-      await bed.finalizer.retry(recordingId);
-      expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
-      const manifest = manifestSchema.parse(
-        await Bun.file(bed.layout.manifestPath(recordingId)).json(),
-      );
-      expect(manifest.recording).toMatchObject({ state: "ready", reason: null });
-    },
-    MEDIA_TIMEOUT_MS,
-  );
-
-  test(
-    "a run of which ffmpeg makes nothing does not keep the track's others back, and can be retried",
-    async () => {
-      await bed.stop();
-      const path = join(bed.scratchDirectory, "ffmpeg");
-      // Neither several at once nor sound alone.
-      const fails = 'case "$*" in *1:a:0*) exit 3;; *:v:0*) ;; *) echo no luck >&2; exit 3;; esac';
-      await writeFile(path, `#!/bin/sh\n${fails}\nexec ${ffmpeg.path} "$@"\n`);
-      await chmod(path, 0o755);
-      await bed.start({ ...ffmpeg, path });
-      const { recordingId } = await bed.engine.startRecording({});
-      for (const chunks of [vp9, await chunksOf("audio-opus"), vp9]) {
-        await bed.send(recordingId, { chunks });
-      }
-      await bed.engine.stopRecording(recordingId);
-      await untilLastAttempt(recordingId);
-      const record = await bed.untilState(recordingId, "failed", "ready");
-      expect(record.reason).toContain("no luck");
-      const { job, result } = await bed.track(recordingId);
-      expect(job).toMatchObject({ state: "failed", attempts: 3 });
-      expect(result).toMatchObject({ verdict: "degraded", media: { videoPackets: 360 } });
-      expect(result?.reason).toContain(`Segment ${result?.segments[1]?.segmentId} could not be`);
-      expect(await Bun.file(bed.layout.mediaPath(trackKey(recordingId))).exists()).toBeTrue();
-
-      await bed.stop();
-      await bed.start(ffmpeg);
-      await bed.finalizer.retry(recordingId);
-      expect(await bed.untilState(recordingId, "ready")).toMatchObject({ reason: null });
-      expect((await bed.track(recordingId)).result).toMatchObject({ verdict: "complete" });
-    },
-    MEDIA_TIMEOUT_MS,
-  );
 
   test("what comes after a restart to a track that had failed before makes its MP4", async () => {
     const header = (vp9[0] ?? new Uint8Array()).slice(0, 40);

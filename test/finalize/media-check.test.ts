@@ -73,7 +73,7 @@ function check(
     { ...AUDIO, ...audio },
   ];
   const index = { isBeforeMedia: true, samplesAreInMedia: true, tracks, ...rest };
-  return checkMedia(planOf(codec), COUNTS, index, isDamaged);
+  return checkMedia(planOf(codec), COUNTS, index, isDamaged).map(({ text }) => text);
 }
 
 describe("checkMedia", () => {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { NO_TARGETS, joinTargets, planRemux } from "../../src/finalize/remux-plan.ts";
+import {
+  NO_TARGETS,
+  joinTargets,
+  planOfWay,
+  planRemux,
+  wayOfPlan,
+} from "../../src/finalize/remux-plan.ts";
 import type { SourceStream, SourceStreams, StreamCodec } from "../../src/finalize/source-stream.ts";
 
 const NEW = { fpsMode: true, av1InMp4: true };
@@ -77,12 +83,40 @@ describe("planRemux", () => {
     });
   });
 
-  test("refuses a codec that it does not know, by its name, and a segment without streams", () => {
-    const unknown = { video: stream("video", undefined), audio: undefined };
-    expect(planRemux(unknown, NEW, NO_TARGETS)).toEqual({
-      outcome: "unsupported",
-      reason: "The video codec V_REAL/RV40 is not supported.",
+  test("leaves a codec that it does not know to ffmpeg's decoders, by its name", () => {
+    const unknown = { video: stream("video", undefined), audio: stream("audio", "opus") };
+    expect(planRemux(unknown, NEW, NO_TARGETS)).toMatchObject({
+      plan: {
+        video: { action: "transcode", codec: "h264", reason: expect.stringContaining("V_REAL") },
+        audio: { action: "copy", codec: "opus" },
+      },
     });
+  });
+
+  test("encodes AV1 too where ffmpeg is too old to write it beside sound that it has to encode", () => {
+    expect(planOf("av1", "vorbis", OLD)).toMatchObject({
+      muxer: "ffmpeg",
+      video: { action: "transcode", codec: "h264" },
+      audio: { action: "transcode", codec: "aac" },
+    });
+    expect(planOf("av1", "vorbis", NEW).video).toMatchObject({ action: "copy" });
+  });
+
+  test("another way keeps what it copies, and says why it does not copy the rest", () => {
+    const plan = planOf("vp9", "opus");
+    expect(wayOfPlan(plan)).toEqual({ video: "copy", audio: "copy", muxer: "ffmpeg" });
+    expect(planOfWay(plan, { video: "transcode", audio: "copy", muxer: "ffmpeg" })).toMatchObject({
+      action: "transcode",
+      video: { codec: "h264", reason: expect.stringContaining("since a copy of it does not show") },
+      audio: { action: "copy", codec: "opus" },
+    });
+    const alone = planOfWay(plan, { video: undefined, audio: "copy", muxer: "mediabunny" });
+    expect(alone.video).toBeUndefined();
+    expect(alone).toMatchObject({ action: "copy", muxer: "mediabunny" });
+    expect(alone.reason).toContain("mediabunny copied it");
+  });
+
+  test("refuses a segment without streams", () => {
     expect(planRemux({ video: undefined, audio: undefined }, NEW, NO_TARGETS)).toMatchObject({
       outcome: "unsupported",
     });

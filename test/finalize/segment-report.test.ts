@@ -68,9 +68,17 @@ describe("judgeTrack", () => {
       verdict: "complete",
       reason: remark.text,
     });
-    expect(judgeTrack([report({ notes: [remark] }), report({ notes: [loss] })])).toEqual({
+    const [one, other] = [report({ notes: [remark] }), report({ notes: [loss] })];
+    expect(judgeTrack([one, other])).toEqual({
       verdict: "degraded",
-      reason: `${loss.text} ${remark.text}`,
+      reason:
+        `Segment ${other.summary.segmentId}: ${loss.text} ` +
+        `Segment ${one.summary.segmentId}: ${remark.text}`,
+    });
+    // Of all segments together.
+    expect(judgeTrack([report()], null, [loss])).toEqual({
+      verdict: "degraded",
+      reason: loss.text,
     });
   });
 

@@ -259,7 +259,7 @@ test("a joined file is checked against what its parts hold, and where they belon
   ];
   if (made === undefined || own === undefined || index === undefined) throw new Error("No index");
   const firstMs = presentedMs(own, 0);
-  const check = (movedMs: number, change: Partial<StreamCount> = {}): Promise<string[]> => {
+  const check = async (movedMs: number, change: Partial<StreamCount> = {}): Promise<string[]> => {
     const audio: StreamCount = {
       packets: own.count,
       visiblePackets: own.count,
@@ -275,7 +275,7 @@ test("a joined file is checked against what its parts hold, and where they belon
       place: { toTrackMs: (ms: number) => ms + atMs + firstMs + i * movedMs },
       insertedBytes: 0,
     }));
-    return checkTimeline(parts, timeline, made, index);
+    return (await checkTimeline(parts, timeline, made, index)).map(({ text }) => text);
   };
   expect(await check(0)).toEqual([]);
   expect(await check(100)).toEqual(["of segment 2, sound begins 100 ms from its place"]);
@@ -285,7 +285,7 @@ test("a joined file is checked against what its parts hold, and where they belon
   expect(await check(0, { bytes: 1 })).toHaveLength(2);
   const without = { ...timeline, silentPackets: 0 };
   expect(timeline.silentPackets).toBeGreaterThan(0);
-  const bare = await checkTimeline([], without, made, index);
+  const bare = (await checkTimeline([], without, made, index)).map(({ text }) => text);
   expect(bare).toEqual([expect.stringContaining("there should be 0")]);
 });
 

@@ -1,0 +1,184 @@
+import { join } from "node:path";
+import type { StreamKind } from "../contract/marks.ts";
+import { type Container, containerOfHeader } from "../recording/container.ts";
+import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
+import type { ChunkEnd } from "./chunk-ends.ts";
+import type { FfmpegContext } from "./ffmpeg-run.ts";
+import { FileUnreadableError, MediaUnreadableError } from "./finalize-errors.ts";
+import { MatroskaFilter } from "./matroska-filter.ts";
+import { countsOf, filteredPayloads, streamsOf } from "./matroska-source.ts";
+import type { SourceCounts } from "./media-check.ts";
+import { writeWholeFragments } from "./mp4-fragments.ts";
+import { probeFile, writePayloads } from "./mp4-source.ts";
+import { rangesOf } from "./segment-report.ts";
+import type { SegmentNote } from "./segment-note.ts";
+import { type ShownStream, decodeShown } from "./shown-media.ts";
+import type { SourceStream, SourceStreams, StreamCount } from "./source-stream.ts";
+
+/** The usable bytes of a segment as one file, with what was counted in them. */
+export interface SegmentSource {
+  readonly path: string;
+  readonly container: Container;
+  /** Those that have packets. */
+  readonly streams: SourceStreams;
+  readonly counts: SourceCounts;
+  readonly damage: SegmentDamage;
+  /** Whether pictures can be missing that others need to be decoded. */
+  readonly isIncomplete: boolean;
+  /** See `SegmentMedia`. */
+  readonly chunkEnds: readonly ChunkEnd[];
+  /** How much later than they are counted the file has its times; see `MatroskaFilter`. */
+  readonly aheadMs: number;
+  /** See `SegmentMedia`. */
+  readonly notes: readonly SegmentNote[];
+}
+
+/** Where a source is written, and what is at hand to find out what it holds. */
+export interface SourceContext extends FfmpegContext {
+  readonly workDirectory: string;
+}
+
+/** The first bytes, which tell the container. */
+const SIGNATURE_BYTES = 16;
+
+/**
+ * The container of a segment.
+ *
+ * @throws MediaUnreadableError
+ */
+export async function containerOf(reader: SegmentReader): Promise<Container> {
+  let head = Buffer.alloc(0);
+  for await (const payload of reader.payloads(() => {})) {
+    head = Buffer.concat([head, payload.subarray(0, SIGNATURE_BYTES)]);
+    if (head.length >= SIGNATURE_BYTES) break;
+  }
+  const container = containerOfHeader(head);
+  if (container === undefined) {
+    throw new MediaUnreadableError("The first chunk is missing or has no container's header.");
+  }
+  return container;
+}
+
+/**
+ * Writes the usable bytes of a segment into a file of the work directory.
+ *
+ * @throws MediaUnreadableError, file system errors, the signal's reason
+ */
+export async function writeSource(
+  reader: SegmentReader,
+  container: Container,
+  context: SourceContext,
+): Promise<SegmentSource> {
+  const { workDirectory, signal } = context;
+  const path = join(workDirectory, `${crypto.randomUUID()}.source`);
+  const damagedSequences: number[] = [];
+  const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
+  if (container === "mp4") {
+    const droppedBytes = await writeWholeFragments(reader, path, onDamaged, signal);
+    const { streams, counts, notes } = await probeMp4(path, context);
+    const damage = damageOf(reader, damagedSequences, droppedBytes);
+    return {
+      path,
+      container,
+      streams: withPackets(streams, counts),
+      counts,
+      damage,
+      isIncomplete: isIncomplete(reader, damage),
+      chunkEnds: [],
+      aheadMs: 0,
+      notes,
+    };
+  }
+  const filter = new MatroskaFilter(undefined, true);
+  await writePayloads(filteredPayloads(reader, filter, onDamaged), path, signal);
+  const counts = countsOf(filter);
+  const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
+  return {
+    path,
+    container,
+    streams: withPackets(streamsOf(filter), counts),
+    counts,
+    damage,
+    isIncomplete: isIncomplete(reader, damage),
+    chunkEnds: [...filter.chunkEnds],
+    aheadMs: filter.aheadMs,
+    notes: [],
+  };
+}
+
+/**
+ * What an MP4 holds. Where its description is damaged, what a decoder shows of it is all that is known.
+ *
+ * @throws MediaUnreadableError
+ */
+async function probeMp4(
+  path: string,
+  context: SourceContext,
+): Promise<Pick<SegmentSource, "streams" | "counts" | "notes">> {
+  try {
+    return { ...(await probeFile(path, context.signal)), notes: [] };
+  } catch (error) {
+    if (!(error instanceof FileUnreadableError)) throw error;
+    const kinds = ["video", "audio"] as const;
+    const shown = await decodeShown({ path, container: "mp4" }, kinds, 0, context);
+    const counts = { video: countOfShown(shown.video), audio: countOfShown(shown.audio) };
+    if (counts.video === undefined && counts.audio === undefined) throw error;
+    const text =
+      "The description of its media is damaged: the MP4 has what a decoder shows of them all the same. " +
+      "The source, which can be downloaded, has all that came.";
+    return {
+      streams: { video: undescribed("video"), audio: undescribed("audio") },
+      counts,
+      notes: [{ text, isLoss: true }],
+    };
+  }
+}
+
+function countOfShown(shown: ShownStream | undefined): StreamCount | undefined {
+  const [firstMs, lastMs] = [shown?.timesMs[0], shown?.timesMs.at(-1)];
+  if (shown === undefined || lastMs === undefined) return undefined;
+  const packets = shown.timesMs.length;
+  const none = { bytes: undefined, holes: [] };
+  return { packets, visiblePackets: packets, firstMs, lastMs, endMs: lastMs, ...none };
+}
+
+function undescribed(kind: StreamKind): SourceStream {
+  const none = { width: null, height: null, preSkipMs: 0 };
+  return { kind, codec: undefined, codecName: "Undescribed", parameters: "", ...none };
+}
+
+/** What of a segment could not be used. */
+export function damageOf(
+  { description }: SegmentReader,
+  damagedSequences: readonly number[],
+  unusableBytes: number,
+): SegmentDamage {
+  const { segmentId } = description;
+  return { segmentId, damagedChunks: rangesOf(damagedSequences), unusableBytes };
+}
+
+/** Whether pictures of a segment can be missing that others need to be decoded. */
+export function isIncomplete({ state }: SegmentReader, damage: SegmentDamage): boolean {
+  return (
+    damage.unusableBytes > 0 ||
+    damage.damagedChunks.length > 0 ||
+    state.sequences.missing(state.chunkCount ?? state.sequences.end).length > 0
+  );
+}
+
+/** Those of the streams that have packets. */
+export function withPackets(streams: SourceStreams, counts: SourceCounts): SourceStreams {
+  return {
+    ...streams,
+    video: (counts.video?.packets ?? 0) > 0 ? streams.video : undefined,
+    audio: (counts.audio?.packets ?? 0) > 0 ? streams.audio : undefined,
+  };
+}
+
+/**
+ * Media time of the first packet of any stream, also of one that is left out: in the segment's MP4 that is
+ * 0, as ffmpeg makes it.
+ */
+export function startMsOf({ video, audio, others = [] }: SourceCounts): number {
+  return Math.min(...[video, audio, ...others].flatMap((count) => count?.firstMs ?? []));
+}

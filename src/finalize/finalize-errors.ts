@@ -18,6 +18,9 @@ export class MediaUnreadableError extends FinalizeError {
 /** A file that one reader cannot read; another one may show something of it. */
 export class FileUnreadableError extends MediaUnreadableError {}
 
+/** No whole packet is in the chunks; a decoder may show something of what is there of one. */
+export class NothingWholeError extends MediaUnreadableError {}
+
 /** What was written is no file that can be given to anybody. */
 export class MediaMismatchError extends FinalizeError {
   readonly isPermanent = true;

@@ -2,13 +2,13 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StreamKind } from "../contract/marks.ts";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
-import type { Container } from "../recording/container.ts";
 import type { SegmentDamage, SegmentReader } from "../recording/ports.ts";
 import type { ChunkEnd } from "./chunk-ends.ts";
 import {
   FfmpegFailedError,
   FinalizeError,
   MediaUnreadableError,
+  NothingWholeError,
   passingFailure,
 } from "./finalize-errors.ts";
 import type { FfmpegConfinement } from "./ffmpeg-confinement.ts";
@@ -32,6 +32,7 @@ import {
   isIncomplete,
   startMsOf,
   withPackets,
+  writeRawSource,
   writeSource,
 } from "./segment-source.ts";
 import { type ShownShare, compareShown } from "./shown-media.ts";
@@ -125,9 +126,18 @@ export async function remuxSegment(
   context: RemuxContext,
 ): Promise<SegmentMedia> {
   const container = await containerOf(reader);
-  const piped =
-    container === "matroska" ? await remuxFromPipe(reader, targets, context) : undefined;
-  return piped ?? (await climb(reader, container, targets, context));
+  try {
+    const piped =
+      container === "matroska" ? await remuxFromPipe(reader, targets, context) : undefined;
+    if (piped !== undefined) return piped;
+    const source = await writeSource(reader, container, context);
+    return await climb(source, reader.state.bytes, targets, context);
+  } catch (error) {
+    if (!(error instanceof NothingWholeError)) throw error;
+    const source = await writeRawSource(reader, container, context);
+    if (source === undefined) throw error;
+    return await climb(source, reader.state.bytes, targets, context);
+  }
 }
 
 /** Undefined when what came of it is not all that it should be. */
@@ -167,7 +177,7 @@ async function remuxFromPipe(
       // A stream that the header promises and that never came stops a muxer, and so does an index
       // that needs more room than was guessed. Now both are known.
       if (present.video === undefined && present.audio === undefined) {
-        throw new MediaUnreadableError("The chunks hold no packet of picture or sound.");
+        throw new NothingWholeError("The chunks hold no packet of picture or sound.");
       }
       if (sameStreams(plan, present) && indexBytes <= moovBytes) return undefined;
       streams = present;
@@ -226,12 +236,11 @@ interface MadeWay {
 
 /** Tries one way after the other and keeps the best. */
 async function climb(
-  reader: SegmentReader,
-  container: Container,
+  source: SegmentSource,
+  inputBytes: number,
   targets: JoinTargets,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
-  const source = await writeSource(reader, container, context);
   const base = planOrThrow(source.streams, context, targets);
   const first = wayOfPlan(base);
   const tried: TriedWay[] = [];
@@ -245,7 +254,7 @@ async function climb(
     },
   };
   for (let way = nextWay(first, tried); way !== undefined; way = nextWay(first, tried)) {
-    const made = await tryWay(source, planOfWay(base, way), reader.state.bytes, trying);
+    const made = await tryWay(source, planOfWay(base, way), inputBytes, trying);
     tried.push({ way, shares: made && sharesOf(made) });
     results.push(made);
   }
@@ -410,7 +419,7 @@ export function planOrThrow(
   targets: JoinTargets,
 ): RemuxPlan {
   const decision = planRemux(streams, ffmpeg.abilities, targets);
-  if (decision.outcome === "unsupported") throw new MediaUnreadableError(decision.reason);
+  if (decision.outcome === "unsupported") throw new NothingWholeError(decision.reason);
   return decision.plan;
 }
 

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { StreamKind } from "../contract/marks.ts";
 import { type Container, containerOfHeader } from "../recording/container.ts";
@@ -107,6 +108,40 @@ export async function writeSource(
 }
 
 /**
+ * Writes all bytes of a segment as they came, of which nothing is whole, where a decoder shows something of
+ * them all the same; undefined where it does not.
+ *
+ * @throws file system errors, the signal's reason
+ */
+export async function writeRawSource(
+  reader: SegmentReader,
+  container: Container,
+  context: SourceContext,
+): Promise<SegmentSource | undefined> {
+  const path = join(context.workDirectory, `${crypto.randomUUID()}.source`);
+  const damagedSequences: number[] = [];
+  const payloads = reader.payloads((sequence) => damagedSequences.push(sequence));
+  await writePayloads(payloads, path, context.signal);
+  const probe = await probeByDecoding(path, container, context);
+  if (probe === undefined) {
+    await rm(path, { force: true });
+    return undefined;
+  }
+  const damage = damageOf(reader, damagedSequences, 0);
+  const { streams, counts } = probe;
+  return {
+    ...probe,
+    path,
+    container,
+    streams: withPackets(streams, counts),
+    damage,
+    isIncomplete: true,
+    chunkEnds: [],
+    aheadMs: 0,
+  };
+}
+
+/**
  * What an MP4 holds. Where its description is damaged, what a decoder shows of it is all that is known.
  *
  * @throws MediaUnreadableError
@@ -119,19 +154,29 @@ async function probeMp4(
     return { ...(await probeFile(path, context.signal)), notes: [] };
   } catch (error) {
     if (!(error instanceof FileUnreadableError)) throw error;
-    const kinds = ["video", "audio"] as const;
-    const shown = await decodeShown({ path, container: "mp4" }, kinds, 0, context);
-    const counts = { video: countOfShown(shown.video), audio: countOfShown(shown.audio) };
-    if (counts.video === undefined && counts.audio === undefined) throw error;
-    const text =
-      "The description of its media is damaged: the MP4 has what a decoder shows of them all the same. " +
-      "The source, which can be downloaded, has all that came.";
-    return {
-      streams: { video: undescribed("video"), audio: undescribed("audio") },
-      counts,
-      notes: [{ text, isLoss: true }],
-    };
+    const probe = await probeByDecoding(path, "mp4", context);
+    if (probe === undefined) throw error;
+    return probe;
   }
+}
+
+/** What a decoder shows of a file that nothing else can read; undefined when that is nothing. */
+async function probeByDecoding(
+  path: string,
+  container: Container,
+  context: SourceContext,
+): Promise<Pick<SegmentSource, "streams" | "counts" | "notes"> | undefined> {
+  const shown = await decodeShown({ path, container }, ["video", "audio"], 0, context);
+  const counts = { video: countOfShown(shown.video), audio: countOfShown(shown.audio) };
+  if (counts.video === undefined && counts.audio === undefined) return undefined;
+  const text =
+    "The description of its media is damaged: the MP4 has what a decoder shows of them all the same. " +
+    "The source, which can be downloaded, has all that came.";
+  return {
+    streams: { video: undescribed("video"), audio: undescribed("audio") },
+    counts,
+    notes: [{ text, isLoss: true }],
+  };
 }
 
 function countOfShown(shown: ShownStream | undefined): StreamCount | undefined {

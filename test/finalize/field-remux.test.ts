@@ -222,6 +222,21 @@ describe.each(BUILDS)("segments of the field with %s", (_, find) => {
   );
 
   test(
+    "a file of which nothing is whole is delivered by what a decoder shows of it",
+    async () => {
+      const whole = await generated(
+        "-c:v libx264 -c:a aac",
+        "mp4 -movflags frag_keyframe+empty_moov",
+      );
+      // The only fragment is cut in two.
+      const { track } = await finalize(whole.subarray(0, Math.floor(whole.length * 0.7)));
+      expect(track.result).toMatchObject({ verdict: "degraded" });
+      expect(track.result?.media?.videoPackets).toBeGreaterThan(5);
+    },
+    MEDIA_TIMEOUT_MS,
+  );
+
+  test(
     "sound of every kind is copied where MP4 can carry it, else made AAC, as long as it was",
     async () => {
       const sounds = ["pcm_s16le", "flac", "vorbis"].flatMap((codec) =>

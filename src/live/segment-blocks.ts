@@ -71,6 +71,9 @@ export class SegmentBlocks {
       this.#clusterSequence = this.#endSequence;
     }
     this.#endSequence = this.#sequence;
+    const { video, audio } = this.tracks;
+    // Of several pictures or sounds the first is shown: in one track they would be taken for each other.
+    if (block.track !== video && block.track !== audio) return;
     this.#placed.push({ block, sequence: this.#sequence, clusterSequence: this.#clusterSequence });
   }
 }

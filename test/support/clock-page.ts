@@ -22,6 +22,7 @@ export async function openClockPage(browser: Browser, pages: PageServer): Promis
     openStream: (request) => call("openStream", request),
     resize: (request) => call("resize", request),
     putTracks: (request) => call("putTracks", request),
+    addSound: (request) => call("addSound", request),
     removeTracks: (request) => call("removeTracks", request),
     enable: (request) => call("enable", request),
     suspendSound: (request) => call("suspendSound", request),

@@ -19,6 +19,15 @@ export interface BlockGroup {
   readonly children: readonly { readonly id: number; readonly data: Uint8Array }[];
 }
 
+/** What a block tells of itself. */
+export interface BlockTold {
+  readonly number: number;
+  /** From its Cluster's time. */
+  readonly relativeTicks: number;
+  /** Of all its frames; undefined when nothing tells. */
+  readonly durationMs: number | undefined;
+}
+
 /** A packet that is to have a block of its own. */
 export interface LoneFrame {
   readonly track: number;
@@ -78,6 +87,9 @@ export function copyOf(group: BlockGroup): BlockGroup {
   return { ...group, block: undefined, children };
 }
 
+/** Far more than there are kinds of them; what is beyond is not kept. */
+const CHILDREN_MAX = 64;
+
 /** Reads the content of a BlockGroup. */
 export function groupOf(content: Uint8Array): BlockGroup {
   let block: Uint8Array | undefined;
@@ -89,7 +101,9 @@ export function groupOf(content: Uint8Array): BlockGroup {
     if (id === ID.block) block = data;
     else if (id === ID.blockDuration) durationTicks = unsignedOf(data);
     // What fills up, and a checksum over what may be changed, are of no use behind this.
-    else if (id !== ID.crc32 && id !== ID.void) children.push(child);
+    else if (id !== ID.crc32 && id !== ID.void && children.length < CHILDREN_MAX) {
+      children.push(child);
+    }
     if (id === ID.referenceBlock) isKey = false;
   }
   return { block, durationTicks, isKey, children };

@@ -108,7 +108,7 @@ export class MatroskaFilter {
 
   /** Whether all has come that blocks need. */
   get hasHeader(): boolean {
-    return this.tracks.length > 0 && (this.#sawInfo || this.clusters > 0);
+    return this.#blocks.hasTracks && (this.#sawInfo || this.clusters > 0);
   }
 
   /** How much later than they are counted all packets are passed on. */
@@ -380,7 +380,7 @@ export class MatroskaFilter {
   #findCluster(all: Uint8Array, from: number): number {
     const buffer = Buffer.from(all.buffer, all.byteOffset, all.byteLength);
     // Without the header nothing that follows can be used.
-    if (this.tracks.length === 0) return all.length;
+    if (!this.#blocks.hasTracks) return all.length;
     for (let at = buffer.indexOf(CLUSTER_MAGIC, from); at !== -1;) {
       const header = readEbmlHeader(all, at);
       if (header === "short") return at;

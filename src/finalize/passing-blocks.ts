@@ -1,4 +1,11 @@
-import { type BlockGroup, blockElement, copyOf, frameGroup, groupOf } from "./block-group.ts";
+import {
+  type BlockGroup,
+  type BlockTold,
+  blockElement,
+  copyOf,
+  frameGroup,
+  groupOf,
+} from "./block-group.ts";
 import { type FramePlace, LACING_MASK, lacedFrames } from "./block-lacing.ts";
 import { ClusterTimes, RELATIVE_TICKS } from "./cluster-times.ts";
 import { type PictureReader, pictureReaderOf } from "./coded-picture.ts";
@@ -49,6 +56,9 @@ export interface PassingOptions {
 /** Most bytes that wait for what tells their place: laces, frames that are not shown, early blocks. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Most blocks that stand before their Cluster's Timestamp, each with some memory of its own. */
+const EARLY_BLOCKS_MAX = 20_000;
+
 /** Frames of sound are no longer: what seems so has a hole behind it. */
 const LACED_FRAME_MS_MAX = 500;
 
@@ -60,8 +70,8 @@ interface Lane extends CountedTrack {
   readonly isPicture: boolean;
   readonly readPicture: PictureReader | undefined;
   hasKeyframe: boolean;
-  /** Whether bytes were left out since the last keyframe: pictures up to the next one may need them. */
-  lacksPictures: boolean;
+  /** How often bytes had been left out at its last keyframe: with more, pictures may need them. */
+  lossesAtKey: number;
   /** A laced block whose frames' length only the next block tells. */
   lace: WaitingLace | undefined;
   /** How long frames of the last such block were. */
@@ -75,15 +85,6 @@ interface WaitingLace {
   readonly ticks: number;
   readonly flags: number;
   readonly group: BlockGroup | undefined;
-}
-
-/** What a block tells of itself. */
-interface BlockTold {
-  readonly number: number;
-  /** From its Cluster's time. */
-  readonly relativeTicks: number;
-  /** Of all its frames; undefined when nothing tells. */
-  readonly durationMs: number | undefined;
 }
 
 /** A packet on its way. */
@@ -128,6 +129,9 @@ export class PassingBlocks {
   /** Blocks of a Cluster that has not told its time. */
   #early: { readonly id: number; readonly element: Uint8Array; readonly contentAt: number }[] = [];
   #waitingBytes = 0;
+  /** How often bytes were left out. */
+  #losses = 0;
+  #hasPassed = false;
   #pieces: Uint8Array[] = [];
 
   constructor(options: PassingOptions) {
@@ -137,6 +141,10 @@ export class PassingBlocks {
   /** In the order of the header. */
   get tracks(): readonly CountedTrack[] {
     return [...this.#lanes.values()];
+  }
+
+  get hasTracks(): boolean {
+    return this.#lanes.size > 0;
   }
 
   get numbers(): ReadonlySet<number> {
@@ -158,7 +166,7 @@ export class PassingBlocks {
       isPicture: track.kind === "video",
       readPicture: pictureReaderOf(track),
       hasKeyframe: false,
-      lacksPictures: false,
+      lossesAtKey: 0,
       lace: undefined,
       laceStepTicks: undefined,
       hidden: undefined,
@@ -186,7 +194,7 @@ export class PassingBlocks {
 
   /** Bytes are missing: pictures up to the next keyframe may need them. */
   losePictures(): void {
-    for (const lane of this.#lanes.values()) lane.lacksPictures = true;
+    this.#losses += 1;
   }
 
   /** Gives what waits for more that will not come. */
@@ -254,7 +262,8 @@ export class PassingBlocks {
   }
 
   #wait(id: number, element: Uint8Array, contentAt: number): void {
-    if (this.#waitingBytes + element.length > WAITING_BYTES_MAX) {
+    const isFull = this.#early.length >= EARLY_BLOCKS_MAX;
+    if (isFull || this.#waitingBytes + element.length > WAITING_BYTES_MAX) {
       this.droppedBytes += element.length;
       return;
     }
@@ -394,7 +403,7 @@ export class PassingBlocks {
   /** Whether something can be shown of a picture: not before the first keyframe. */
   #isOfUse(lane: Lane, ticks: number, isKey: boolean): boolean {
     if (isKey) {
-      lane.lacksPictures = false;
+      lane.lossesAtKey = this.#losses;
       if (!lane.hasKeyframe) {
         const beginsMs = this.tracks.map(({ packets }) => packets.firstMs ?? Infinity);
         lane.packets.endLeading(this.#msOf(lane, ticks), Math.min(...beginsMs));
@@ -446,10 +455,11 @@ export class PassingBlocks {
     const { bytes, from, to, durationMs, timeAt } = frame;
     const { isKey, isVisible, claimsKey } = told;
     const earlierTicks = lane.isOpus ? this.soundEarlierTicks : 0;
-    if (frame.ticks < 0 && this.tracks.every(({ packets }) => packets.packets === 0)) {
+    if (frame.ticks < 0 && !this.#hasPassed) {
       // No time of Matroska that is before its zero is taken by all: all are later alike.
       this.laterTicks -= RELATIVE_TICKS.min;
     }
+    this.#hasPassed = true;
     const outTicks = Math.max(0, frame.ticks - earlierTicks + this.laterTicks);
     lane.packets.add({
       atMs: this.#msOf(lane, outTicks - this.laterTicks),
@@ -458,7 +468,7 @@ export class PassingBlocks {
       // Of encoded blocks the frames' own size is not worked out.
       bytes: lane.track.encoded ? undefined : to - from,
       isVisible,
-      needsLost: lane.isPicture && lane.lacksPictures,
+      needsLost: lane.isPicture && lane.lossesAtKey !== this.#losses,
     });
     this.#options.onBlock?.({
       track: lane.track,

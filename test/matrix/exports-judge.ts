@@ -13,6 +13,8 @@ import { STEP_MS } from "./sources.ts";
 export interface ExportBed {
   readonly wanted: Wanted;
   readonly directory: string;
+  /** Whether the files stay in `directory`. */
+  readonly isKept: boolean;
 }
 
 const EXPORT_TIMEOUT_MS = 180_000;
@@ -25,7 +27,7 @@ const COMPOSITE_LOOK = { width: 320, height: 180 };
 export async function judgeExports(
   api: RecordingsApi,
   { recordingId }: Recording,
-  { wanted, directory }: ExportBed,
+  { wanted, directory, isKept }: ExportBed,
 ): Promise<ExportJudgement[]> {
   const requests = [
     { kind: "aligned" },
@@ -37,7 +39,7 @@ export async function judgeExports(
   for (const request of requests) {
     judgements.push({
       kind: request.kind,
-      findings: await judgeExport(api, recordingId, request, { wanted, directory }),
+      findings: await judgeExport(api, recordingId, request, { wanted, directory, isKept }),
     });
   }
   return judgements;
@@ -47,7 +49,7 @@ async function judgeExport(
   api: RecordingsApi,
   recordingId: string,
   request: { readonly kind: string },
-  { wanted, directory }: ExportBed,
+  { wanted, directory, isKept }: ExportBed,
 ): Promise<string[]> {
   let files: ExportedFile[];
   try {
@@ -66,7 +68,7 @@ async function judgeExport(
       findings.push(...judgeExported(request.kind, wanted, await decodeFile(path, look)));
     }
   } finally {
-    await Promise.all(files.map(({ path }) => rm(path, { force: true })));
+    if (!isKept) await Promise.all(files.map(({ path }) => rm(path, { force: true })));
   }
   return findings;
 }

@@ -60,7 +60,7 @@ beforeAll(async () => {
     hasExports: false,
   });
   results = new Map(made.map((result) => [result.name, result]));
-}, 240_000);
+}, 600_000);
 
 test.each(CHOSEN)("%s", (name) => {
   const result = results.get(name);

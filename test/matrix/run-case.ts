@@ -85,7 +85,7 @@ export async function runCase(matrixCase: MatrixCase, bed: CaseBed): Promise<Cas
   const isPlaced = Math.abs(found.timeline?.offsetMs ?? 0) < EXPORTED_OFFSET_MS_MAX;
   const exports =
     bed.hasExports && findings !== undefined && isPlaced
-      ? await judgeExports(api, recording, { wanted, directory })
+      ? await judgeExports(api, recording, { wanted, directory, isKept: bed.isKept })
       : [];
   return {
     name,

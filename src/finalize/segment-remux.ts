@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { FfmpegBinary } from "../process/ffmpeg-binary.ts";
 import { type Container, containerOfHeader } from "../recording/container.ts";
@@ -12,10 +13,13 @@ import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska
 import { muxByMediabunny } from "./mediabunny-mux.ts";
 import { type SourceCounts, checkMedia } from "./media-check.ts";
 import { writeWholeFragments } from "./mp4-fragments.ts";
-import { probeFile, writePayloads } from "./mp4-source.ts";
+import { copyMp4 } from "./mp4-copy.ts";
+import { probeFile, probeMp4, writePayloads } from "./mp4-source.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import { type JoinTargets, type RemuxPlan, planRemux } from "./remux-plan.ts";
 import { rangesOf } from "./segment-report.ts";
+import type { SourceTable } from "./mp4-source-tables.ts";
+import { leadingNotes } from "./leading-pictures.ts";
 import type { SegmentNote } from "./segment-note.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
@@ -232,12 +236,35 @@ async function remuxMp4(
 ): Promise<SegmentMedia> {
   const { workDirectory, signal, ffmpeg, confinement, limits, onProgress } = context;
   const damagedSequences: number[] = [];
-  const sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
+  let sourcePath = join(workDirectory, `${crypto.randomUUID()}.source`);
   const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
   const droppedBytes = await writeWholeFragments(reader, sourcePath, onDamaged, signal);
-  const { streams, counts } = await probeFile(sourcePath, signal);
+  const probe = await probeMp4(sourcePath, signal);
+  const { streams, counts, tables, startMs } = probe;
   const plan = planOrThrow(withPackets(streams, counts), context, targets);
   const path = join(workDirectory, `${crypto.randomUUID()}.mp4`);
+  const notes = leadingNotes(counts);
+  if (tables !== undefined) {
+    const isCopy = plan.action === "copy";
+    const outputPath = isCopy ? path : `${path}.plain`;
+    // Builds of ffmpeg differ in what they make of edit lists and of negative composition offsets.
+    await copyMp4({
+      inputPath: sourcePath,
+      tables: isCopy ? firstOfEachKind(tables) : tables,
+      startMs: startMs + startMsOf(counts),
+      outputPath,
+      onProgress: isCopy ? onProgress : () => {},
+      signal,
+    });
+    await rm(sourcePath);
+    if (isCopy) {
+      const damage = damageOf(reader, damagedSequences, droppedBytes);
+      const index = await settleMp4Index(path);
+      if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
+      return verified({ path, plan, counts, index, damage, chunkEnds: [], notes }, reader);
+    }
+    sourcePath = outputPath;
+  }
   const durationMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
   const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / durationMs));
   if (plan.muxer === "mediabunny") {
@@ -267,7 +294,13 @@ async function remuxMp4(
   const damage = damageOf(reader, damagedSequences, droppedBytes);
   const index = await settleMp4Index(path);
   if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
-  return verified({ path, plan, counts, index, damage, chunkEnds: [], notes: [] }, reader);
+  return verified({ path, plan, counts, index, damage, chunkEnds: [], notes }, reader);
+}
+
+function firstOfEachKind(tables: readonly SourceTable[]): readonly SourceTable[] {
+  return (["video", "audio"] as const).flatMap(
+    (kind) => tables.find((table) => table.kind === kind && table.count > 0) ?? [],
+  );
 }
 
 /**
@@ -333,7 +366,7 @@ function sameStreams(plan: RemuxPlan, streams: SourceStreams): boolean {
   );
 }
 
-/** Media time of the first packet of either stream: in the segment's MP4 that is 0, as ffmpeg makes it. */
+/** When the first of the streams begins, in media time: in the segment's MP4 that is 0. */
 export function startMsOf({ video, audio }: SourceCounts): number {
   return Math.min(...[video?.firstMs ?? [], audio?.firstMs ?? []].flat());
 }

@@ -37,14 +37,20 @@ export interface StreamCount {
   readonly visiblePackets: number;
   /** Sum of all packets; undefined when it is not known. */
   readonly bytes: number | undefined;
-  /** Undefined when there is no packet. */
+  /** When it begins to be seen or heard; undefined when there is no packet. */
   readonly firstMs: number | undefined;
+  /** How long before that its packets begin, which only warm its decoder up; 0 unless it is said. */
+  readonly primingMs?: number;
   /** Start of the last packet in order of presentation. */
   readonly lastMs: number | undefined;
   /** End of that packet; as long as a usual one where nothing tells how long it is. */
   readonly endMs: number | undefined;
   /** In order of time, at most `HOLES_MAX`: of sound those over 100 ms, of pictures those over 500 ms. */
   readonly holes: readonly Hole[];
+  /** Pictures before the first keyframe, which were left out. */
+  readonly leading?: Hole;
+  /** Where pictures were kept that no decoder can show, in order of time. */
+  readonly undecodable?: readonly Hole[];
   /** Of sound: by how much its packets are together too short for the time that they take. */
   readonly deficitMs?: number;
   /** Of sound: how long each packet is; undefined when that is not one length, or not known. */

@@ -111,7 +111,9 @@ async function publish(
   if (!isSame) await publishFile(path, mediaPath);
   const video = index.tracks.find(({ kind }) => kind === "video");
   const audio = index.tracks.find(({ kind }) => kind === "audio");
-  const startsMs = index.tracks.flatMap(({ firstMs }) => firstMs ?? []);
+  const startsMs = index.tracks.flatMap(({ firstMs = 0, shownFromMs = firstMs }) =>
+    Math.max(firstMs, shownFromMs),
+  );
   const endsMs = index.tracks.flatMap(({ endMs }) => endMs ?? []);
   return {
     bytes: size,

@@ -1,13 +1,21 @@
+import { describeSpans } from "../timeline/describe-times.ts";
 import type { SourceCounts } from "./media-check.ts";
 import type { SegmentNote } from "./segment-note.ts";
 
-/** What people must know of pictures before the first keyframe, which were left out. */
-export function leadingNotes({ video }: SourceCounts): readonly SegmentNote[] {
-  if (video?.leading === undefined) return [];
-  const { fromMs, toMs } = video.leading;
-  const seconds = ((toMs - fromMs) / 1_000).toFixed(1);
-  const text =
-    `The first ${seconds} s of pictures cannot be shown, since the keyframe that they need is missing. ` +
-    "They were left out; everything from the first keyframe on was kept.";
-  return [{ text, isLoss: true }];
+/** Says that pictures before the first keyframe were left out; nothing where there were none. Pure. */
+export function leadingNotes({ video, audio }: SourceCounts): SegmentNote[] {
+  const { leading } = video ?? {};
+  if (leading === undefined) return [];
+  const startMs = Math.min(leading.fromMs, audio?.firstMs ?? Infinity);
+  const span = { fromMs: leading.fromMs - startMs, toMs: leading.toMs - startMs };
+  const sound = audio === undefined ? "" : " The sound of that time was kept.";
+  return [
+    {
+      text:
+        `The recording began without a keyframe, so its pictures cannot be shown until the first one ` +
+        `(${describeSpans([span])} of the segment): they were left out.${sound} They can be downloaded ` +
+        "as source.",
+      isLoss: true,
+    },
+  ];
 }

@@ -124,7 +124,8 @@ export async function probeMp4(path: string, signal: AbortSignal): Promise<Mp4Pr
   // The time before the first keyframe is told as missing.
   const startMs = Math.min(video.shownFromMs, ...shown);
   const count = countOf(pictures, startMs);
-  const gap: Hole = { fromMs: video.shownFromMs - startMs, toMs: pictures.shownFromMs - startMs };
+  const resumesMs = video.shownFromMs - startMs;
+  const gap: Hole = { fromMs: 0, toMs: pictures.shownFromMs - startMs, resumesMs };
   return {
     streams,
     counts: {

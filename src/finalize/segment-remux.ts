@@ -23,6 +23,7 @@ import { leadingNotes } from "./leading-pictures.ts";
 import type { SegmentNote } from "./segment-note.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
+import { withoutUndecodable } from "./undecodable-pictures.ts";
 
 /** What a run has at hand. */
 export interface RemuxContext {
@@ -261,7 +262,8 @@ async function remuxMp4(
       const damage = damageOf(reader, damagedSequences, droppedBytes);
       const index = await settleMp4Index(path);
       if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
-      return verified({ path, plan, counts, index, damage, chunkEnds: [], notes }, reader);
+      const media = { path, plan, counts, index, damage, chunkEnds: [], notes };
+      return verified(await withDamagedPictures(media, context), reader);
     }
     sourcePath = outputPath;
   }
@@ -295,6 +297,18 @@ async function remuxMp4(
   const index = await settleMp4Index(path);
   if (index === undefined) throw new FfmpegFailedError("a file without an index", "");
   return verified({ path, plan, counts, index, damage, chunkEnds: [], notes }, reader);
+}
+
+/** The media with what of their pictures no decoder can show. */
+async function withDamagedPictures<Media extends Pick<SegmentMedia, "path" | "counts" | "notes">>(
+  media: Media,
+  context: RemuxContext,
+): Promise<Media> {
+  const { path, counts, notes } = media;
+  if (counts.video === undefined) return media;
+  const found = await withoutUndecodable(path, counts.video, startMsOf(counts), context);
+  const video = found.count;
+  return { ...media, counts: { ...counts, video }, notes: [...notes, ...found.notes] };
 }
 
 function firstOfEachKind(tables: readonly SourceTable[]): readonly SourceTable[] {

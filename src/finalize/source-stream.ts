@@ -47,14 +47,15 @@ export interface StreamCount {
   readonly endMs: number | undefined;
   /** In order of time, at most `HOLES_MAX`: of sound those over 100 ms, of pictures those over 500 ms. */
   readonly holes: readonly Hole[];
-  /** Pictures before the first keyframe, which were left out. */
-  readonly leading?: Hole;
-  /** Where pictures were kept that no decoder can show, in order of time. */
-  readonly undecodable?: readonly Hole[];
   /** Of sound: by how much its packets are together too short for the time that they take. */
   readonly deficitMs?: number;
   /** Of sound: how long each packet is; undefined when that is not one length, or not known. */
   readonly packetMs?: number | undefined;
+  /**
+   * Of pictures: those before the first keyframe, with which nothing can be shown, were left out; from
+   * the segment's begin to that keyframe.
+   */
+  readonly leading?: Hole | undefined;
 }
 
 /**

@@ -248,7 +248,9 @@ function ledgerOverlap({ recorded, shown, takesOverMs }: OverlappingSegment): Le
 
 function extentOf(count: StreamCount | undefined): StreamExtent | null {
   if (count?.firstMs === undefined || count.endMs === undefined) return null;
-  return { firstMs: count.firstMs, endMs: count.endMs, holes: count.holes };
+  const { firstMs, endMs, holes, leading } = count;
+  if (leading === undefined) return { firstMs, endMs, holes };
+  return { firstMs: Math.min(leading.fromMs, firstMs), endMs, holes: [leading, ...holes] };
 }
 
 /** @param startMs media time at the zero of the segment's own MP4 */

@@ -257,7 +257,9 @@ export class SegmentGaps {
 
   /** A time without packets in which no chunk was lost. */
   #unexplained(stream: StreamKind, hole: Hole): CausedSpan[] {
-    const { edge } = hole;
+    const { edge, resumesMs } = hole;
+    // Pictures came, and need what is lost.
+    if (resumesMs !== undefined) return caused("damaged", [hole]);
     const { isTold, pictures } = this.#marks;
     if (this.#marks.isDeviceChange(stream, hole)) return caused("between-segments", [hole]);
     // Sound never rests, but senders that know no marks may leave silence out.

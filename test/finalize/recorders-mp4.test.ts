@@ -228,25 +228,27 @@ describe("MP4 as recorders write it", () => {
     });
   });
 
-  test("pictures before the first keyframe are left out and named, and all sound is kept", async () => {
-    const path = join(scratch.path, "every-frame.mp4");
-    const { path: ffmpeg } = await judgeFfmpeg();
-    const options =
-      "-v error -f lavfi -i testsrc2=s=320x180:r=15:d=4 -f lavfi -i sine=440:r=48000:d=4 " +
-      "-c:v libx264 -g 30 -bf 0 -c:a aac -movflags frag_every_frame+empty_moov+default_base_moof";
-    const made = Bun.spawnSync([ffmpeg, ...options.split(" "), path]);
-    expect(made.stderr.toString()).toBe("");
-    const { track, path: mp4Path } = await deliver([
-      { bytes: withoutFirstPicture(Buffer.from(await Bun.file(path).bytes())), atMs: 0 },
-    ]);
-    expect(track.result?.verdict).toBe("degraded");
-    expect(track.result?.reason).toContain("keyframe");
-    expect(track.result?.media?.videoPackets).toBe(30);
-    const [gap] = track.result?.timeline?.gaps ?? [];
-    expect(gap).toMatchObject({ cause: "damaged", streams: ["video"], fromMs: 0 });
-    expect(Math.abs((gap?.toMs ?? 0) - 2_000)).toBeLessThanOrEqual(30);
-    expect((await shownMs(mp4Path)).length).toBe(30);
-  });
+  for (const flags of ["true", "lying"]) {
+    test(`pictures before the first keyframe are left out and named, by ${flags} flags`, async () => {
+      const path = join(scratch.path, "every-frame.mp4");
+      const { path: ffmpeg } = await judgeFfmpeg();
+      const options =
+        "-y -v error -f lavfi -i testsrc2=s=320x180:r=15:d=4 -f lavfi -i sine=440:r=48000:d=4 " +
+        "-c:v libx264 -g 30 -bf 0 -c:a aac -movflags frag_every_frame+empty_moov+default_base_moof";
+      const made = Bun.spawnSync([ffmpeg, ...options.split(" "), path]);
+      expect(made.stderr.toString()).toBe("");
+      const source = withoutFirstPicture(Buffer.from(await Bun.file(path).bytes()));
+      const bytes = flags === "lying" ? claimingKeyframes(source) : source;
+      const { track, path: mp4Path } = await deliver([{ bytes, atMs: 0 }]);
+      expect(track.result?.verdict).toBe("degraded");
+      expect(track.result?.reason).toContain("keyframe");
+      expect(track.result?.media?.videoPackets).toBe(30);
+      const [gap] = track.result?.timeline?.gaps ?? [];
+      expect(gap).toMatchObject({ cause: "damaged", streams: ["video"], fromMs: 0 });
+      expect(Math.abs((gap?.toMs ?? 0) - 2_000)).toBeLessThanOrEqual(30);
+      expect((await shownMs(mp4Path)).length).toBe(30);
+    });
+  }
 
   test("pictures whose parameter sets a browser left out are named as damaged", async () => {
     const bytes = await field("h264-avc1-resize-stripped.mp4");
@@ -259,6 +261,16 @@ describe("MP4 as recorders write it", () => {
     ]);
   });
 });
+
+/** The source, in which every picture says that it is a keyframe. */
+function claimingKeyframes(source: Buffer): Buffer {
+  const bytes = Buffer.from(source);
+  for (let at = bytes.indexOf("tfhd"); at !== -1; at = bytes.indexOf("tfhd", at + 4)) {
+    // `default_sample_flags`, behind the track's ID and the defaults of duration and size.
+    if (bytes.readUInt32BE(at + 8) === 1) bytes.writeUInt32BE(0x02000000, at + 20);
+  }
+  return bytes;
+}
 
 /** The source without the first fragment of its first track, which holds one sample. */
 function withoutFirstPicture(source: Buffer): Buffer {

@@ -72,7 +72,8 @@ async function remuxBounded(
     if (!exceedsBounds(source.counts)) return undefined;
     const times = await timesOf(sourcePath, signal);
     const { video, audio } = source.counts;
-    const firstMs = Math.min(video?.firstMs ?? Infinity, audio?.firstMs ?? Infinity);
+    const zeroMs = source.indexed?.startMs ?? 0;
+    const firstMs = zeroMs + Math.min(packetsFromMs(video), packetsFromMs(audio));
     // Matroska has no times before its zero, where the priming of AAC stands.
     const offsetMs = Math.max(0, -firstMs);
     await muxByMediabunny({
@@ -93,8 +94,8 @@ async function remuxBounded(
     return {
       ...made,
       counts: {
-        video: earlier(made.counts.video, offsetMs),
-        audio: earlier(made.counts.audio, offsetMs),
+        video: earlier(made.counts.video, offsetMs + zeroMs),
+        audio: earlier(made.counts.audio, offsetMs + zeroMs),
       },
       isIncomplete: true,
       damage,
@@ -162,6 +163,11 @@ function notesOf(times: BoundedTimes): SegmentNote[] {
     notes.push({ text, isLoss: true });
   }
   return notes;
+}
+
+/** When the packets of a stream begin, also those that only warm its decoder up. */
+function packetsFromMs(count: StreamCount | undefined): number {
+  return count?.firstMs === undefined ? Infinity : count.firstMs - (count.primingMs ?? 0);
 }
 
 function earlier(count: StreamCount | undefined, byMs: number): StreamCount | undefined {

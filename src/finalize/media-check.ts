@@ -138,6 +138,15 @@ function comparesBytes({ codec, source }: StreamPlan): boolean {
   return codec !== "av1" && source.isAnnexB !== true;
 }
 
+/** When the packets of a copy begin: with what its decoder warms up on, which encoding anew leaves out. */
+function packetsFromMs(
+  { action }: Pick<StreamPlan, "action">,
+  count: StreamCount | undefined,
+): number | undefined {
+  if (count?.firstMs === undefined) return undefined;
+  return count.firstMs - (action === "copy" ? (count.primingMs ?? 0) : 0);
+}
+
 function checkSpan(
   name: string,
   plan: StreamPlan,
@@ -153,7 +162,7 @@ function checkSpan(
   ) {
     return `${name} has no times`;
   }
-  const sourceMs = count.lastMs - count.firstMs;
+  const sourceMs = count.lastMs - (packetsFromMs(plan, count) ?? count.firstMs);
   const mediaMs =
     (isRecut(plan) ? track.endMs : track.lastMs) - contentStartMs(track.firstMs, plan, track);
   const isRight = isRecut(plan)
@@ -170,8 +179,11 @@ function checkSkew(
   video: Mp4Track | undefined,
   audio: Mp4Track | undefined,
 ): Finding[] {
-  const sourceMs = difference(counts.video?.firstMs, counts.audio?.firstMs);
   if (audio?.firstMs === undefined || plan.audio === undefined) return [];
+  const sourceMs = difference(
+    packetsFromMs(plan.video ?? plan.audio, counts.video),
+    packetsFromMs(plan.audio, counts.audio),
+  );
   const audioMs = contentStartMs(audio.firstMs, plan.audio, audio);
   const mediaMs = difference(video?.firstMs, audioMs);
   if (sourceMs === undefined || mediaMs === undefined) return [];

@@ -172,30 +172,33 @@ function samplesPerChunk({ chunks }: Mp4TrackTables): Buffer {
 }
 
 /**
- * A track that begins after the movie's zero is delayed by an empty edit; of one that begins before
- * it, as sound does with an encoder's priming, that much is not played (8.6.6).
+ * A track that begins after the movie's zero is delayed by an empty edit; what comes before its
+ * presentation, as sound has with an encoder's priming, is not played; and it is played until its last
+ * picture was shown, which pictures out of order are not when the last one was decoded (8.6.6).
  */
 function edits(track: Mp4TrackTables): Box | Buffer {
   const { firstTicks = 0, ticksPerSecond, durationTicks } = track;
-  if (firstTicks === 0) return Buffer.alloc(0);
-  const playedTicks = durationTicks - Math.max(0, -firstTicks);
+  const { presentedFromTicks: fromTicks, presentedToTicks: toTicks } = track;
+  const mediaTicks = Math.max(0, fromTicks - firstTicks);
+  if (fromTicks === 0 && mediaTicks === 0 && toTicks === firstTicks + durationTicks) {
+    return Buffer.alloc(0);
+  }
   const played = Buffer.concat([
-    u64(movieTicksOf(playedTicks, ticksPerSecond)),
-    i64(Math.max(0, -firstTicks)),
+    u64(movieTicksOf(toTicks - fromTicks, ticksPerSecond)),
+    i64(mediaTicks),
     u32(0x10000),
   ]);
   const empty = Buffer.concat([
-    u64(movieTicksOf(firstTicks, ticksPerSecond)),
+    u64(movieTicksOf(fromTicks, ticksPerSecond)),
     i64(-1),
     u32(0x10000),
   ]);
-  const rows = firstTicks > 0 ? [empty, played] : [played];
+  const rows = fromTicks > 0 ? [empty, played] : [played];
   return box("edts", fullBox("elst", 1, 0, u32(rows.length), ...rows));
 }
 
 function presentedMovieTicks(track: Mp4TrackTables): number {
-  const { firstTicks = 0, ticksPerSecond, durationTicks } = track;
-  return movieTicksOf(firstTicks + durationTicks, ticksPerSecond);
+  return movieTicksOf(track.presentedToTicks, track.ticksPerSecond);
 }
 
 function movieTicksOf(ticks: number, ticksPerSecond: number): number {

@@ -20,6 +20,8 @@ export interface Mp4Track extends PictureDisplay {
    * priming is cut off. Undefined without samples, as are the others.
    */
   readonly firstMs: number | undefined;
+  /** From when on it is presented, where its edit list says so: not before that is it seen or heard. */
+  readonly shownFromMs?: number | undefined;
   /** Ticks of its clock in a second; of sound it is the sample rate. */
   readonly ticksPerSecond: number;
   /** When its last sample begins to be presented. */
@@ -184,7 +186,8 @@ function parseTrak(
   const { samples, bytes } = sampleSizes(table("stsz"));
   const timescale = timescaleOf(descend(trak, "mdia", "mdhd"));
   const times = sampleTimes(table("stts"), table("ctts"));
-  const edit = editList(descend(trak, "edts", "elst"));
+  const elst = descend(trak, "edts", "elst");
+  const edit = editList(elst);
   const emptyMs = (edit.emptyDuration / movieTimescale) * 1_000;
   const toMs = (ticks: number): number => ((ticks - edit.mediaTime) / timescale) * 1_000 + emptyMs;
   const playedMs =
@@ -202,6 +205,7 @@ function parseTrak(
       samples,
       bytes,
       firstMs: isTimed ? toMs(times.first) : undefined,
+      shownFromMs: isTimed && elst.length > 0 ? emptyMs : undefined,
       ticksPerSecond: timescale,
       lastMs: isTimed ? toMs(times.last) : undefined,
       endMs: isTimed ? toMs(times.end) : undefined,

@@ -23,6 +23,11 @@ export interface SampleTable {
   readonly ticksPerSecond: number;
   /** What the edit list adds: a sample is presented at its ticks in milliseconds plus this. */
   readonly offsetMs: number;
+  /**
+   * From when on samples are presented, in milliseconds of the MP4: of what comes before, as sound has
+   * for its decoder to warm up on, nothing is heard. Undefined: from the first one on.
+   */
+  readonly shownFromMs?: number | undefined;
   readonly count: number;
   readonly sizes: Uint32Array;
   /** Where in the file each begins. */
@@ -87,13 +92,16 @@ export function decodedMs(table: SampleTable, i: number): number {
   return ((table.decodeTicks[i] ?? 0) / table.ticksPerSecond) * 1_000 + table.offsetMs;
 }
 
-function tableOf(trak: Buffer, movieTimescale: number): SampleTable | undefined {
+/** The samples of one track (`trak`); undefined when it is neither picture nor sound. */
+export function tableOf(trak: Buffer, movieTimescale: number): SampleTable | undefined {
   const handler = descend(trak, "mdia", "hdlr").toString("latin1", 8, 12);
   if (handler !== "vide" && handler !== "soun") return undefined;
   const tables = boxesIn(descend(trak, "mdia", "minf", "stbl"));
   const table = (type: string): Buffer => tables.get(type)?.[0] ?? Buffer.alloc(0);
   const ticksPerSecond = timescaleOf(descend(trak, "mdia", "mdhd"));
-  const edit = editList(descend(trak, "edts", "elst"));
+  const elst = descend(trak, "edts", "elst");
+  const edit = editList(elst);
+  const emptyMs = (edit.emptyDuration / movieTimescale) * 1_000;
   const sizes = sizesOf(table("stsz"));
   const count = sizes.length;
   const { decodeTicks, usualTicks } = decodeTimes(table("stts"), count);
@@ -113,8 +121,8 @@ function tableOf(trak: Buffer, movieTimescale: number): SampleTable | undefined 
     entryIndexes,
     matrix: matrixIn(descend(trak, "tkhd")) ?? UNITY_MATRIX,
     ticksPerSecond,
-    offsetMs:
-      (edit.emptyDuration / movieTimescale) * 1_000 - (edit.mediaTime / ticksPerSecond) * 1_000,
+    offsetMs: emptyMs - (edit.mediaTime / ticksPerSecond) * 1_000,
+    shownFromMs: elst.length > 0 ? emptyMs : undefined,
     count,
     sizes,
     offsetsBytes,

@@ -12,14 +12,19 @@ import {
   WEBM,
 } from "mediabunny";
 import { FileUnreadableError } from "./finalize-errors.ts";
+import { keyframeHeaderOf } from "./keyframe-header.ts";
 import type { SourceCounts } from "./media-check.ts";
 import { refuseImpossibleSampleCounts } from "./mp4-sample-bounds.ts";
+import { presentedMs } from "./mp4-sample-tables.ts";
+import { type SourceTable, readSourceTables, withoutLeading } from "./mp4-source-tables.ts";
 import { PacketCounter } from "./packet-counter.ts";
 import { type PictureDisplay, displayOf } from "./picture-display.ts";
 import {
+  type Hole,
   type SourceStream,
   type SourceStreams,
   type StreamCodec,
+  type StreamCount,
   opusPreSkipMs,
   soundTraits,
 } from "./source-stream.ts";
@@ -28,6 +33,17 @@ import {
 export interface FileProbe {
   readonly streams: SourceStreams;
   readonly counts: SourceCounts;
+}
+
+/** A recorder's MP4 whose own index was followed to the end, and what it holds. */
+export interface Mp4Probe extends FileProbe {
+  /**
+   * Of all its tracks of picture and sound, from the first keyframe on; undefined where the index cannot
+   * be followed, or another reader finds other samples.
+   */
+  readonly tables: readonly SourceTable[] | undefined;
+  /** When the first stream begins to be seen or heard, on the file's own clock: 0 of the counts. */
+  readonly startMs: number;
 }
 
 /** Writes the payloads of a segment one after the other. */
@@ -105,6 +121,127 @@ async function countedTracks(
 
 function firstWithPackets(tracks: readonly CountedStream[]): CountedStream | undefined {
   return tracks.find(({ count }) => count.packets > 0) ?? tracks[0];
+}
+
+/**
+ * Reads what a recorder's MP4 holds by its own index: pictures and sound from when they are seen and
+ * heard on, which is media time 0. Two readers must find the same packets.
+ *
+ * @throws MediaUnreadableError, file system errors
+ */
+export async function probeMp4(path: string, signal: AbortSignal): Promise<Mp4Probe> {
+  const { streams, counts } = await probeFile(path, signal);
+  const unknown = { streams, counts, tables: undefined, startMs: 0 };
+  const tables = await readSourceTables(path, signal);
+  const first = (kind: "video" | "audio"): SourceTable | undefined =>
+    tables?.find((table) => table.kind === kind && table.count > 0);
+  const [video, audio] = [first("video"), first("audio")];
+  const isSame =
+    tables !== undefined && haveSame(video, counts.video) && haveSame(audio, counts.audio);
+  if (!isSame) return unknown;
+  const othersFrom = (startMs: number): StreamCount[] =>
+    (streams.others ?? []).flatMap(({ kind, position = 0 }) => {
+      const table = tables.filter((own) => own.kind === kind)[position];
+      return table === undefined ? [] : [countOf(table, startMs)];
+    });
+  const { table: pictures, leading } =
+    video === undefined ? { table: undefined, leading: 0 } : await fromKeyframe(path, video);
+  const shown = [pictures, audio].flatMap((table) => (table?.count ? table.shownFromMs : []));
+  // Where nothing can be decoded, what there is is passed on as it is.
+  if (video === undefined || pictures === undefined || pictures.count === 0) {
+    const startMs =
+      video === undefined ? Math.min(...shown) : Math.min(video.shownFromMs, ...shown);
+    const whole = {
+      video: video && countOf(video, startMs),
+      audio: audio && countOf(audio, startMs),
+      others: othersFrom(startMs),
+    };
+    return shown.length === 0 && video === undefined
+      ? unknown
+      : { streams, counts: whole, tables, startMs };
+  }
+  // The time before the first keyframe is told as missing.
+  const startMs = Math.min(video.shownFromMs, ...shown);
+  const count = countOf(pictures, startMs);
+  const resumesMs = video.shownFromMs - startMs;
+  const gap: Hole = { fromMs: 0, toMs: pictures.shownFromMs - startMs, resumesMs };
+  return {
+    streams,
+    counts: {
+      video: leading > 0 ? { ...count, leading: gap } : count,
+      audio: audio && countOf(audio, startMs),
+      others: othersFrom(startMs),
+    },
+    tables: tables.map((table) => (table === video ? pictures : table)),
+    startMs,
+  };
+}
+
+function haveSame(table: SourceTable | undefined, count: StreamCount | undefined): boolean {
+  if (table === undefined) return (count?.packets ?? 0) === 0;
+  const bytes = table.sizes.reduce((sum, size) => sum + size, 0);
+  return table.count === count?.packets && (count.bytes === undefined || count.bytes === bytes);
+}
+
+/** The pictures from the first on that can be decoded by itself, as its own header says. */
+async function fromKeyframe(
+  path: string,
+  table: SourceTable,
+): Promise<{ table: SourceTable; leading: number }> {
+  const isSync = table.isSync?.slice() ?? new Uint8Array(table.count).fill(1);
+  const judges = table.entries.map(keyframeHeaderOf);
+  const handle = await open(path, "r");
+  try {
+    let first: number | undefined;
+    for (let i = 0; i < table.count; i += 1) {
+      // Behind the first keyframe only those are looked at that claim to be one.
+      if (first !== undefined && isSync[i] === 0) continue;
+      const judge = judges[table.entryIndexes?.[i] ?? 0];
+      const isKey = await judge?.(handle, table.offsetsBytes[i] ?? 0, table.sizes[i] ?? 0);
+      if (isKey !== undefined) isSync[i] = isKey ? 1 : 0;
+      if (isSync[i] === 1) first ??= i;
+    }
+    return {
+      table: withoutLeading({ ...table, isSync }, first ?? table.count),
+      leading: first ?? 0,
+    };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @param startMs of the file's own clock, which becomes 0 */
+function countOf(table: SourceTable, startMs: number): StreamCount {
+  const { kind, count, durationTicks, ticksPerSecond, shownFromMs } = table;
+  const shownToMs = table.shownToMs ?? Infinity;
+  const counter = new PacketCounter(kind);
+  let firstMs = Infinity;
+  for (let i = 0; i < count; i += 1) {
+    const atMs = presentedMs(table, i);
+    const durationMs = ((durationTicks[i] ?? 0) / ticksPerSecond) * 1_000;
+    firstMs = Math.min(firstMs, atMs);
+    counter.add({
+      atMs: atMs - startMs,
+      durationMs: durationMs > 0 ? durationMs : undefined,
+      packets: 1,
+      bytes: table.sizes[i] ?? 0,
+      isVisible: atMs < shownToMs && (atMs >= shownFromMs || atMs + durationMs > shownFromMs),
+    });
+  }
+  counter.end();
+  const { packets, visiblePackets, bytes, lastMs, endMs, holes, deficitMs, packetMs } = counter;
+  return {
+    packets,
+    visiblePackets,
+    bytes,
+    firstMs: shownFromMs - startMs,
+    primingMs: shownFromMs - firstMs,
+    lastMs,
+    endMs: endMs === undefined ? undefined : Math.min(endMs, shownToMs - startMs),
+    holes,
+    deficitMs,
+    packetMs,
+  };
 }
 
 const CODECS: Readonly<Partial<Record<MediaCodec, StreamCodec>>> = {

@@ -67,6 +67,14 @@ export class Mp4TrackTables {
   firstTicks: number | undefined;
   /** Of the last sample. */
   lastTicks = 0;
+  /**
+   * From when on it is presented: what comes before only serves to decode it. Undefined: from the first
+   * presentation of a sample on.
+   */
+  shownFromTicks: number | undefined;
+  #firstShownTicks = Infinity;
+  #lastShownTicks = -Infinity;
+  #shownToTicks: number | undefined;
   #chunkTicks = 0;
 
   constructor(
@@ -111,13 +119,36 @@ export class Mp4TrackTables {
     else this.steps.add(Math.min(ticks - this.lastTicks, STEP_TICKS_MAX));
     this.lastTicks = ticks;
     this.compositions.add(compositionTicks);
+    this.#firstShownTicks = Math.min(this.#firstShownTicks, ticks + compositionTicks);
+    this.#lastShownTicks = Math.max(this.#lastShownTicks, ticks + compositionTicks);
     this.sizes.push(sizeBytes);
     if (isSync && this.kind === "video") this.syncs.push(this.sizes.length);
   }
 
-  /** Says how long the last sample lasts. Nothing is added afterwards. */
-  end(lastSampleTicks: number): void {
-    if (this.samples > 0) this.steps.add(lastSampleTicks);
+  /**
+   * Says how long the last sample lasts. Nothing is added afterwards.
+   *
+   * @param shownToTicks until when the track is presented; to the last sample's end unless it is said
+   */
+  end(lastSampleTicks: number, shownToTicks?: number): void {
+    if (this.samples === 0) return;
+    this.steps.add(lastSampleTicks);
+    this.#shownToTicks = shownToTicks;
+  }
+
+  /** When the presentation begins, not before the movie does. */
+  get presentedFromTicks(): number {
+    if (this.samples === 0) return 0;
+    return Math.max(0, this.shownFromTicks ?? this.#firstShownTicks);
+  }
+
+  /** When it ends, once the last sample's end was said; every picture is shown by then. */
+  get presentedToTicks(): number {
+    const { firstTicks = 0 } = this;
+    if (this.samples === 0) return 0;
+    const decodedToTicks = firstTicks + this.durationTicks;
+    const leastTicks = Math.max(this.presentedFromTicks, this.#lastShownTicks) + 1;
+    return this.#shownToTicks ?? Math.max(decodedToTicks, leastTicks);
   }
 
   /** From the first sample's begin to the last one's end, once that was said. */

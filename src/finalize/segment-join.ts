@@ -272,8 +272,8 @@ function unplaced(made: Made): UnplacedPart {
     if (shown !== "whole") return shown[kind];
     const track = media.index.tracks.find((candidate) => candidate.kind === kind);
     if (track?.firstMs === undefined) return undefined;
-    const { firstMs, lastMs = firstMs, endMs = lastMs } = track;
-    return { firstMs, lastMs, endMs };
+    const { firstMs, lastMs = firstMs, endMs = lastMs, shownFromMs = firstMs } = track;
+    return { firstMs: Math.max(firstMs, shownFromMs), lastMs, endMs };
   };
   return {
     timeline,

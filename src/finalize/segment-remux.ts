@@ -18,18 +18,21 @@ import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
 import { type Finding, type SourceCounts, checkMedia, isUnplayable } from "./media-check.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
+import { copyMp4 } from "./mp4-copy.ts";
 import { type Mp4Index, settleMp4Index } from "./mp4-index.ts";
 import type { PictureSize } from "./picture-display.ts";
 import { planPicture } from "./picture-size.ts";
 import { remuxNotes } from "./remux-notes.ts";
 import { type JoinTargets, type RemuxPlan, planOfWay, planRemux, wayOfPlan } from "./remux-plan.ts";
 import { type Shares, type TriedWay, bestOf, nextWay } from "./remux-ways.ts";
+import type { SourceTable } from "./mp4-source-tables.ts";
 import type { SegmentNote } from "./segment-note.ts";
 import {
   type SegmentSource,
   containerOf,
   damageOf,
   isIncomplete,
+  plainSource,
   startMsOf,
   withPackets,
   writeRawSource,
@@ -38,6 +41,7 @@ import {
 import { type ShownShare, compareShown } from "./shown-media.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { SyncAhead } from "./sync-ahead.ts";
+import { withoutUndecodable } from "./undecodable-pictures.ts";
 
 /** What a run has at hand. */
 export interface RemuxContext {
@@ -241,8 +245,11 @@ async function climb(
   targets: JoinTargets,
   context: RemuxContext,
 ): Promise<SegmentMedia> {
-  const base = planOrThrow(source.streams, context, targets);
+  const base = sourcePlan(source, targets, context);
   const first = wayOfPlan(base);
+  let plain: SegmentSource | undefined;
+  const readable = async (): Promise<SegmentSource> =>
+    (plain ??= await plainSource(source, context));
   const tried: TriedWay[] = [];
   const results: (MadeWay | undefined)[] = [];
   let passing: FfmpegFailedError | undefined;
@@ -254,11 +261,13 @@ async function climb(
     },
   };
   for (let way = nextWay(first, tried); way !== undefined; way = nextWay(first, tried)) {
-    const made = await tryWay(source, planOfWay(base, way), inputBytes, trying);
+    const made = await tryWay({ source, readable }, planOfWay(base, way), inputBytes, trying);
     tried.push({ way, shares: made && sharesOf(made) });
     results.push(made);
   }
-  await rm(source.path, { force: true });
+  for (const path of new Set([source.path, plain?.path ?? source.path])) {
+    await rm(path, { force: true });
+  }
   const best = results[bestOf(tried) ?? -1];
   const others = results.filter((made) => made !== undefined && made !== best);
   await Promise.all(others.map((made) => rm(made?.path ?? "", { force: true })));
@@ -272,8 +281,10 @@ async function climb(
     );
   }
   const { path, plan, index, findings, shown } = best;
+  const pictures = await shownPictures(best, source, context);
   const notes = [
     ...source.notes,
+    ...pictures.notes,
     ...remuxNotes({
       base,
       plan,
@@ -290,7 +301,7 @@ async function climb(
   return {
     path,
     plan,
-    counts: withoutLeftOut(source.counts, plan),
+    counts: withoutLeftOut({ ...source.counts, video: pictures.count }, plan),
     index,
     damage,
     isIncomplete: source.isIncomplete,
@@ -300,16 +311,50 @@ async function climb(
   };
 }
 
+/** ffmpeg need not know a codec that is copied by an MP4's own index. */
+function sourcePlan(
+  { streams, indexed }: SegmentSource,
+  targets: JoinTargets,
+  context: RemuxContext,
+): RemuxPlan {
+  const { ffmpeg } = context;
+  const abilities = { ...ffmpeg.abilities, av1InMp4: true };
+  const able = { ...context, ffmpeg: { ...ffmpeg, abilities } };
+  const copied = planOrThrow(streams, able, targets);
+  return indexed !== undefined && copied.action === "copy"
+    ? copied
+    : planOrThrow(streams, context, targets);
+}
+
+/** Which of the pictures a decoder can show of those that were copied from an MP4. */
+async function shownPictures(
+  { path, plan }: MadeWay,
+  { container, counts }: SegmentSource,
+  context: RemuxContext,
+): Promise<{ count: SourceCounts["video"]; notes: readonly SegmentNote[] }> {
+  const { video } = counts;
+  if (video === undefined || plan.video?.action !== "copy" || container !== "mp4") {
+    return { count: video, notes: [] };
+  }
+  return withoutUndecodable(path, video, startMsOf(counts), context);
+}
+
+/** A source, and the same as ffmpeg can read it. */
+interface ReadableSource {
+  readonly source: SegmentSource;
+  readonly readable: () => Promise<SegmentSource>;
+}
+
 /** Undefined when no file came of it that can be played. */
 async function tryWay(
-  source: SegmentSource,
+  { source, readable }: ReadableSource,
   plan: RemuxPlan,
   inputBytes: number,
   context: RemuxContext,
 ): Promise<MadeWay | undefined> {
   const path = join(context.workDirectory, `${crypto.randomUUID()}.mp4`);
   const isMade = await comesToAnEnd(
-    () => runWay(source, plan, { path, inputBytes }, context),
+    () => runWay({ source, readable }, plan, { path, inputBytes }, context),
     context,
   );
   const index = isMade ? await settleMp4Index(path) : undefined;
@@ -319,7 +364,9 @@ async function tryWay(
     return undefined;
   }
   const isToldByDecoder = findings.length > 0 && !isApart(source, findings);
-  const shown = isToldByDecoder ? await compareShown(source, { path, plan }, context) : undefined;
+  const shown = isToldByDecoder
+    ? await compareShown(await readable(), { path, plan }, context)
+    : undefined;
   return { path, plan, index, findings, shown };
 }
 
@@ -327,12 +374,14 @@ async function tryWay(
  * ffmpeg puts pictures of fragments with negative composition offsets at other times, be it to copy or to
  * show them: of an MP4 it cannot be asked whether picture and sound belong together.
  */
-function isApart({ container }: SegmentSource, findings: readonly Finding[]): boolean {
-  return container === "mp4" && findings.some(({ kind }) => kind === "skew");
+function isApart({ container, indexed }: SegmentSource, findings: readonly Finding[]): boolean {
+  return (
+    container === "mp4" && indexed === undefined && findings.some(({ kind }) => kind === "skew")
+  );
 }
 
 async function runWay(
-  source: SegmentSource,
+  { source, readable }: ReadableSource,
   plan: RemuxPlan,
   { path: outputPath, inputBytes }: { readonly path: string; readonly inputBytes: number },
   { ffmpeg, confinement, limits, signal, onProgress }: RemuxContext,
@@ -340,10 +389,23 @@ async function runWay(
   const { counts, container } = source;
   const lengthMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
   const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / lengthMs));
+  const { indexed } = source;
+  if (indexed !== undefined && plan.action === "copy" && plan.muxer === "ffmpeg") {
+    await copyMp4({
+      inputPath: source.path,
+      tables: plannedTables(plan, indexed.tables),
+      startMs: indexed.startMs + startMsOf(counts),
+      outputPath,
+      onProgress,
+      signal,
+    });
+    return;
+  }
+  const readableSource = await readable();
   if (plan.muxer === "mediabunny") {
     await muxByMediabunny({
-      inputPath: source.path,
-      offsetMs: -startMsOf(counts) - source.aheadMs,
+      inputPath: readableSource.path,
+      offsetMs: -startMsOf(counts) - readableSource.aheadMs,
       outputPath,
       videoPackets: plan.video && counts.video?.packets,
       audioPackets: plan.audio && counts.audio?.packets,
@@ -354,8 +416,8 @@ async function runWay(
   }
   const task = {
     container,
-    input: { path: source.path },
-    plan,
+    input: { path: readableSource.path },
+    plan: replaced(plan, readableSource.streams),
     moovBytes: indexBytesMaxOf(counts, plan),
     picture: planPicture(plan, counts.video?.picture).picture,
     outputPath,
@@ -363,6 +425,24 @@ async function runWay(
   const tasks = [task];
   const input = undefined;
   await runFfmpeg({ ffmpeg, confinement, limits, tasks, input, inputBytes, onMediaMs, signal });
+}
+
+/** Those of the streams that the plan takes. */
+function plannedTables(plan: RemuxPlan, tables: readonly SourceTable[]): readonly SourceTable[] {
+  return (["video", "audio"] as const).flatMap((kind) => {
+    const { position = 0 } = plan[kind]?.source ?? {};
+    const table = plan[kind] && tables.filter((own) => own.kind === kind)[position];
+    return table ?? [];
+  });
+}
+
+/** The plan for streams that stand at other places. */
+function replaced(plan: RemuxPlan, { video, audio }: SourceStreams): RemuxPlan {
+  return {
+    ...plan,
+    video: plan.video && { ...plan.video, source: video ?? plan.video.source },
+    audio: plan.audio && { ...plan.audio, source: audio ?? plan.audio.source },
+  };
 }
 
 /**

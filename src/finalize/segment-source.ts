@@ -9,8 +9,10 @@ import { FileUnreadableError, MediaUnreadableError } from "./finalize-errors.ts"
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, streamsOf } from "./matroska-source.ts";
 import type { SourceCounts } from "./media-check.ts";
+import { copyMp4 } from "./mp4-copy.ts";
 import { writeWholeFragments } from "./mp4-fragments.ts";
-import { probeFile, writePayloads } from "./mp4-source.ts";
+import { probeMp4, writePayloads } from "./mp4-source.ts";
+import type { SourceTable } from "./mp4-source-tables.ts";
 import { rangesOf } from "./segment-report.ts";
 import type { SegmentNote } from "./segment-note.ts";
 import { type ShownStream, decodeShown } from "./shown-media.ts";
@@ -32,6 +34,16 @@ export interface SegmentSource {
   readonly aheadMs: number;
   /** See `SegmentMedia`. */
   readonly notes: readonly SegmentNote[];
+  /** Of an MP4 whose own index could be followed: what it says; undefined for all others. */
+  readonly indexed?: IndexedSource;
+}
+
+/** What the index of a recorder's MP4 says. */
+interface IndexedSource {
+  /** Of all its tracks, in the order of the file. */
+  readonly tables: readonly SourceTable[];
+  /** Media time 0 on the file's own clock. */
+  readonly startMs: number;
 }
 
 /** Where a source is written, and what is at hand to find out what it holds. */
@@ -76,7 +88,7 @@ export async function writeSource(
   const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
   if (container === "mp4") {
     const droppedBytes = await writeWholeFragments(reader, path, onDamaged, signal);
-    const { streams, counts, notes } = await probeMp4(path, context);
+    const { streams, counts, notes, indexed } = await probeIndexed(path, context);
     const damage = damageOf(reader, damagedSequences, droppedBytes);
     return {
       path,
@@ -88,6 +100,7 @@ export async function writeSource(
       chunkEnds: [],
       aheadMs: 0,
       notes,
+      ...(indexed && { indexed }),
     };
   }
   const filter = new MatroskaFilter(undefined, true);
@@ -105,6 +118,52 @@ export async function writeSource(
     aheadMs: filter.aheadMs,
     notes: [],
   };
+}
+
+/**
+ * The same source, as all builds of ffmpeg read it alike: they differ in what they make of edit lists and of
+ * negative composition offsets, so an MP4 whose index could be followed is written anew, with the begin
+ * of its first stream at 0. Any other is given as it is.
+ *
+ * @throws file system errors, the signal's reason
+ */
+export async function plainSource(
+  source: SegmentSource,
+  { workDirectory, signal }: SourceContext,
+): Promise<SegmentSource> {
+  const { indexed, counts, streams, ...own } = source;
+  if (indexed === undefined) return source;
+  const path = join(workDirectory, `${crypto.randomUUID()}.source`);
+  await copyMp4({
+    inputPath: source.path,
+    tables: indexed.tables,
+    startMs: indexed.startMs + startMsOf(counts),
+    outputPath: path,
+    onProgress: () => {},
+    signal,
+  });
+  const placed = <Stream extends SourceStream | undefined>(stream: Stream): Stream =>
+    stream && { ...stream, position: writtenPosition(stream, indexed.tables) };
+  return {
+    ...own,
+    path,
+    counts,
+    streams: {
+      video: placed(streams.video),
+      audio: placed(streams.audio),
+      others: (streams.others ?? []).map((other) => placed(other)),
+    },
+    aheadMs: -startMsOf(counts),
+  };
+}
+
+/** Tracks without a sample are not written. */
+function writtenPosition(
+  { kind, position = 0 }: SourceStream,
+  tables: readonly SourceTable[],
+): number {
+  const before = tables.filter((table) => table.kind === kind).slice(0, position);
+  return before.filter(({ count }) => count > 0).length;
 }
 
 /**
@@ -146,12 +205,13 @@ export async function writeRawSource(
  *
  * @throws MediaUnreadableError
  */
-async function probeMp4(
+async function probeIndexed(
   path: string,
   context: SourceContext,
-): Promise<Pick<SegmentSource, "streams" | "counts" | "notes">> {
+): Promise<Pick<SegmentSource, "streams" | "counts" | "notes" | "indexed">> {
   try {
-    return { ...(await probeFile(path, context.signal)), notes: [] };
+    const { streams, counts, tables, startMs } = await probeMp4(path, context.signal);
+    return { streams, counts, notes: [], ...(tables && { indexed: { tables, startMs } }) };
   } catch (error) {
     if (!(error instanceof FileUnreadableError)) throw error;
     const probe = await probeByDecoding(path, "mp4", context);

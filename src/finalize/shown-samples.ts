@@ -34,6 +34,8 @@ export interface ShownStream extends StreamSpan {
   /** Index behind the last one. */
   readonly end: number;
   readonly bytes: number;
+  /** See `StreamCount`. */
+  readonly primingMs: number;
   /** Whether samples are left out before them. */
   readonly isCutAtBegin: boolean;
   /** Whether samples are left out behind them. */
@@ -261,7 +263,9 @@ function streamOf(table: SampleTable, range: { first: number; end: number }): Sh
     bytes += table.sizes[i] ?? 0;
   }
   const cuts = { isCutAtBegin: first > 0, isCutAtEnd: end < table.count };
-  return { first, end, firstMs, lastMs, endMs, bytes, ...cuts };
+  const shownMs = Math.max(firstMs, table.shownFromMs ?? firstMs);
+  const primingMs = shownMs - firstMs;
+  return { first, end, firstMs: shownMs, primingMs, lastMs, endMs, bytes, ...cuts };
 }
 
 /** The samples that are shown, and the media that hold them. */
@@ -296,7 +300,8 @@ function tableWithin(table: SampleTable, { first, end }: ShownStream): SampleTab
 /** What the shown samples hold of a stream, counted in the segment's own MP4, which was verified whole. */
 export function countShown(shown: ShownStream | undefined): StreamCount | undefined {
   if (shown === undefined) return undefined;
-  const { first, end, bytes, firstMs, lastMs, endMs } = shown;
+  const { first, end, bytes, firstMs, primingMs, lastMs, endMs } = shown;
   const packets = end - first;
-  return { packets, visiblePackets: packets, bytes, firstMs, lastMs, endMs, holes: [] };
+  const visiblePackets = packets;
+  return { packets, visiblePackets, bytes, firstMs, primingMs, lastMs, endMs, holes: [] };
 }

@@ -60,8 +60,10 @@ export interface StreamCount {
   readonly visiblePackets: number;
   /** Sum of all packets; undefined when it is not known. */
   readonly bytes: number | undefined;
-  /** Undefined when there is no packet. */
+  /** When it begins to be seen or heard; undefined when there is no packet. */
   readonly firstMs: number | undefined;
+  /** How long before that its packets begin, which only warm its decoder up; 0 unless it is said. */
+  readonly primingMs?: number;
   /** Start of the last packet in order of presentation. */
   readonly lastMs: number | undefined;
   /** End of that packet; as long as a usual one where nothing tells how long it is. */

@@ -43,7 +43,7 @@ export async function checkTimeline(
     const startMs = startMsOf(media.counts);
     const counts = {
       video: placed(media.counts.video, startMs, place),
-      audio: placed(media.counts.audio, startMs, place),
+      audio: withoutLeftOut(placed(media.counts.audio, startMs, place), timeline, i),
     };
     const tracks = [video, audio].filter((track) => track !== undefined);
     const own = checkMedia(media.plan, counts, { ...index, tracks }, media.isIncomplete);
@@ -74,7 +74,8 @@ function checkPlace(
   if (isIncomplete && plan.action === "transcode") return [];
   const own = plan[stream];
   const firstMs = own === undefined ? track.firstMs : contentStartMs(track.firstMs, own, track);
-  const awayMs = Math.abs(firstMs - count.firstMs);
+  const primingMs = own?.action === "copy" ? (count.primingMs ?? 0) : 0;
+  const awayMs = Math.abs(firstMs - (count.firstMs - primingMs));
   if (awayMs <= SPAN_DIFFERENCE_MS_MAX) return [];
   const name = stream === "video" ? "picture" : "sound";
   const text = `${name} begins ${Math.round(awayMs)} ms from its place`;
@@ -137,11 +138,27 @@ async function partTrack(
     height: 0,
     samples: range.last - range.first + 1 - sum(silent.map(({ samples }) => samples)),
     bytes: bytes - sum(silent.map((silence) => silence.bytes)),
-    firstMs,
+    firstMs: firstMs - (range.leftOut?.durationMs ?? 0),
     ticksPerSecond: table.ticksPerSecond,
     lastMs,
     endMs: lastMs + (stepTicks / table.ticksPerSecond) * 1_000,
     playedEndMs: undefined,
+  };
+}
+
+/** What the joined file must have of a part's sound. */
+function withoutLeftOut(
+  count: StreamCount | undefined,
+  timeline: TimelineSummary,
+  part: number,
+): StreamCount | undefined {
+  const track = timeline.tracks.find(({ kind }) => kind === "audio");
+  const leftOut = track?.parts.find((candidate) => candidate.part === part)?.leftOut;
+  if (count === undefined || leftOut === undefined) return count;
+  return {
+    ...count,
+    packets: count.packets - leftOut.packets,
+    bytes: count.bytes === undefined ? undefined : count.bytes - leftOut.bytes,
   };
 }
 

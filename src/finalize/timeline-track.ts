@@ -21,6 +21,12 @@ export interface PartSamples {
   /** Indices of its first and its last sample. */
   readonly first: number;
   readonly last: number;
+  /** Packets that only warm a decoder up, and for which the sound before left no room. */
+  readonly leftOut?: {
+    readonly packets: number;
+    readonly bytes: number;
+    readonly durationMs: number;
+  };
 }
 
 /** Silence that was put in. */

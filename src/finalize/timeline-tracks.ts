@@ -108,18 +108,21 @@ async function videoTrack(
   // Segments that are turned otherwise were made alike (`joinTargets`).
   const matrix = parts.find(({ tables }) => tables.video !== undefined)?.tables.video?.matrix;
   const track = new TimelineTrack("video", ticksPerSecond, entries.list, matrix);
-  let lastSampleTicks = 0;
+  let [lastSampleTicks, shownToTicks] = [0, 0];
   for (const [part, { tables, toTrackMs, parameterSets }] of parts.entries()) {
     const table = tables.video;
     if (table === undefined || table.count === 0) continue;
+    const laterMs = firstPresentedMs(table) - decodedMs(table, 0);
     const toTicks = (mp4Ms: number): number =>
       Math.round((toTrackMs(mp4Ms) * ticksPerSecond) / 1_000);
     const first = track.samples;
     let contiguousAt = -1;
     let anchoredMs = -Infinity;
+    let lastMs = -Infinity;
     for (let i = 0; i < table.count; i += 1) {
-      const atMs = decodedMs(table, i);
-      // Pictures out of order are decoded ahead, where the segment before may still have its last one.
+      // A segment's first picture is decoded when it is presented: ahead of that, the segment before
+      // may still have its last one, and programs that ignore edit lists would show all too early.
+      const atMs = decodedMs(table, i) + laterMs;
       const earliestTicks = track.samples === 0 ? -Infinity : track.lastTicks + 1;
       const decodeTicks = Math.max(toTicks(atMs), earliestTicks);
       const atBytes = table.offsetsBytes[i] ?? 0;
@@ -133,19 +136,30 @@ async function videoTrack(
       }
       const bytes = table.sizes[i] ?? 0;
       contiguousAt = atBytes + bytes;
+      const shownMs = presentedMs(table, i);
+      lastMs = Math.max(lastMs, shownMs);
       track.add(
         decodeTicks,
-        toTicks(presentedMs(table, i)) - decodeTicks,
+        toTicks(shownMs) - decodeTicks,
         bytes + (parameterSets.get(i)?.bytes.length ?? 0),
         table.isSync?.[i] !== 0,
       );
       if (i % SAMPLES_PER_TURN === 0) await setImmediate();
     }
     track.parts.push({ part, first, last: track.samples - 1 });
-    lastSampleTicks = toTicks(decodedMs(table, table.count)) - track.lastTicks;
+    const endMs = decodedMs(table, table.count) + laterMs;
+    lastSampleTicks = Math.max(1, toTicks(endMs) - track.lastTicks);
+    shownToTicks = Math.max(toTicks(endMs), toTicks(lastMs) + 1);
   }
-  track.end(Math.max(1, lastSampleTicks));
+  track.end(Math.max(1, lastSampleTicks), shownToTicks);
   return track;
+}
+
+function firstPresentedMs(table: SampleTable): number {
+  if (table.compositionTicks === undefined) return presentedMs(table, 0);
+  let firstMs = Infinity;
+  for (let i = 0; i < table.count; i += 1) firstMs = Math.min(firstMs, presentedMs(table, i));
+  return firstMs;
 }
 
 /** Where the last picture ends. */
@@ -252,7 +266,8 @@ class SoundBuilder {
     let contiguousAt = -1;
     let distanceMs = Number.NaN;
     let first = track.samples;
-    for (let i = 0; i < table.count; i += 1) {
+    const skipped = this.#overlappingPriming(track, table, toTrackMs);
+    for (let i = skipped; i < table.count; i += 1) {
       const mp4Ms = presentedMs(table, i);
       const atMs = toTrackMs(mp4Ms);
       const atTicks = Math.round((atMs * track.ticksPerSecond) / 1_000);
@@ -263,7 +278,7 @@ class SoundBuilder {
       const gapTicks = atTicks - this.#endTicks;
       if (isAfterGap || gapTicks > holeTicks) {
         if (await this.#fill(track, gapTicks, atTicks, { part, atBytes })) contiguousAt = -1;
-      } else if (evenTicks !== undefined && i > 0) {
+      } else if (evenTicks !== undefined && i > skipped) {
         // Sound that is too long cannot be made shorter: it is not saved up for the next gap either.
         this.#owedTicks = Math.max(this.#owedTicks + gapTicks, -surplusTicksMax);
         const missingTicks = this.#steadyDeficit(track, table, i, toTrackMs, evenTicks);
@@ -274,7 +289,11 @@ class SoundBuilder {
           this.#owedTicks += noiseTicks;
         }
       }
-      if (i === 0) first = track.samples;
+      if (i === skipped) first = track.samples;
+      if (track.samples === 0 && table.shownFromMs !== undefined && mp4Ms < table.shownFromMs) {
+        const heardMs = toTrackMs(table.shownFromMs);
+        track.shownFromTicks = Math.round((heardMs * track.ticksPerSecond) / 1_000);
+      }
       if (atBytes !== contiguousAt || track.isChunkFull(atTicks)) {
         track.beginChunkFrom(part, atBytes, 0, atTicks);
       }
@@ -287,7 +306,33 @@ class SoundBuilder {
           ? track.lastTicks + this.#packetTicks(track, table, i)
           : atTicks + evenTicks;
     }
-    track.parts.push({ part, first, last: track.samples - 1 });
+    const bytes = table.sizes.subarray(0, skipped).reduce((sum, size) => sum + size, 0);
+    const durationMs = presentedMs(table, skipped) - presentedMs(table, 0);
+    const leftOut = skipped > 0 ? { leftOut: { packets: skipped, bytes, durationMs } } : {};
+    track.parts.push({ part, first, last: track.samples - 1, ...leftOut });
+  }
+
+  /**
+   * How many packets at the begin of a part are not heard, and lie where the sound before still is. In
+   * the middle of a track a decoder needs none to warm up on, and what comes behind keeps its time.
+   */
+  #overlappingPriming(
+    track: TimelineTrack,
+    table: SampleTable,
+    toTrackMs: (mp4Ms: number) => number,
+  ): number {
+    const { shownFromMs } = table;
+    if (shownFromMs === undefined || track.samples === 0) return 0;
+    const endMs = (this.#endTicks / track.ticksPerSecond) * 1_000;
+    let packets = 0;
+    while (
+      packets + 1 < table.count &&
+      presentedMs(table, packets + 1) <= shownFromMs + JUMP_MS &&
+      toTrackMs(presentedMs(table, packets)) < endMs - JUMP_MS
+    ) {
+      packets += 1;
+    }
+    return packets;
   }
 
   /**

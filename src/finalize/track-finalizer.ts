@@ -118,7 +118,9 @@ async function publish(
   const video = index.tracks.find(({ kind }) => kind === "video");
   const audio = index.tracks.find(({ kind }) => kind === "audio");
   const shown = video && shownSize(video, video);
-  const startsMs = index.tracks.flatMap(({ firstMs }) => firstMs ?? []);
+  const startsMs = index.tracks.flatMap(({ firstMs = 0, shownFromMs = firstMs }) =>
+    Math.max(firstMs, shownFromMs),
+  );
   const endsMs = index.tracks.flatMap(({ endMs }) => endMs ?? []);
   return {
     bytes: size,

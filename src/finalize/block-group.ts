@@ -28,6 +28,14 @@ export interface BlockTold {
   readonly durationMs: number | undefined;
 }
 
+/** The frames of a laced block whose length is not known yet. */
+export interface WaitingLace {
+  readonly frames: readonly Uint8Array[];
+  readonly ticks: number;
+  readonly flags: number;
+  readonly group: BlockGroup | undefined;
+}
+
 /** A packet that is to have a block of its own. */
 export interface LoneFrame {
   readonly track: number;

@@ -1,6 +1,7 @@
 import {
   type BlockGroup,
   type BlockTold,
+  type WaitingLace,
   blockElement,
   copyOf,
   frameGroup,
@@ -78,13 +79,6 @@ interface Lane extends CountedTrack {
   laceStepTicks: number | undefined;
   /** Frames of VP9 that are not shown, before the one that is: MP4 has them in one packet. */
   hidden: { readonly frames: Uint8Array[]; readonly isKey: boolean } | undefined;
-}
-
-interface WaitingLace {
-  readonly frames: readonly Uint8Array[];
-  readonly ticks: number;
-  readonly flags: number;
-  readonly group: BlockGroup | undefined;
 }
 
 /** A packet on its way. */
@@ -301,9 +295,8 @@ export class PassingBlocks {
       this.#takeLace(lane, bytes, dataAt, to, { ticks, flags, group });
       return false;
     }
-    const groupMs =
-      group?.durationTicks === undefined ? undefined : group.durationTicks * this.tickMs;
     const opusMs = lane.isOpus ? opusPacketMs(bytes, dataAt, to) : undefined;
+    const groupMs = group?.durationTicks && group.durationTicks * this.tickMs;
     const durationMs = opusMs ?? groupMs ?? lane.track.frameMs;
     return this.#pass(lane, { bytes, from: dataAt, to, ticks, durationMs, flags, group, timeAt });
   }
@@ -347,9 +340,8 @@ export class PassingBlocks {
     places: readonly FramePlace[],
     group: BlockGroup | undefined,
   ): number[] | undefined {
-    const groupTicks = group?.durationTicks;
-    const groupMs =
-      groupTicks === undefined ? undefined : (groupTicks * this.tickMs) / places.length;
+    const ticks = group?.durationTicks;
+    const groupMs = ticks && (ticks * this.tickMs) / places.length;
     const durations: number[] = [];
     for (const { from, to } of places) {
       const opusMs = lane.isOpus ? opusPacketMs(bytes, from, to) : undefined;

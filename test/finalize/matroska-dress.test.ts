@@ -187,7 +187,7 @@ describe("Matroska in any legal dress", () => {
           }
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

@@ -15,7 +15,7 @@ import { mediaOfTrack } from "./media-of-track.ts";
 
 const AT_MS = 1_000;
 /** Chromium's colours are a little off those of ffmpeg. */
-const SAME_MAX = 14;
+const SAME_MAX = 18;
 
 /** The picture that Chromium shows of the file at a time, as PNG in base64. */
 const LOOK = `(async ({ file, atMs }) => {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { presentedMs, readSampleTables } from "../../src/finalize/mp4-sample-tables.ts";
 import { GAP_MS_MAX } from "../../src/finalize/timeline-places.ts";
 import type { TrackResult } from "../../src/recording/ports.ts";
 import { complaintsAbout } from "../support/judge-ffmpeg.ts";
 import { decodeFrameNumbers } from "../support/media-judge.ts";
-import { onlyStream, streamsOf } from "../support/media-streams.ts";
 import { numberedSource } from "../support/numbered-source.ts";
 import { joinChunks, recordedSegment } from "../support/recorded-media.ts";
 import { type RetimedContainer, type Retiming, retimedMedia } from "../support/retimed-media.ts";
@@ -76,8 +76,11 @@ describe.each(CONTAINERS)("a segment in %s whose times jump by 14 hours", (conta
       expect(durationMs).toBeGreaterThan(GAP_MS_MAX);
       expect(durationMs).toBeLessThan(GAP_MS_MAX + 2 * PICTURES * STEP_MS + 100);
 
-      const streams = await streamsOf(path, { metadataOnly: true });
-      const { timesMs } = onlyStream(streams, "video");
+      // By the index alone: other readers go through the two million packets of silence.
+      const video = (await readSampleTables(path))?.video;
+      const timesMs = Array.from({ length: video?.count ?? 0 }, (_packet, i) =>
+        video === undefined ? Number.NaN : presentedMs(video, i),
+      );
       expect(timesMs.length).toBe(PICTURES);
       // On either side pictures are as far from each other as they were.
       for (const [i, timeMs] of timesMs.entries()) {

@@ -171,7 +171,7 @@ const environmentSchema = z.object({
     1,
     100,
     3,
-    "How often a track is tried before it counts as failed. Then it is delivered without the segments that ffmpeg made nothing of.",
+    "How often a track is tried before it counts as failed. Then it is delivered with what could be made. A fault of the media fails it at once.",
   ),
   FINALIZE_RETRY_DELAY_MS: wholeNumber(
     0,

@@ -5,10 +5,11 @@ import type { SegmentReader } from "../recording/ports.ts";
 import { FfmpegFailedError } from "./finalize-errors.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import { probeMatroska } from "./matroska-source.ts";
-import type { SourceCounts } from "./media-check.ts";
+import { type SourceCounts, checkMedia, isUnplayable } from "./media-check.ts";
 import { settleMp4Index } from "./mp4-index.ts";
 import { HOLES_MAX } from "./packet-counter.ts";
 import { planPicture } from "./picture-size.ts";
+import { remuxNotes } from "./remux-notes.ts";
 import { type JoinTargets, type RemuxPlan, withMixedSounds } from "./remux-plan.ts";
 import {
   type RemuxContext,
@@ -16,9 +17,14 @@ import {
   indexBytesMaxOf,
   planOrThrow,
   remuxSegment,
-  wholeMedia,
 } from "./segment-remux.ts";
-import { type SegmentSource, containerOf, startMsOf, writeSource } from "./segment-source.ts";
+import {
+  type SegmentSource,
+  containerOf,
+  plainSource,
+  startMsOf,
+  writeSource,
+} from "./segment-source.ts";
 import {
   type Hole,
   type SourceStream,
@@ -55,8 +61,10 @@ async function remuxSeveralSounds(
       ? soundsOf((await probeMatroska(reader)).streams).length > 1
       : await mayHaveSeveralSounds(reader);
   if (!mayHave) return undefined;
-  const written = await writeSource(reader, container, context);
+  const source = await writeSource(reader, container, context);
+  let written = source;
   try {
+    written = await plainSource(source, context);
     const sounds = soundsOf(written.streams);
     if (sounds.length < 2) return undefined;
     for (const heard of waysToHear(sounds)) {
@@ -65,6 +73,7 @@ async function remuxSeveralSounds(
     }
     return undefined;
   } finally {
+    await rm(source.path, { force: true });
     await rm(written.path, { force: true });
   }
 }
@@ -145,9 +154,18 @@ async function made(
     if (index === undefined) return undefined;
     const { damage, chunkEnds, isIncomplete } = written;
     const media = { path, plan, counts: wanted, index, damage, chunkEnds, isIncomplete };
-    const whole = wholeMedia(media);
-    if (whole === undefined) await rm(path, { force: true });
-    return whole;
+    const findings = checkMedia(plan, wanted, index, isIncomplete);
+    if (isUnplayable(findings)) {
+      await rm(path, { force: true });
+      return undefined;
+    }
+    const result = { base: plan, plan, counts: wanted, findings, shown: undefined, mayPass: false };
+    const notes = [
+      ...written.notes,
+      ...remuxNotes(result),
+      ...planPicture(plan, wanted.video?.picture).notes,
+    ];
+    return { ...media, notes, hasAsCounted: findings.length === 0 };
   } catch (error) {
     if (!(error instanceof FfmpegFailedError)) throw error;
     await rm(path, { force: true });

@@ -5,11 +5,14 @@ import { type FfmpegContext, runPass } from "./ffmpeg-run.ts";
 import { passingFailure } from "./finalize-errors.ts";
 import { COPY_SKEW_MS_MAX, type SourceCounts, TRANSCODE_SKEW_MS_MAX } from "./media-check.ts";
 import type { RemuxPlan } from "./remux-plan.ts";
+import type { SourceStreams } from "./source-stream.ts";
 
 /** A file for a decoder. */
 export interface DecodableFile {
   readonly path: string;
   readonly container: Container;
+  /** Which of its kind each stream is; the first of it without. */
+  readonly streams?: SourceStreams;
 }
 
 /** What a decoder makes of one stream. */
@@ -130,17 +133,15 @@ function soundShare(
  * @throws SubprocessNotStartedError, the signal's reason
  */
 export async function decodeShown(
-  { container, path }: DecodableFile,
+  file: DecodableFile,
   kinds: readonly StreamKind[],
   mediaMs: number,
   context: FfmpegContext,
 ): Promise<ShownMedia> {
-  const together = await decodeStreams({ container, path }, kinds, mediaMs, context);
+  const together = await decodeStreams(file, kinds, mediaMs, context);
   if (kinds.length === 1 || kinds.every((kind) => isShown(together[kind]))) return together;
   const alone = async (kind: StreamKind): Promise<ShownStream | undefined> =>
-    kinds.includes(kind)
-      ? (await decodeStreams({ container, path }, [kind], mediaMs, context))[kind]
-      : undefined;
+    kinds.includes(kind) ? (await decodeStreams(file, [kind], mediaMs, context))[kind] : undefined;
   return { video: await alone("video"), audio: await alone("audio") };
 }
 
@@ -149,7 +150,7 @@ function isShown(stream: ShownStream | undefined): boolean {
 }
 
 async function decodeStreams(
-  { container, path }: DecodableFile,
+  { container, path, streams }: DecodableFile,
   kinds: readonly StreamKind[],
   mediaMs: number,
   context: FfmpegContext,
@@ -164,7 +165,7 @@ async function decodeStreams(
           // Times as the file has them, whichever stream begins first.
           "-copyts",
           ...inputArguments(container, { path }),
-          ...kinds.flatMap((kind) => ["-map", kind === "video" ? "0:v:0" : "0:a:0"]),
+          ...kinds.flatMap((kind) => ["-map", `0:${kind[0]}:${streams?.[kind]?.position ?? 0}`]),
           ...(abilities.fpsMode ? ["-fps_mode:v", "passthrough"] : ["-vsync", "0"]),
           "-enc_time_base:v",
           "1:1000",

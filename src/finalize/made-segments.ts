@@ -4,7 +4,7 @@ import { type SegmentTimeline, wallMsOf } from "../timeline/segment-timeline.ts"
 import { FinalizeError } from "./finalize-errors.ts";
 import { joinTargets, planRemux } from "./remux-plan.ts";
 import { type WitnessedSegment, segmentTimelineOf } from "./segment-begin.ts";
-import type { RemuxContext, SegmentMedia } from "./segment-remux.ts";
+import type { RemuxContext, SegmentMedia } from "./segment-media.ts";
 import { startMsOf } from "./segment-source.ts";
 import { type OverlappingSegment, type ShownSamples, chooseShown } from "./shown-samples.ts";
 

@@ -13,7 +13,7 @@ import {
   indexBytesMaxOf,
   planOrThrow,
   wholeMedia,
-} from "./segment-remux.ts";
+} from "./segment-media.ts";
 import { soundsOf } from "./source-stream.ts";
 import { containerOf, writeSource } from "./segment-source.ts";
 

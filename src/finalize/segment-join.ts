@@ -13,6 +13,7 @@ import {
 } from "./finalize-errors.ts";
 import { avcConfiguration, missingParameterSets } from "./h264-parameter-sets.ts";
 import { isUnplayable } from "./media-check.ts";
+import { joinedPlan } from "./joined-plan.ts";
 import { type Mp4Index, mp4IndexOf, settleMoov } from "./mp4-index.ts";
 import { type Made, isShown, madeSegments, removeFiles, shownOf } from "./made-segments.ts";
 import { type SampleTables, readSampleTables, tablesOf } from "./mp4-sample-tables.ts";
@@ -27,7 +28,8 @@ import {
 import type { WitnessedSegment } from "./segment-begin.ts";
 import { batchesOf, remuxBatch } from "./segment-batch.ts";
 import { remuxWithSounds } from "./segment-mix.ts";
-import { type RemuxContext, type SegmentMedia, segmentStreams } from "./segment-remux.ts";
+import type { RemuxContext, SegmentMedia } from "./segment-media.ts";
+import { segmentStreams } from "./segment-remux.ts";
 import { startMsOf } from "./segment-source.ts";
 import { type OverlappingSegment, countShown, shownTables } from "./shown-samples.ts";
 import type { SourceStreams, StreamCodec, StreamCount } from "./source-stream.ts";
@@ -436,48 +438,4 @@ function differInParameterSets(tables: readonly SampleTables[]): boolean {
     return entry?.toString("latin1", 4, 8) === "avc1" ? [avcConfiguration(entry)] : [];
   });
   return configurations.some((other) => !other.equals(configurations[0] ?? other));
-}
-
-function joinedPlan(
-  made: readonly Made[],
-  timeline: TimelineSummary,
-  areBrought: boolean,
-): JoinedMedia["plan"] {
-  const plans = made.map(({ media }) => media.plan);
-  const reasons = [
-    ...(made.length > 1 ? [`${made.length} segments were joined.`] : []),
-    ...streamReasons(plans),
-  ];
-  if (areBrought) {
-    reasons.push(
-      "Their parameters of H.264 differ, and stand in the index and before each keyframe; editors " +
-        "that want one size take the compatible export.",
-    );
-  }
-  if (timeline.silentPackets > 0) reasons.push("Gaps in the sound are filled with silence.");
-  if (timeline.leavesHoles) {
-    reasons.push("Gaps in the sound are left to its times, since no silence can be put into them.");
-  }
-  return {
-    video: plans.find(({ video }) => video !== undefined)?.video,
-    audio: plans.find(({ audio }) => audio !== undefined)?.audio,
-    action: plans.some(({ action }) => action === "transcode") ? "transcode" : "copy",
-    reason: reasons.join(" "),
-  };
-}
-
-/** Each reason once, with the segments that it is about when it is not about all. */
-function streamReasons(plans: readonly RemuxPlan[]): string[] {
-  const segmentsOf = new Map<string, number[]>();
-  for (const [i, { video, audio }] of plans.entries()) {
-    for (const stream of [video, audio]) {
-      if (stream === undefined) continue;
-      segmentsOf.set(stream.reason, [...(segmentsOf.get(stream.reason) ?? []), i + 1]);
-    }
-  }
-  return [...segmentsOf].map(([reason, segments]) =>
-    segments.length === plans.length
-      ? reason
-      : `Segment${segments.length > 1 ? "s" : ""} ${segments.join(", ")}: ${reason}`,
-  );
 }

@@ -16,8 +16,8 @@ import {
   type SegmentMedia,
   indexBytesMaxOf,
   planOrThrow,
-  remuxSegment,
-} from "./segment-remux.ts";
+} from "./segment-media.ts";
+import { remuxSegment } from "./segment-remux.ts";
 import {
   type SegmentSource,
   containerOf,

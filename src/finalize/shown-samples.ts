@@ -14,7 +14,7 @@ import {
   presentedMs,
   readSampleTables,
 } from "./mp4-sample-tables.ts";
-import type { SegmentMedia } from "./segment-remux.ts";
+import type { SegmentMedia } from "./segment-media.ts";
 import { startMsOf } from "./segment-source.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { StreamSpan } from "./timeline-places.ts";

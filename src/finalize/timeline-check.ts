@@ -3,7 +3,7 @@ import type { StreamKind } from "../contract/marks.ts";
 import { type Finding, SPAN_DIFFERENCE_MS_MAX, checkMedia, contentStartMs } from "./media-check.ts";
 import type { Mp4Index, Mp4Track } from "./mp4-index.ts";
 import { type SampleTable, type SampleTables, presentedMs } from "./mp4-sample-tables.ts";
-import type { SegmentMedia } from "./segment-remux.ts";
+import type { SegmentMedia } from "./segment-media.ts";
 import { startMsOf } from "./segment-source.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { PlacedPart } from "./timeline-places.ts";

@@ -24,7 +24,7 @@ import { workDirectoryOf } from "./half-made-files.ts";
 import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segment-begin.ts";
 import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
-import type { RemuxContext } from "./segment-remux.ts";
+import type { RemuxContext } from "./segment-media.ts";
 import { startMsOf } from "./segment-source.ts";
 import type { OverlappingSegment, ShownStream } from "./shown-samples.ts";
 import type { StreamCount } from "./source-stream.ts";

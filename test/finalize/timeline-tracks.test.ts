@@ -71,10 +71,14 @@ test("pictures out of order keep their times right behind a segment whose pictur
 
 /** `stsd`'s entry of Opus in two channels (Encapsulation of Opus in ISO BMFF, 4.3). */
 function opusEntry(): Buffer {
-  const entry = Buffer.alloc(36);
+  const entry = Buffer.alloc(36 + 19);
   entry.writeUInt32BE(entry.length, 0);
   entry.write("Opus", 4, "latin1");
   entry.writeUInt16BE(2, 24);
+  // Behind version 0 come the channels.
+  entry.writeUInt32BE(19, 36);
+  entry.write("dOps", 40, "latin1");
+  entry.writeUInt8(2, 45);
   return entry;
 }
 

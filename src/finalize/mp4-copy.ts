@@ -92,7 +92,12 @@ async function copiedTrack(source: SourceTable, startMs: number): Promise<Copied
   const finer = Math.max(1, Math.ceil(TICKS_PER_SECOND_MIN / source.ticksPerSecond));
   const ticksPerSecond = source.ticksPerSecond * finer;
   const ticksOf = (ms: number): number => Math.round(((ms - startMs) * ticksPerSecond) / 1_000);
-  const tables = new Mp4TrackTables(kind, ticksPerSecond, source.entries, source.matrix);
+  const tables = new Mp4TrackTables(
+    kind,
+    ticksPerSecond,
+    source.entries.map((entry) => playableEntry(entry)),
+    source.matrix,
+  );
   const firstTicks = decodeTicks[0] ?? 0;
   let presentedTicks = Infinity;
   let lastMs = -Infinity;
@@ -132,4 +137,15 @@ async function copiedTrack(source: SourceTable, startMs: number): Promise<Copied
   const isCut = shownToMs !== undefined && shownToMs < lastMs;
   tables.end(Math.max(1, lastSampleTicks), isCut ? ticksOf(shownToMs) : undefined);
   return { source, tables, chunks };
+}
+
+/**
+ * A sample entry as all players take it. Apple's play H.265 only as `hvc1`, which says that its parameter
+ * sets are in the entry; more of them may stand in the stream.
+ */
+function playableEntry(entry: Buffer): Buffer {
+  if (entry.toString("latin1", 4, 8) !== "hev1") return entry;
+  const tagged = Buffer.from(entry);
+  tagged.write("hvc1", 4, "latin1");
+  return tagged;
 }

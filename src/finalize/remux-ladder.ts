@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { StreamKind } from "../contract/marks.ts";
 import type { FinalizeError } from "./finalize-errors.ts";
 import { FfmpegFailedError, MediaUnreadableError } from "./finalize-errors.ts";
+import { lacksParameterSets } from "./decoder-doubts.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import { type Finding, type SourceCounts, checkMedia, isUnplayable } from "./media-check.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
@@ -190,7 +191,9 @@ async function runWay(
   const lengthMs = Math.max(counts.video?.lastMs ?? 0, counts.audio?.lastMs ?? 0, 1);
   const onMediaMs = (mediaMs: number): void => onProgress(Math.min(1, mediaMs / lengthMs));
   const { indexed } = source;
-  if (indexed !== undefined && plan.action === "copy" && plan.muxer === "ffmpeg") {
+  // Parameter sets that are in the stream alone are brought into the header by ffmpeg.
+  const isWhole = plan.video === undefined || !lacksParameterSets(plan.video.source);
+  if (indexed !== undefined && isWhole && plan.action === "copy" && plan.muxer === "ffmpeg") {
     await copyMp4({
       inputPath: source.path,
       tables: plannedTables(plan, indexed.tables),

@@ -7,6 +7,7 @@ import { SequenceSet } from "../recording/sequence-set.ts";
 import { readAt } from "../storage/whole-transfer.ts";
 import { describeTime } from "../timeline/describe-times.ts";
 import { FinalizeError, MediaUnreadableError } from "./finalize-errors.ts";
+import { earlierCounts } from "./media-origin.ts";
 import { muxByMediabunny } from "./mediabunny-mux.ts";
 import type { JoinTargets } from "./remux-plan.ts";
 import type { SegmentNote } from "./segment-note.ts";
@@ -73,10 +74,10 @@ async function remuxBounded(
     if (!exceedsBounds(source.counts)) return undefined;
     const times = await timesOf(sourcePath, signal);
     const { video, audio } = source.counts;
-    const zeroMs = source.indexed?.startMs ?? 0;
+    const zeroMs = source.indexed?.startMs ?? source.originMs;
     const firstMs = zeroMs + Math.min(packetsFromMs(video), packetsFromMs(audio));
     // Matroska has no times before its zero, where the priming of AAC stands.
-    const offsetMs = Math.max(0, -firstMs);
+    const offsetMs = -firstMs;
     await muxByMediabunny({
       inputPath: sourcePath,
       outputPath: boundedPath,
@@ -94,15 +95,12 @@ async function remuxBounded(
     const chunkEnds = times.stepsBack > 0 ? [] : source.chunkEnds;
     return {
       ...made,
-      counts: {
-        video: earlier(made.counts.video, offsetMs + zeroMs),
-        audio: earlier(made.counts.audio, offsetMs + zeroMs),
-      },
+      counts: earlierCounts(made.counts, offsetMs + zeroMs),
       isIncomplete: true,
       damage,
       chunkEnds: chunkEnds.map(({ sequence, mediaEndMs }) => ({
         sequence,
-        mediaEndMs: times.shortenedMs(mediaEndMs),
+        mediaEndMs: times.shortenedMs(mediaEndMs + zeroMs) - zeroMs,
       })),
       notes: [...made.notes, ...notesOf(times)],
     };
@@ -169,28 +167,6 @@ function notesOf(times: BoundedTimes): SegmentNote[] {
 /** When the packets of a stream begin, also those that only warm its decoder up. */
 function packetsFromMs(count: StreamCount | undefined): number {
   return count?.firstMs === undefined ? Infinity : count.firstMs - (count.primingMs ?? 0);
-}
-
-function earlier(count: StreamCount | undefined, byMs: number): StreamCount | undefined {
-  if (count === undefined) return undefined;
-  const { packets, visiblePackets, bytes, deficitMs, packetMs } = count;
-  const moved = (ms: number | undefined): number | undefined =>
-    ms === undefined ? undefined : ms - byMs;
-  return {
-    packets,
-    visiblePackets,
-    bytes,
-    ...(deficitMs !== undefined && { deficitMs }),
-    packetMs,
-    firstMs: moved(count.firstMs),
-    lastMs: moved(count.lastMs),
-    endMs: moved(count.endMs),
-    holes: count.holes.map(({ fromMs, toMs, resumesMs }) => ({
-      fromMs: fromMs - byMs,
-      toMs: toMs - byMs,
-      ...(resumesMs !== undefined && { resumesMs: resumesMs - byMs }),
-    })),
-  };
 }
 
 const PIECE_BYTES = 1024 * 1024;

@@ -76,8 +76,8 @@ export async function climb(
     throw (
       passing ??
       new MediaUnreadableError(
-        "No decoder can show anything of its picture or sound. The source, which can be downloaded, " +
-          "has all that came.",
+        "Nothing of its picture or sound could be decoded. What ffmpeg said is in the server's log; the " +
+          "source, which can be downloaded, has all that came.",
       )
     );
   }

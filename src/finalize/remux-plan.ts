@@ -220,8 +220,9 @@ export function uniformSound(
   sounds: readonly SourceStream[],
 ): Pick<JoinTargets, "aac" | "channels"> {
   const most = Math.max(...sounds.map((sound) => sound.channels ?? 2));
-  const channels = MANY_CHANNELS.find((count) => count >= most);
-  return most <= 2 || channels === undefined ? { aac: true } : { aac: true, channels };
+  if (most === 2) return { aac: true };
+  const channels = most === 1 ? 1 : MANY_CHANNELS.find((count) => count >= most);
+  return channels === undefined ? { aac: true } : { aac: true, channels };
 }
 
 /** 5.1 and 7.1, in which smaller layouts have their places. */

@@ -5,6 +5,7 @@ import { NothingWholeError } from "./finalize-errors.ts";
 import { runFfmpeg } from "./ffmpeg-run.ts";
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, probeMatroska, streamsOf } from "./matroska-source.ts";
+import { sinceBegin } from "./media-origin.ts";
 import { settleMp4Index } from "./mp4-index.ts";
 import type { PictureSize } from "./picture-display.ts";
 import { planPicture } from "./picture-size.ts";
@@ -126,9 +127,11 @@ async function remuxFromPipe(
       continue;
     }
     const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
-    const chunkEnds = [...filter.chunkEnds];
+    const counted = { counts, chunkEnds: [...filter.chunkEnds] };
+    const own = sinceBegin(reader, counted, damagedSequences);
     const ownPlan = { ...plan, leftOut: present.others ?? [] };
-    const media = { path, plan: ownPlan, counts, index, damage, chunkEnds };
+    const { counts: ownCounts, chunkEnds } = own;
+    const media = { path, plan: ownPlan, counts: ownCounts, index, damage, chunkEnds };
     const whole = wholeMedia({ ...media, isIncomplete: isIncomplete(reader, damage) });
     const isFitted = samePicture(picture, planPicture(plan, counts.video?.picture).picture);
     if (whole !== undefined && isFitted) return whole;

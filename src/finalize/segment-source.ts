@@ -9,6 +9,7 @@ import { FileUnreadableError, MediaUnreadableError } from "./finalize-errors.ts"
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, streamsOf } from "./matroska-source.ts";
 import type { SourceCounts } from "./media-check.ts";
+import { sinceBegin } from "./media-origin.ts";
 import { copyMp4 } from "./mp4-copy.ts";
 import { writeWholeFragments } from "./mp4-fragments.ts";
 import { probeMp4, writePayloads } from "./mp4-source.ts";
@@ -30,8 +31,10 @@ export interface SegmentSource {
   readonly isIncomplete: boolean;
   /** See `SegmentMedia`. */
   readonly chunkEnds: readonly ChunkEnd[];
-  /** How much later than they are counted the file has its times; see `MatroskaFilter`. */
+  /** How much later than they are counted the file has its times; see `MatroskaFilter` and `sinceBegin`. */
   readonly aheadMs: number;
+  /** Media time 0 on the clock of the bytes, of those that are no MP4. */
+  readonly originMs: number;
   /** See `SegmentMedia`. */
   readonly notes: readonly SegmentNote[];
   /** Of an MP4 whose own index could be followed: what it says; undefined for all others. */
@@ -99,13 +102,15 @@ export async function writeSource(
       isIncomplete: isIncomplete(reader, damage),
       chunkEnds: [],
       aheadMs: 0,
+      originMs: 0,
       notes,
       ...(indexed && { indexed }),
     };
   }
   const filter = new MatroskaFilter(undefined, true);
   await writePayloads(filteredPayloads(reader, filter, onDamaged), path, signal);
-  const counts = countsOf(filter);
+  const counted = { counts: countsOf(filter), chunkEnds: [...filter.chunkEnds] };
+  const { counts, chunkEnds, originMs } = sinceBegin(reader, counted, damagedSequences);
   const damage = damageOf(reader, damagedSequences, filter.droppedBytes);
   return {
     path,
@@ -114,8 +119,9 @@ export async function writeSource(
     counts,
     damage,
     isIncomplete: isIncomplete(reader, damage),
-    chunkEnds: [...filter.chunkEnds],
-    aheadMs: filter.aheadMs,
+    chunkEnds,
+    aheadMs: filter.aheadMs + originMs,
+    originMs,
     notes: [],
   };
 }
@@ -197,6 +203,7 @@ export async function writeRawSource(
     isIncomplete: true,
     chunkEnds: [],
     aheadMs: 0,
+    originMs: 0,
   };
 }
 

@@ -87,8 +87,8 @@ describe("Finalizer with an ffmpeg that fails", () => {
     const { job } = await bed.track(recordingId);
     expect(job).toMatchObject({ state: "failed", attempts: 1 });
     expect(job?.error).toBe(
-      "No decoder can show anything of its picture or sound. The source, which can be downloaded, has " +
-        "all that came.",
+      "Nothing of its picture or sound could be decoded. What ffmpeg said is in the server's log; the " +
+        "source, which can be downloaded, has all that came.",
     );
   });
 

@@ -21,6 +21,6 @@ export function testWithPrlimit(): typeof test {
 /** `test`, or, with an obstacle, one that skips, and says why on stderr. */
 export function testUnless(obstacle: string | undefined): typeof test {
   if (obstacle === undefined) return test;
-  process.stderr.write(`fault tests are skipped: ${obstacle}\n`);
+  process.stderr.write(`tests are skipped: ${obstacle}\n`);
   return test.skip;
 }

@@ -4,6 +4,7 @@ import {
   EncodedPacketSink,
   FilePathSource,
   Input,
+  type InputAudioTrack,
   type InputTrack,
   type InputVideoTrack,
   MATROSKA,
@@ -272,9 +273,20 @@ async function streamOf(track: InputTrack, kind: "video" | "audio"): Promise<Sou
     ...(track.isVideoTrack() ? await displayOfTrack(track) : {}),
     preSkipMs: codec === "opus" ? opusPreSkipMs(description) : 0,
     ...(track.isAudioTrack()
-      ? soundTraits(codec, description, await track.getNumberOfChannels())
+      ? soundTraits(codec, description, await channelsOf(track, codec))
       : {}),
   };
+}
+
+/** The two highest bits of a frame's fourth byte: one channel (ISO/IEC 11172-3, 2.4.1.3). */
+const MP3_SINGLE_CHANNEL = 3;
+
+/** As the sample entry has it, where ffmpeg writes two for MP3 of one channel; its frames know better. */
+async function channelsOf(track: InputAudioTrack, codec: StreamCodec | undefined): Promise<number> {
+  const claimed = await track.getNumberOfChannels();
+  if (codec !== "mp3") return claimed;
+  const first = await new EncodedPacketSink(track).getFirstPacket();
+  return (first?.data[3] ?? 0) >> 6 === MP3_SINGLE_CHANNEL ? 1 : claimed;
 }
 
 async function displayOfTrack(track: InputVideoTrack): Promise<PictureDisplay> {

@@ -20,6 +20,7 @@ const CHOSEN = [
   "h264-open-gop_sar3x4_flac-2-48k_mkv-file_t0_whole",
   "h264-open-gop_plain_mp3-2-44k_mkv-xiph_late-picture_whole",
   "h264-slices_vfr_opus-1_mkv-ebml_t0_pieces",
+  "h264-slices_rot180_mp3-1-16k_mp4-frag-key_t0_pause",
   "h264-tff_plain_opus-2_mp4-frag-time_t1h_whole",
   "h264-bff_plain_vorbis-2-44k_mkv-groups_t0_whole",
   "h264-10bit_plain_opus-6_mp4-frag-cmaf_t0_whole",

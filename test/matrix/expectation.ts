@@ -1,4 +1,5 @@
 import { decodeFile, type Decoded, type ShownPicture } from "./decoded.ts";
+import { atIndexedTimes, fragmentTimesOf } from "./fragment-times.ts";
 import { NUMBERS_PER_SEED, numberIn } from "./signals.ts";
 import { WINDOW_MS, findWindow } from "./sound-match.ts";
 import { SOURCE_MS, STEP_MS, hiddenMs, type MadeSource } from "./sources.ts";
@@ -53,9 +54,10 @@ const RADIUS_MS = 45;
 /** The first picture of a fragmented file lasts longer by what ffmpeg puts before the sound. */
 const STARTING_MS = 150;
 
-/** Decodes a whole source and reads which pictures and which sound it shows when. */
+/** Decodes a whole source and reads which pictures and which sound it shows when, as its index says. */
 export async function expectationOf(source: MadeSource): Promise<Expectation> {
-  const decoded = await decodeFile(source.path);
+  const times = fragmentTimesOf(Buffer.from(await Bun.file(source.path).arrayBuffer()));
+  const decoded = atIndexedTimes(await decodeFile(source.path), times);
   const doubts: string[] = [];
   const pictures = readPictures(source, decoded, doubts);
   const sounds = readSounds(source, decoded, doubts);

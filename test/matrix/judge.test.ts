@@ -50,6 +50,24 @@ test("an MP4 that holds all is right, and one that is said to lack something is 
   expect(outcomeOf(complete, undefined, { isLossy: false })).toBe("failed");
 });
 
+test.each([
+  ["negative composition offsets", "h264-b_plain_aac-2-44k_mp4-frag-cmaf_t0_whole", 23.2],
+  ["negative composition offsets an hour late", "h264-b_plain_opus-2_mp4-frag-cmaf_t1h_whole", 6.5],
+  ["priming before the begin of an edit", "h264-10bit_plain_aac-1-8k_mp4-frag-delay_t0_whole", 0],
+])("of fragments with %s times are those of the index", async (_, name, soundLateMs) => {
+  const { source: spec } = caseNamed(name);
+  const made = await new SourceMaker(directory.path).make(spec, 1);
+  const { pictures, sounds } = await expectationOf(made);
+  expect(pictures).toHaveLength(75);
+  for (const { number, ms } of pictures) {
+    expect(Math.abs(ms - (number - (pictures[0]?.number ?? 0)) * 40)).toBeLessThan(1);
+  }
+  for (const { ms, contentMs } of sounds) {
+    expect(Math.abs(ms - contentMs - soundLateMs)).toBeLessThan(4);
+  }
+  expect(sounds).not.toHaveLength(0);
+});
+
 describe("a file that is called complete is wrong when", () => {
   const again = "-c:v libx264 -preset ultrafast -bf 0 -vsync passthrough";
   test.each([

@@ -68,6 +68,17 @@ test.each([
   expect(sounds).not.toHaveLength(0);
 });
 
+test("pictures that an edit list hides are not required, and nothing begins with them", async () => {
+  const { source: spec } = caseNamed("av1-svt_plain_aac-2-48k_mp4-edit_t0_whole");
+  const made = await new SourceMaker(directory.path).make(spec, 1);
+  const { pictures, sounds, durationMs } = await expectationOf(made);
+  const required = pictures.filter(({ isRequired }) => isRequired);
+  expect(required).toHaveLength(62);
+  expect(required[0]?.ms).toBeCloseTo(0, 0);
+  expect(sounds).toHaveLength(9);
+  expect(Math.abs(durationMs - 2_480)).toBeLessThan(40);
+});
+
 describe("a file that is called complete is wrong when", () => {
   const again = "-c:v libx264 -preset ultrafast -bf 0 -vsync passthrough";
   test.each([

@@ -57,6 +57,7 @@ const KINDS = [
   ["a.webm", "Vorbis", "5.1", 48_000, "-c:a libvorbis", ""],
   ["a.mkv", "PCM", "mono", 8_000, "-c:a pcm_s16le", ""],
   ["a.mkv", "PCM", "5.1", 48_000, "-c:a pcm_s16le", ""],
+  ["a.mp4", "AAC", "mono", 16_000, AAC, ""],
 ] as const;
 
 const BUILDS: readonly (readonly [

@@ -1,5 +1,6 @@
 import type { Delivery } from "./cases.ts";
 import type { Expectation, ExpectedPicture, ExpectedSound } from "./expectation.ts";
+import { fragmentTimesOf } from "./fragment-times.ts";
 import type { Wanted } from "./judge.ts";
 import { WINDOW_MS } from "./sound-match.ts";
 import { STEP_MS, type MadeSource } from "./sources.ts";
@@ -124,7 +125,8 @@ async function withLoss(
   };
   const isHeaderThere = container !== "mp4" && container !== "mp4-edit";
   const kept = (kind: string): Packet[] => (isHeaderThere ? [...before(kind), ...after(kind)] : []);
-  const pictures = kept("video").map(({ ms }) => ms);
+  const { picturesLateMs } = fragmentTimesOf(Buffer.from(bytes.buffer));
+  const pictures = kept("video").map(({ ms }) => ms - picturesLateMs);
   const sounds = kept("audio");
   const isPictureKept = ({ ms }: ExpectedPicture): boolean =>
     pictures.some((keptMs) => Math.abs(keptMs - beginMs - ms) < STEP_MS / 2);

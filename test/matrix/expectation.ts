@@ -1,4 +1,5 @@
 import { decodeFile, type Decoded, type ShownPicture } from "./decoded.ts";
+import { atIndexedTimes, fragmentTimesOf } from "./fragment-times.ts";
 import { NUMBERS_PER_SEED, numberIn } from "./signals.ts";
 import { WINDOW_MS, findWindow } from "./sound-match.ts";
 import { SOURCE_MS, STEP_MS, hiddenMs, type MadeSource } from "./sources.ts";
@@ -53,9 +54,10 @@ const RADIUS_MS = 45;
 /** The first picture of a fragmented file lasts longer by what ffmpeg puts before the sound. */
 const STARTING_MS = 150;
 
-/** Decodes a whole source and reads which pictures and which sound it shows when. */
+/** Decodes a whole source and reads which pictures and which sound it shows when, as its index says. */
 export async function expectationOf(source: MadeSource): Promise<Expectation> {
-  const decoded = await decodeFile(source.path);
+  const times = fragmentTimesOf(Buffer.from(await Bun.file(source.path).arrayBuffer()));
+  const decoded = atIndexedTimes(await decodeFile(source.path), times);
   const doubts: string[] = [];
   const pictures = readPictures(source, decoded, doubts);
   const sounds = readSounds(source, decoded, doubts);
@@ -95,6 +97,7 @@ function readPictures(
   doubts: string[],
 ): ExpectedPicture[] {
   if (spec.video === "none") return [];
+  const firstShown = seed * NUMBERS_PER_SEED + hiddenMs(spec) / STEP_MS;
   const read = pictures.flatMap((picture) => {
     const number = numberIn(picture.look.pixels, picture.look);
     if (number === undefined) return [];
@@ -104,7 +107,8 @@ function readPictures(
         ms: picture.ms,
         aspect: aspectOf(picture),
         height: picture.height,
-        isRequired: true,
+        // What an edit list hides libdav1d shows all the same.
+        isRequired: number >= firstShown,
         isTimed: true,
       },
     ];
@@ -112,7 +116,6 @@ function readPictures(
   if (read.length < pictures.length)
     doubts.push(`${pictures.length - read.length} unreadable pictures`);
   const made = madeNumbers(spec.shape === "vfr", seed);
-  const firstShown = seed * NUMBERS_PER_SEED + hiddenMs(spec) / STEP_MS;
   const shown = made.filter((number) => number >= firstShown);
   const missing = shown.filter((number) => !read.some((picture) => picture.number === number));
   if (missing.length > 0) doubts.push(`${missing.length} pictures of the source are not shown`);

@@ -1,17 +1,10 @@
+import { boxesOf } from "./fragment-boxes.ts";
+
 /** By how much each kind of track is moved. */
 export interface FragmentShift {
   readonly videoMs: number;
   readonly audioMs: number;
 }
-
-interface Box {
-  readonly type: string;
-  /** Of its first byte behind size and type. */
-  readonly begin: number;
-  readonly end: number;
-}
-
-const PARENTS: ReadonlySet<string> = new Set(["moov", "trak", "mdia", "moof", "traf"]);
 
 /**
  * Moves the tracks of a fragmented MP4 in time by what its fragments say (`tfdt`), as Safari and Chromium
@@ -46,15 +39,4 @@ function ticksOf(track: { timescale: number; shiftMs: number } | undefined): num
 function add(bytes: Buffer, at: number, isLong: boolean, ticks: number): void {
   if (isLong) bytes.writeBigUInt64BE(bytes.readBigUInt64BE(at) + BigInt(ticks), at);
   else bytes.writeUInt32BE(bytes.readUInt32BE(at) + ticks, at);
-}
-
-function* boxesOf(bytes: Buffer, from: number, to: number): Generator<Box> {
-  for (let at = from; at + 8 <= to;) {
-    const size = bytes.readUInt32BE(at);
-    const type = bytes.toString("latin1", at + 4, at + 8);
-    const end = size < 8 ? to : at + size;
-    yield { type, begin: at + 8, end };
-    if (PARENTS.has(type)) yield* boxesOf(bytes, at + 8, end);
-    at = end;
-  }
 }

@@ -55,6 +55,35 @@ testWithSources(
   },
 );
 
+test.each([
+  ["negative composition offsets", "h264-b_plain_aac-2-44k_mp4-frag-cmaf_t0_whole", 23.2],
+  ["negative composition offsets an hour late", "h264-b_plain_opus-2_mp4-frag-cmaf_t1h_whole", 6.5],
+  ["priming before the begin of an edit", "h264-10bit_plain_aac-1-8k_mp4-frag-delay_t0_whole", 0],
+])("of fragments with %s times are those of the index", async (_, name, soundLateMs) => {
+  const { source: spec } = caseNamed(name);
+  const made = await new SourceMaker(directory.path).make(spec, 1);
+  const { pictures, sounds } = await expectationOf(made);
+  expect(pictures).toHaveLength(75);
+  for (const { number, ms } of pictures) {
+    expect(Math.abs(ms - (number - (pictures[0]?.number ?? 0)) * 40)).toBeLessThan(1);
+  }
+  for (const { ms, contentMs } of sounds) {
+    expect(Math.abs(ms - contentMs - soundLateMs)).toBeLessThan(4);
+  }
+  expect(sounds).not.toHaveLength(0);
+});
+
+test("pictures that an edit list hides are not required, and nothing begins with them", async () => {
+  const { source: spec } = caseNamed("av1-svt_plain_aac-2-48k_mp4-edit_t0_whole");
+  const made = await new SourceMaker(directory.path).make(spec, 1);
+  const { pictures, sounds, durationMs } = await expectationOf(made);
+  const required = pictures.filter(({ isRequired }) => isRequired);
+  expect(required).toHaveLength(62);
+  expect(required[0]?.ms).toBeCloseTo(0, 0);
+  expect(sounds).toHaveLength(9);
+  expect(Math.abs(durationMs - 2_480)).toBeLessThan(40);
+});
+
 describe("a file that is called complete is wrong when", () => {
   const again = "-c:v libx264 -preset ultrafast -bf 0 -vsync passthrough";
   testWithSources.each([

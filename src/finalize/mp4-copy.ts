@@ -16,7 +16,10 @@ export interface Mp4CopyRequest extends OutputOptions {
   readonly outputPath: string;
 }
 
-/** A clock that is coarser is made finer, so that tracks keep their distance within 0.05 ms. */
+/**
+ * A clock of pictures that is coarser is made finer, so that tracks keep their distance within 0.05 ms.
+ * Sound counts in its samples: ffmpeg leaves out as many of them as an edit list has ticks.
+ */
 const TICKS_PER_SECOND_MIN = 10_000;
 
 /** So many samples are placed at a stretch, in some 10 ms. */
@@ -89,7 +92,8 @@ interface CopiedChunk {
 
 async function copiedTrack(source: SourceTable, startMs: number): Promise<CopiedTrack> {
   const { kind, count, decodeTicks, compositionTicks, sizes, isSync, entryIndexes } = source;
-  const finer = Math.max(1, Math.ceil(TICKS_PER_SECOND_MIN / source.ticksPerSecond));
+  const finer =
+    kind === "audio" ? 1 : Math.max(1, Math.ceil(TICKS_PER_SECOND_MIN / source.ticksPerSecond));
   const ticksPerSecond = source.ticksPerSecond * finer;
   const ticksOf = (ms: number): number => Math.round(((ms - startMs) * ticksPerSecond) / 1_000);
   const tables = new Mp4TrackTables(

@@ -266,7 +266,7 @@ class SoundBuilder {
     let contiguousAt = -1;
     let distanceMs = Number.NaN;
     let first = track.samples;
-    const skipped = this.#overlappingPriming(track, table, toTrackMs);
+    const skipped = this.#unheardPriming(track, table, toTrackMs);
     for (let i = skipped; i < table.count; i += 1) {
       const mp4Ms = presentedMs(table, i);
       const atMs = toTrackMs(mp4Ms);
@@ -313,10 +313,11 @@ class SoundBuilder {
   }
 
   /**
-   * How many packets at the begin of a part are not heard, and lie where the sound before still is. In
-   * the middle of a track a decoder needs none to warm up on, and what comes behind keeps its time.
+   * How many packets at the begin of a part are not heard, and would be heard in the middle of a track:
+   * all but the last of them, on which a decoder warms up, and that one too where the sound before still
+   * is. What comes behind keeps its time.
    */
-  #overlappingPriming(
+  #unheardPriming(
     track: TimelineTrack,
     table: SampleTable,
     toTrackMs: (mp4Ms: number) => number,
@@ -324,11 +325,12 @@ class SoundBuilder {
     const { shownFromMs } = table;
     if (shownFromMs === undefined || track.samples === 0) return 0;
     const endMs = (this.#endTicks / track.ticksPerSecond) * 1_000;
+    const isHidden = (i: number): boolean =>
+      i + 1 < table.count && presentedMs(table, i + 1) <= shownFromMs + JUMP_MS;
     let packets = 0;
     while (
-      packets + 1 < table.count &&
-      presentedMs(table, packets + 1) <= shownFromMs + JUMP_MS &&
-      toTrackMs(presentedMs(table, packets)) < endMs - JUMP_MS
+      isHidden(packets) &&
+      (isHidden(packets + 1) || toTrackMs(presentedMs(table, packets)) < endMs - JUMP_MS)
     ) {
       packets += 1;
     }

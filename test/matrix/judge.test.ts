@@ -17,7 +17,7 @@ beforeAll(async () => {
   if (!CAN_MAKE_SOURCES) return;
   directory = await temporaryDirectory();
   const { source: spec } = caseNamed("h264_plain_pcm-2-48k_mkv-live_t0_whole");
-  source = await new SourceMaker(directory.path).make(spec, 1);
+  source = await new SourceMaker(scratchPath()).make(spec, 1);
   const expectation = await expectationOf(source);
   expect(expectation.doubts).toEqual([]);
   wanted = await wantedOf(source, expectation, "whole");
@@ -25,12 +25,17 @@ beforeAll(async () => {
 
 afterAll(() => directory?.[Symbol.asyncDispose]());
 
+function scratchPath(): string {
+  if (directory === undefined) throw new Error("There is no directory yet");
+  return directory.path;
+}
+
 /** An MP4 of the source, made by ffmpeg with these options before and behind its second input. */
 async function judged(
   name: string,
   { before = "", options = "" }: { readonly before?: string; readonly options?: string },
 ): Promise<Findings> {
-  const path = join(directory?.path ?? "", `${name}.mp4`);
+  const path = join(scratchPath(), `${name}.mp4`);
   const args = `-v error -y -i ${source.path} ${before} -i ${source.path} -map 0:v -map 1:a`;
   const encoding = "-c:v copy -c:a aac -b:a 160k";
   const all = [...args.split(" "), ...encoding.split(" "), ...options.split(" "), path];
@@ -55,13 +60,13 @@ testWithSources(
   },
 );
 
-test.each([
+testWithSources.each([
   ["negative composition offsets", "h264-b_plain_aac-2-44k_mp4-frag-cmaf_t0_whole", 23.2],
   ["negative composition offsets an hour late", "h264-b_plain_opus-2_mp4-frag-cmaf_t1h_whole", 6.5],
   ["priming before the begin of an edit", "h264-10bit_plain_aac-1-8k_mp4-frag-delay_t0_whole", 0],
 ])("of fragments with %s times are those of the index", async (_, name, soundLateMs) => {
   const { source: spec } = caseNamed(name);
-  const made = await new SourceMaker(directory.path).make(spec, 1);
+  const made = await new SourceMaker(scratchPath()).make(spec, 1);
   const { pictures, sounds } = await expectationOf(made);
   expect(pictures).toHaveLength(75);
   for (const { number, ms } of pictures) {
@@ -73,16 +78,19 @@ test.each([
   expect(sounds).not.toHaveLength(0);
 });
 
-test("pictures that an edit list hides are not required, and nothing begins with them", async () => {
-  const { source: spec } = caseNamed("av1-svt_plain_aac-2-48k_mp4-edit_t0_whole");
-  const made = await new SourceMaker(directory.path).make(spec, 1);
-  const { pictures, sounds, durationMs } = await expectationOf(made);
-  const required = pictures.filter(({ isRequired }) => isRequired);
-  expect(required).toHaveLength(62);
-  expect(required[0]?.ms).toBeCloseTo(0, 0);
-  expect(sounds).toHaveLength(9);
-  expect(Math.abs(durationMs - 2_480)).toBeLessThan(40);
-});
+testWithSources(
+  "pictures that an edit list hides are not required, and nothing begins with them",
+  async () => {
+    const { source: spec } = caseNamed("av1-svt_plain_aac-2-48k_mp4-edit_t0_whole");
+    const made = await new SourceMaker(scratchPath()).make(spec, 1);
+    const { pictures, sounds, durationMs } = await expectationOf(made);
+    const required = pictures.filter(({ isRequired }) => isRequired);
+    expect(required).toHaveLength(62);
+    expect(required[0]?.ms).toBeCloseTo(0, 0);
+    expect(sounds).toHaveLength(9);
+    expect(Math.abs(durationMs - 2_480)).toBeLessThan(40);
+  },
+);
 
 describe("a file that is called complete is wrong when", () => {
   const again = "-c:v libx264 -preset ultrafast -bf 0 -vsync passthrough";

@@ -5,7 +5,7 @@ import { FinalizeError } from "./finalize-errors.ts";
 import { joinTargets, planRemux } from "./remux-plan.ts";
 import { type WitnessedSegment, segmentTimelineOf } from "./segment-begin.ts";
 import type { RemuxContext, SegmentMedia } from "./segment-media.ts";
-import { startMsOf } from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
 import { type OverlappingSegment, type ShownSamples, chooseShown } from "./shown-samples.ts";
 
 /** A segment with its own MP4. */

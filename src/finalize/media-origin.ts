@@ -1,7 +1,6 @@
 import type { SegmentReader } from "../recording/ports.ts";
 import type { ChunkEnd } from "./chunk-ends.ts";
 import type { SourceCounts } from "./media-check.ts";
-import { startMsOf } from "./segment-source.ts";
 import type { Hole, StreamCount } from "./source-stream.ts";
 
 /** What a segment's media hold, on a clock whose zero is where its recorder began. */
@@ -40,6 +39,14 @@ export function sinceBegin(
     chunkEnds: chunkEnds.map((end) => ({ ...end, mediaEndMs: end.mediaEndMs - startMs })),
     originMs: startMs,
   };
+}
+
+/**
+ * Media time of the first packet of any stream, also of one that is left out: in the segment's MP4 that is
+ * 0, as ffmpeg makes it.
+ */
+export function startMsOf({ video, audio, others = [] }: SourceCounts): number {
+  return Math.min(...[video, audio, ...others].flatMap((count) => count?.firstMs ?? []));
 }
 
 /** What was counted, with all times earlier. Pure. */

@@ -15,7 +15,8 @@ import { type JoinTargets, type RemuxPlan, planOfWay, wayOfPlan } from "./remux-
 import { type Shares, type TriedWay, bestOf, nextWay } from "./remux-ways.ts";
 import type { SourceTable } from "./mp4-source-tables.ts";
 import type { SegmentNote } from "./segment-note.ts";
-import { type SegmentSource, plainSource, startMsOf } from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
+import { type SegmentSource, plainSource } from "./segment-source.ts";
 import { type ShownShare, compareShown } from "./shown-media.ts";
 import type { SourceStreams } from "./source-stream.ts";
 import { withoutUndecodable } from "./undecodable-pictures.ts";

@@ -30,7 +30,7 @@ import { batchesOf, remuxBatch } from "./segment-batch.ts";
 import { remuxWithSounds } from "./segment-mix.ts";
 import type { RemuxContext, SegmentMedia } from "./segment-media.ts";
 import { segmentStreams } from "./segment-remux.ts";
-import { startMsOf } from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
 import { type OverlappingSegment, countShown, shownTables } from "./shown-samples.ts";
 import type { SourceStreams, StreamCodec, StreamCount } from "./source-stream.ts";
 import { type JoinedPart, checkTimeline } from "./timeline-check.ts";

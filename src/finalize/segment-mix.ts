@@ -18,13 +18,8 @@ import {
   planOrThrow,
 } from "./segment-media.ts";
 import { remuxSegment } from "./segment-remux.ts";
-import {
-  type SegmentSource,
-  containerOf,
-  plainSource,
-  startMsOf,
-  writeSource,
-} from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
+import { type SegmentSource, containerOf, plainSource, writeSource } from "./segment-source.ts";
 import {
   type Hole,
   type SourceStream,

@@ -9,7 +9,7 @@ import { FileUnreadableError, MediaUnreadableError } from "./finalize-errors.ts"
 import { MatroskaFilter } from "./matroska-filter.ts";
 import { countsOf, filteredPayloads, streamsOf } from "./matroska-source.ts";
 import type { SourceCounts } from "./media-check.ts";
-import { sinceBegin } from "./media-origin.ts";
+import { sinceBegin, startMsOf } from "./media-origin.ts";
 import { copyMp4 } from "./mp4-copy.ts";
 import { writeWholeFragments } from "./mp4-fragments.ts";
 import { probeMp4, writePayloads } from "./mp4-source.ts";
@@ -285,12 +285,4 @@ export function withPackets(streams: SourceStreams, counts: SourceCounts): Sourc
     video: (counts.video?.packets ?? 0) > 0 ? streams.video : undefined,
     audio: (counts.audio?.packets ?? 0) > 0 ? streams.audio : undefined,
   };
-}
-
-/**
- * Media time of the first packet of any stream, also of one that is left out: in the segment's MP4 that is
- * 0, as ffmpeg makes it.
- */
-export function startMsOf({ video, audio, others = [] }: SourceCounts): number {
-  return Math.min(...[video, audio, ...others].flatMap((count) => count?.firstMs ?? []));
 }

@@ -15,7 +15,7 @@ import {
   readSampleTables,
 } from "./mp4-sample-tables.ts";
 import type { SegmentMedia } from "./segment-media.ts";
-import { startMsOf } from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { StreamSpan } from "./timeline-places.ts";
 

@@ -4,7 +4,7 @@ import { type Finding, SPAN_DIFFERENCE_MS_MAX, checkMedia, contentStartMs } from
 import type { Mp4Index, Mp4Track } from "./mp4-index.ts";
 import { type SampleTable, type SampleTables, presentedMs } from "./mp4-sample-tables.ts";
 import type { SegmentMedia } from "./segment-media.ts";
-import { startMsOf } from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
 import type { StreamCount } from "./source-stream.ts";
 import type { PlacedPart } from "./timeline-places.ts";
 import { SOUND_HOLE_MS, type TimelineSummary } from "./timeline-tracks.ts";

@@ -25,7 +25,7 @@ import { type WitnessedSegment, inOrderOfBegin, segmentTimelineOf } from "./segm
 import { type JoinedMedia, type SegmentOutcome, joinSegments } from "./segment-join.ts";
 import { type SegmentReport, judgeTrack, unusableReason } from "./segment-report.ts";
 import type { RemuxContext } from "./segment-media.ts";
-import { startMsOf } from "./segment-source.ts";
+import { startMsOf } from "./media-origin.ts";
 import type { OverlappingSegment, ShownStream } from "./shown-samples.ts";
 import type { StreamCount } from "./source-stream.ts";
 

@@ -18,7 +18,8 @@ const ABSOLUTE_PLACES_FLAG = 0x000001;
 /**
  * Writes the payloads of an MP4 segment into a file, and leaves out whatever missing or damaged
  * chunks cut off: the fragment in which they lie, and all bytes up to the next. Moved together, half
- * a fragment and what follows it would be taken for pictures and sound.
+ * a fragment and what follows it would be taken for pictures and sound. Of media whose index stands before
+ * them, and is not in fragments, all that came before stays.
  *
  * @param onDamaged told the sequence of each chunk whose bytes are not those that were acknowledged
  * @returns bytes of undamaged chunks that were left out
@@ -62,6 +63,8 @@ class FragmentFile {
   #held: Buffer = Buffer.alloc(0);
   #searching = false;
   #hasGap = false;
+  /** Whether an index has come that is not continued in fragments. */
+  #hasPlainIndex = false;
 
   constructor(handle: FileHandle) {
     this.#handle = handle;
@@ -119,11 +122,25 @@ class FragmentFile {
   }
 
   async #cutOff(): Promise<void> {
+    const isInMedia = this.#type === "mdat" && this.#bytes > this.#boxFrom;
+    if (isInMedia && this.#bytes < this.#boxTo && this.#hasPlainIndex) await this.#endMedia();
     this.droppedBytes += this.#held.length + this.#bytes - this.#wholeBytes;
     this.#held = Buffer.alloc(0);
     await this.#handle.truncate(this.#wholeBytes);
     this.#bytes = this.#wholeBytes;
     this.#boxTo = this.#wholeBytes;
+  }
+
+  /** Ends the media where they are: all before is whole. */
+  async #endMedia(): Promise<void> {
+    const size = Buffer.alloc(BOX_HEADER_BYTES_MAX);
+    await this.#handle.read(size, 0, size.length, this.#boxFrom);
+    // A size of 1 stands for one of 64 bits behind the type, and 0 for the rest of the file.
+    const isLarge = size.readUInt32BE(0) === 1;
+    if (isLarge) size.writeBigUInt64BE(BigInt(this.#bytes - this.#boxFrom), 8);
+    else if (size.readUInt32BE(0) > 0) size.writeUInt32BE(this.#bytes - this.#boxFrom, 0);
+    await this.#handle.write(size, 0, isLarge ? size.length : SIZE_BYTES, this.#boxFrom);
+    this.#wholeBytes = this.#bytes;
   }
 
   /** Learns of the box that begins with these bytes. */
@@ -140,6 +157,7 @@ class FragmentFile {
   }
 
   async #leaveBox(): Promise<void> {
+    if (this.#type === "moov") this.#hasPlainIndex = !(await this.#box()).includes("mvex");
     if (this.#type !== "moof") this.#wholeBytes = this.#bytes;
     // Behind what was left out, a place that counts from the beginning of the file is another one.
     else if (this.#hasGap && (await this.#hasAbsolutePlaces())) {
@@ -148,10 +166,15 @@ class FragmentFile {
     }
   }
 
+  /** The box that the bytes are at the end of. */
+  async #box(): Promise<Buffer> {
+    const box = Buffer.alloc(this.#bytes - this.#boxFrom);
+    await this.#handle.read(box, 0, box.length, this.#boxFrom);
+    return box;
+  }
+
   async #hasAbsolutePlaces(): Promise<boolean> {
-    const moof = Buffer.alloc(this.#bytes - this.#boxFrom);
-    await this.#handle.read(moof, 0, moof.length, this.#boxFrom);
-    const [content = Buffer.alloc(0)] = boxesIn(moof).get("moof") ?? [];
+    const [content = Buffer.alloc(0)] = boxesIn(await this.#box()).get("moof") ?? [];
     return (boxesIn(content).get("traf") ?? []).some((traf) =>
       (boxesIn(traf).get("tfhd") ?? []).some(
         (tfhd) => tfhd.length >= 4 && (tfhd.readUInt32BE(0) & ABSOLUTE_PLACES_FLAG) !== 0,

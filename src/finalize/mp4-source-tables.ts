@@ -13,6 +13,8 @@ export interface SourceTable extends SampleTable {
   readonly shownFromMs: number;
   /** Until when it is presented; undefined when the file does not say, and all of it is. */
   readonly shownToMs: number | undefined;
+  /** Samples at its end that its index has and the file has not. */
+  readonly lost: number;
   /** How long each sample says that it lasts; the step to the next one may have a hole. */
   readonly durationTicks: Uint32Array;
 }
@@ -77,16 +79,34 @@ function tablesOf(
   tracks: readonly TrackBuilder[],
   fileBytes: number,
 ): readonly SourceTable[] | undefined {
-  const tables = tracks.map((track) => track.table());
-  const areWithin = tables.every(({ offsetsBytes, sizes }) =>
-    offsetsBytes.every((offset, i) => offset + (sizes[i] ?? 0) <= fileBytes),
-  );
-  if (!areWithin) return undefined;
+  const whole = tracks.map((track) => track.table());
+  const tables = whole.map((table) => withinFile(table, fileBytes));
   const soundEndMs = Math.max(
     -Infinity,
     ...tables.filter(({ kind }) => kind === "audio").map((table) => endMsOf(table)),
   );
   return tables.map((table) => withCredibleEnd(table, soundEndMs));
+}
+
+/** The table up to the first sample that is not in the file. */
+function withinFile(table: SourceTable, fileBytes: number): SourceTable {
+  const { offsetsBytes, sizes, count } = table;
+  let kept = 0;
+  while (kept < count && (offsetsBytes[kept] ?? 0) + (sizes[kept] ?? 0) <= fileBytes) kept += 1;
+  if (kept === count) return table;
+  return {
+    ...table,
+    count: kept,
+    lost: count - kept,
+    sizes: sizes.subarray(0, kept),
+    offsetsBytes: offsetsBytes.subarray(0, kept),
+    // With where the last one ends.
+    decodeTicks: table.decodeTicks.subarray(0, kept + 1),
+    durationTicks: table.durationTicks.subarray(0, kept),
+    compositionTicks: table.compositionTicks?.subarray(0, kept),
+    isSync: table.isSync?.subarray(0, kept),
+    entryIndexes: table.entryIndexes?.subarray(0, kept),
+  };
 }
 
 function endMsOf({ decodeTicks, count, ticksPerSecond, offsetMs }: SampleTable): number {
@@ -395,6 +415,7 @@ class TrackBuilder {
           ? Uint8Array.from({ length: count }, (_, i) => this.#syncs.at(i))
           : undefined,
       usualTicks: usualStep(decodeTicks),
+      lost: 0,
       shownFromMs: Math.max(firstMs, this.#shown.fromMs),
       shownToMs: this.#shown.toMs,
       matrix: this.#index.matrix ?? UNITY_MATRIX,

@@ -128,9 +128,14 @@ function firstWithPackets(tracks: readonly CountedStream[]): CountedStream | und
  * Reads what a recorder's MP4 holds by its own index: pictures and sound from when they are seen and
  * heard on, which is media time 0. Two readers must find the same packets.
  *
+ * @param isCut parts of it are missing, so that pictures may need others that are not there
  * @throws MediaUnreadableError, file system errors
  */
-export async function probeMp4(path: string, signal: AbortSignal): Promise<Mp4Probe> {
+export async function probeMp4(
+  path: string,
+  signal: AbortSignal,
+  isCut = false,
+): Promise<Mp4Probe> {
   const { streams, counts } = await probeFile(path, signal);
   const unknown = { streams, counts, tables: undefined, startMs: 0 };
   const tables = await readSourceTables(path, signal);
@@ -153,7 +158,7 @@ export async function probeMp4(path: string, signal: AbortSignal): Promise<Mp4Pr
     const startMs =
       video === undefined ? Math.min(...shown) : Math.min(video.shownFromMs, ...shown);
     const whole = {
-      video: video && countOf(video, startMs),
+      video: video && countOf(video, startMs, isCut),
       audio: audio && countOf(audio, startMs),
       others: othersFrom(startMs),
     };
@@ -163,7 +168,7 @@ export async function probeMp4(path: string, signal: AbortSignal): Promise<Mp4Pr
   }
   // The time before the first keyframe is told as missing.
   const startMs = Math.min(video.shownFromMs, ...shown);
-  const count = countOf(pictures, startMs);
+  const count = countOf(pictures, startMs, isCut);
   const resumesMs = video.shownFromMs - startMs;
   const gap: Hole = { fromMs: 0, toMs: pictures.shownFromMs - startMs, resumesMs };
   return {
@@ -181,6 +186,7 @@ export async function probeMp4(path: string, signal: AbortSignal): Promise<Mp4Pr
 function haveSame(table: SourceTable | undefined, count: StreamCount | undefined): boolean {
   if (table === undefined) return (count?.packets ?? 0) === 0;
   const bytes = table.sizes.reduce((sum, size) => sum + size, 0);
+  if (table.lost > 0) return table.count + table.lost === count?.packets;
   return table.count === count?.packets && (count.bytes === undefined || count.bytes === bytes);
 }
 
@@ -211,14 +217,24 @@ async function fromKeyframe(
   }
 }
 
+/** Whether a picture that is no keyframe is decoded later than the one before it ends. */
+function isBehindLoss({ decodeTicks, durationTicks, isSync }: SourceTable, i: number): boolean {
+  if (i === 0 || isSync?.[i] !== 0) return false;
+  const stepTicks = (decodeTicks[i] ?? 0) - (decodeTicks[i - 1] ?? 0);
+  return stepTicks > 2 * (durationTicks[i - 1] ?? 0);
+}
+
 /** @param startMs of the file's own clock, which becomes 0 */
-function countOf(table: SourceTable, startMs: number): StreamCount {
+function countOf(table: SourceTable, startMs: number, isCut = false): StreamCount {
   const { kind, count, durationTicks, ticksPerSecond, shownFromMs } = table;
   const shownToMs = table.shownToMs ?? Infinity;
+  const isSync = (i: number): boolean => table.isSync?.[i] !== 0;
   const counter = new PacketCounter(kind);
   let firstMs = Infinity;
+  let needsLost = false;
   for (let i = 0; i < count; i += 1) {
     const atMs = presentedMs(table, i);
+    if (isCut && kind === "video") needsLost = isBehindLoss(table, i) || (needsLost && !isSync(i));
     const durationMs = ((durationTicks[i] ?? 0) / ticksPerSecond) * 1_000;
     firstMs = Math.min(firstMs, atMs);
     counter.add({
@@ -227,6 +243,7 @@ function countOf(table: SourceTable, startMs: number): StreamCount {
       packets: 1,
       bytes: table.sizes[i] ?? 0,
       isVisible: atMs < shownToMs && (atMs >= shownFromMs || atMs + durationMs > shownFromMs),
+      needsLost,
     });
   }
   counter.end();

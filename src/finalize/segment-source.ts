@@ -91,15 +91,16 @@ export async function writeSource(
   const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
   if (container === "mp4") {
     const droppedBytes = await writeWholeFragments(reader, path, onDamaged, signal);
-    const { streams, counts, notes, indexed } = await probeIndexed(path, context);
     const damage = damageOf(reader, damagedSequences, droppedBytes);
+    const isCut = isIncomplete(reader, damage);
+    const { streams, counts, notes, indexed } = await probeIndexed(path, isCut, context);
     return {
       path,
       container,
       streams: withPackets(streams, counts),
       counts,
       damage,
-      isIncomplete: isIncomplete(reader, damage),
+      isIncomplete: isCut,
       chunkEnds: [],
       aheadMs: 0,
       originMs: 0,
@@ -214,10 +215,11 @@ export async function writeRawSource(
  */
 async function probeIndexed(
   path: string,
+  isCut: boolean,
   context: SourceContext,
 ): Promise<Pick<SegmentSource, "streams" | "counts" | "notes" | "indexed">> {
   try {
-    const { streams, counts, tables, startMs } = await probeMp4(path, context.signal);
+    const { streams, counts, tables, startMs } = await probeMp4(path, context.signal, isCut);
     return { streams, counts, notes: [], ...(tables && { indexed: { tables, startMs } }) };
   } catch (error) {
     if (!(error instanceof FileUnreadableError)) throw error;

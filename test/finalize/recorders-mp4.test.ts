@@ -250,6 +250,29 @@ describe("MP4 as recorders write it", () => {
     });
   }
 
+  test("of a file whose index stands in front all that came before a lost chunk is delivered", async () => {
+    const path = join(scratch.path, "index-in-front.mp4");
+    const { path: ffmpeg } = await judgeFfmpeg();
+    const source = join(FIELD, "b-frames-aac.mp4");
+    const args = ["-v", "error", "-i", source, "-c", "copy", "-movflags", "faststart", path];
+    expect(await Bun.spawn([ffmpeg, ...args], { stderr: "inherit" }).exited).toBe(0);
+    const whole = Buffer.from(await Bun.file(path).bytes());
+    const { recordingId } = await bed.finalize({
+      chunks: [0, 1, 2, 3, 4, 5].map((i) =>
+        i === 3 ? undefined : whole.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES),
+      ),
+      mimeType: "video/mp4",
+    });
+    const { result } = await bed.track(recordingId);
+    expect(result).toMatchObject({ verdict: "degraded" });
+    expect(result?.reason).toContain("lacks chunks 3");
+    const shown = await shownMs(bed.layout.mediaPath(trackKey(recordingId)));
+    // Half of the bytes; B-frames whose later reference is lost are not shown.
+    expect(shown.length).toBeGreaterThan(35);
+    expect(shown.length).toBeLessThan(70);
+    expect(shown[0]).toBe(0);
+  });
+
   test("pictures whose parameter sets a browser left out are named as damaged", async () => {
     const bytes = await field("h264-avc1-resize-stripped.mp4");
     const { track } = await deliver([{ bytes, atMs: 0 }]);

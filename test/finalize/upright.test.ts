@@ -7,6 +7,7 @@ import {
   SCENE_SIZE,
   type SeenPicture,
   type TurnedSource,
+  canEncode,
   differenceOf,
   scenePicture,
   seenPicture,
@@ -95,13 +96,19 @@ function nameOf({
   return `${encoder ?? "libx264"} ${container ?? "mp4"}, turned ${rotation}${isMirrored ? ", mirrored" : ""}${shape}`;
 }
 
+/** The packaged build cannot write it into MP4, and mediabunny does. */
+const AV1: readonly TurnedSource[] = (await canEncode("libaom-av1"))
+  ? [
+      { encoder: "libaom-av1", container: "mkv", rotation: 90 },
+      { encoder: "libaom-av1", container: "mkv", pixelAspect: "2/1" },
+    ]
+  : [];
+
 const ALONE: readonly TurnedSource[] = [
   ...turnsOf({ container: "mp4" }),
   ...turnsOf({ container: "mkv" }),
   ...turnsOf({ container: "mkv", encoder: "libvpx" }),
-  // The packaged build cannot write AV1, and mediabunny does.
-  { encoder: "libaom-av1", container: "mkv", rotation: 90 },
-  { encoder: "libaom-av1", container: "mkv", pixelAspect: "2/1" },
+  ...AV1,
   { encoder: "libvpx", container: "mkv", rotation: 90, width: 322, height: 182 },
   { pixelAspect: "2/1" },
   { pixelAspect: "1/2" },

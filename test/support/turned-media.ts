@@ -39,6 +39,15 @@ export interface SeenPicture {
 
 const COMPARED = { width: 64, height: 64 };
 
+/** Whether the judging ffmpeg has an encoder; says so on stderr where it has not. */
+export async function canEncode(encoder: NonNullable<TurnedSource["encoder"]>): Promise<boolean> {
+  const { path } = await judgeFfmpeg();
+  const { stdout } = Bun.spawnSync([path, "-hide_banner", "-encoders"]);
+  const isThere = stdout.toString().includes(` ${encoder} `);
+  if (!isThere) process.stderr.write(`${path} has no ${encoder}: pictures of it are not tried\n`);
+  return isThere;
+}
+
 /** A moving scene of `SCENE_SECONDS` without any symmetry, that is stored turned. Gives its path. */
 export async function turnedMedia(
   directory: string,

@@ -257,16 +257,18 @@ describe("MP4 as recorders write it", () => {
     const args = ["-v", "error", "-i", source, "-c", "copy", "-movflags", "faststart", path];
     expect(await Bun.spawn([ffmpeg, ...args], { stderr: "inherit" }).exited).toBe(0);
     const whole = Buffer.from(await Bun.file(path).bytes());
-    const { recordingId } = await bed.finalize({
+    const waits = { stopGraceMs: 0, stopWaitMsMax: 0 };
+    await using impatient = await FinalizerBed.open(await testFfmpeg(), waits);
+    const { recordingId } = await impatient.finalize({
       chunks: [0, 1, 2, 3, 4, 5].map((i) =>
         i === 3 ? undefined : whole.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES),
       ),
       mimeType: "video/mp4",
     });
-    const { result } = await bed.track(recordingId);
+    const { result } = await impatient.track(recordingId);
     expect(result).toMatchObject({ verdict: "degraded" });
     expect(result?.reason).toContain("lacks chunks 3");
-    const shown = await shownMs(bed.layout.mediaPath(trackKey(recordingId)));
+    const shown = await shownMs(impatient.layout.mediaPath(trackKey(recordingId)));
     // Half of the bytes; B-frames whose later reference is lost are not shown.
     expect(shown.length).toBeGreaterThan(35);
     expect(shown.length).toBeLessThan(70);

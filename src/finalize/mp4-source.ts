@@ -170,9 +170,13 @@ export async function probeMp4(
   const startMs = Math.min(video.shownFromMs, ...shown);
   const count = countOf(pictures, startMs, isCut);
   const resumesMs = video.shownFromMs - startMs;
+  const isCovered = (count.primingMs ?? 0) > 1;
   const gap: Hole = { fromMs: 0, toMs: pictures.shownFromMs - startMs, resumesMs };
   return {
-    streams,
+    streams:
+      isCovered && streams.video !== undefined
+        ? { ...streams, video: { ...streams.video, hidesPictures: true } }
+        : streams,
     counts: {
       video: leading > 0 ? { ...count, leading: gap } : count,
       audio: audio && countOf(audio, startMs),

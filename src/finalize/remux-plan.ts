@@ -37,6 +37,8 @@ export interface JoinTargets {
   readonly channels?: number;
   /** Pictures that are shown as they are stored: a track has one turn and one shape of pixels. */
   readonly upright?: boolean;
+  /** Without pictures that an edit list hides: in the middle of a track they would be seen. */
+  readonly uncovered?: boolean;
 }
 
 /** A segment that stands alone. */
@@ -203,9 +205,12 @@ export function joinTargets(segments: readonly SourceStreams[]): JoinTargets {
   // What is transcoded comes out upright.
   const displays = videos.map((video) => (isCopied(video, differ) ? video : {}));
   const upright = displays.some((display) => !isSameDisplay(display, displays[0] ?? {}));
+  const uncovered = videos.slice(1).some((video) => video.hidesPictures === true);
+  const isRecut = upright || uncovered;
   return {
-    h264: differ || (upright && videos.some((video) => ownCodec(video) !== "h264")),
+    h264: differ || (isRecut && videos.some((video) => ownCodec(video) !== "h264")),
     ...(upright ? { upright } : {}),
+    ...(uncovered ? { uncovered } : {}),
     ...(areMixed ||
     areDifferent(audios) ||
     differInSetup(audios) ||
@@ -263,9 +268,10 @@ function planStream(source: SourceStream, targets: JoinTargets): StreamPlan {
   const { codec } = source;
   const own = ownCodec(source);
   const isTurned = source.kind === "video" && targets.upright === true && !isPlain(source);
-  const isH264 = source.kind === "video" && (targets.h264 || isTurned);
+  const isCovered = targets.uncovered === true && source.hidesPictures === true;
+  const isH264 = source.kind === "video" && (targets.h264 || isTurned || isCovered);
   const wanted = isH264 ? "h264" : isUniform ? "aac" : own;
-  if (wanted === codec && !isUniform && !isTurned) {
+  if (wanted === codec && !isUniform && !isTurned && !isCovered) {
     return {
       source,
       action: "copy",
@@ -279,10 +285,12 @@ function planStream(source: SourceStream, targets: JoinTargets): StreamPlan {
     own === codec
       ? source.hasNoSilence === true
         ? "since no silence can be put into its gaps"
-        : source.kind === "video" && targets.upright === true
-          ? "upright and with square pixels, since the track's segments differ in how they are turned " +
-            "or in the shape of their pixels, and an MP4 has one for all"
-          : "since the track's segments differ in it"
+        : isCovered
+          ? "without the pictures that its edit list hides, which would be seen between segments"
+          : source.kind === "video" && targets.upright === true
+            ? "upright and with square pixels, since the track's segments differ in how they are turned " +
+              "or in the shape of their pixels, and an MP4 has one for all"
+            : "since the track's segments differ in it"
       : source.kind === "video"
         ? "since MP4 cannot carry it"
         : "since MP4 players do not take it";

@@ -33,6 +33,8 @@ export interface SourceStream extends PictureDisplay {
   readonly height: number | null;
   /** How much of the sound's beginning a decoder may leave out, since it only warms up on it. */
   readonly preSkipMs: number;
+  /** Of pictures: the first ones are not shown, and only serve to decode later ones. */
+  readonly hidesPictures?: boolean;
   /** Which of its kind it is in the container, from 0; the first one without. */
   readonly position?: number;
   /** Of sound, as its decoder's parameters say; undefined when it is not known. */

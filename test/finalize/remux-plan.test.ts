@@ -196,6 +196,23 @@ describe("joinTargets", () => {
     expect(planRemux(turned("h264", 0), NEW, upright)).toMatchObject({ plan: { action: "copy" } });
   });
 
+  test("transcodes pictures that an edit list hides only in the middle of a track", () => {
+    const covered = (codec: "h264" | "vp9"): SourceStreams => {
+      const own = turned(codec, 0);
+      return { ...own, video: own.video && { ...own.video, hidesPictures: true } };
+    };
+    const uncovered = { h264: false, aac: false, uncovered: true };
+    expect(joinTargets([covered("h264"), turned("h264", 0)])).toEqual(NO_TARGETS);
+    expect(joinTargets([turned("h264", 0), covered("h264")])).toEqual(uncovered);
+    expect(joinTargets([turned("vp9", 0), covered("vp9")])).toEqual({ ...uncovered, h264: true });
+    expect(planRemux(covered("h264"), NEW, uncovered)).toMatchObject({
+      plan: { video: { action: "transcode", reason: expect.stringContaining("edit list") } },
+    });
+    expect(planRemux(turned("h264", 0), NEW, uncovered)).toMatchObject({
+      plan: { action: "copy" },
+    });
+  });
+
   test("pixels of one shape are joined as they are, those of several made square", () => {
     // Sizes in whole pixels tell a shape no better than that.
     expect(joinTargets([shaped(12, 11), shaped(1_090, 1_000)])).toEqual(NO_TARGETS);

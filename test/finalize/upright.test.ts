@@ -7,7 +7,7 @@ import {
   SCENE_SIZE,
   type SeenPicture,
   type TurnedSource,
-  canEncode,
+  canEncodeAv1,
   differenceOf,
   scenePicture,
   seenPicture,
@@ -97,7 +97,7 @@ function nameOf({
 }
 
 /** The packaged build cannot write it into MP4, and mediabunny does. */
-const AV1: readonly TurnedSource[] = (await canEncode("libaom-av1"))
+const AV1: readonly TurnedSource[] = (await canEncodeAv1())
   ? [
       { encoder: "libaom-av1", container: "mkv", rotation: 90 },
       { encoder: "libaom-av1", container: "mkv", pixelAspect: "2/1" },

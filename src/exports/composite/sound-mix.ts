@@ -17,6 +17,12 @@ const HOLE_SECONDS_MIN = 0.04;
 /** Samples in a second that sound whose clock is off is stretched by, at most. */
 const STRETCH_SAMPLES_MAX = 1_000;
 
+/**
+ * Nearer to the begin all is decoded: ffmpeg seeks to a keyframe of the picture, and what is heard before the
+ * first one would be missing.
+ */
+const SOUGHT_MS_MIN = 60_000;
+
 /** Inputs and filters for the sound of all tracks. */
 export interface SoundMix {
   readonly inputs: readonly string[];
@@ -43,20 +49,19 @@ export function mixSound(tracks: readonly ExportTrack[], durationMs: number): So
   const lanes: string[] = [];
   for (const [i, { path, stretch }] of parts.entries()) {
     const { fromMs, toMs, mediaFromMs, rate } = stretch;
+    const isSought = mediaFromMs >= SOUGHT_MS_MIN;
+    const skippedMs = isSought ? 0 : mediaFromMs;
     inputs.push(
       "-threads",
       "1",
-      "-seek_timestamp",
-      "1",
-      "-ss",
-      secondsOf(mediaFromMs),
+      ...(isSought ? ["-seek_timestamp", "1", "-ss", secondsOf(mediaFromMs)] : []),
       "-t",
-      secondsOf((toMs - fromMs) / rate),
+      secondsOf(skippedMs + (toMs - fromMs) / rate),
       ...inputArguments("mp4", { path }),
     );
     // Without frames the filters would keep all silence before a late begin in memory.
     const silence = samplesOf(fromMs);
-    const source = `[${i}:a:0]${placing(rate)},${FORMAT}`;
+    const source = `[${i}:a:0]${without(skippedMs)}${placing(rate)},${FORMAT}`;
     if (silence > 0) {
       chains.push(
         `anullsrc=r=${SAMPLES_PER_SECOND}:cl=stereo,atrim=end_sample=${silence},${FORMAT}[before${i}]`,
@@ -99,6 +104,13 @@ function samplesOf(ms: number): number {
  * behind the listener are 3 dB softer (ITU-R BS.775, annex 4).
  */
 const SIDES = "FL=FL+FC+0.707*BL+0.707*SL+0.5*BC+0.5*LFE|FR=FR+FC+0.707*BR+0.707*SR+0.5*BC+0.5*LFE";
+
+/** Leaves out what comes before, and counts from there. */
+function without(skippedMs: number): string {
+  if (skippedMs === 0) return "";
+  const seconds = secondsOf(skippedMs);
+  return `atrim=start=${seconds},asetpts=PTS-${seconds}/TB,`;
+}
 
 /** Puts samples where their times are: a stream may begin late, and have holes. */
 function placing(rate: number): string {

@@ -15,6 +15,14 @@ const MOOF_BYTES_MAX = 32 * 1024 * 1024;
 /** `base-data-offset-present` (8.8.7): the samples are placed from the beginning of the file. */
 const ABSOLUTE_PLACES_FLAG = 0x000001;
 
+/** What was left out of a file of whole fragments. */
+export interface LeftOut {
+  /** Bytes of undamaged chunks. */
+  readonly droppedBytes: number;
+  /** Where in the file a fragment follows that others may have been lost before. */
+  readonly gapsBytes: readonly number[];
+}
+
 /**
  * Writes the payloads of an MP4 segment into a file, and leaves out whatever missing or damaged
  * chunks cut off: the fragment in which they lie, and all bytes up to the next. Moved together, half
@@ -22,7 +30,6 @@ const ABSOLUTE_PLACES_FLAG = 0x000001;
  * them, and is not in fragments, all that came before stays.
  *
  * @param onDamaged told the sequence of each chunk whose bytes are not those that were acknowledged
- * @returns bytes of undamaged chunks that were left out
  * @throws file system errors, the signal's reason
  */
 export async function writeWholeFragments(
@@ -30,7 +37,7 @@ export async function writeWholeFragments(
   path: string,
   onDamaged: (sequence: number) => void,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<LeftOut> {
   const handle = await open(path, "wx+");
   try {
     const file = new FragmentFile(handle);
@@ -42,7 +49,7 @@ export async function writeWholeFragments(
       await file.write(payload);
     }
     await file.end();
-    return file.droppedBytes;
+    return { droppedBytes: file.droppedBytes, gapsBytes: file.gapsBytes };
   } finally {
     await handle.close();
   }
@@ -51,6 +58,8 @@ export async function writeWholeFragments(
 /** A file of whole boxes; what turns out not to be whole is cut off again. */
 class FragmentFile {
   droppedBytes = 0;
+  /** See `LeftOut`. */
+  readonly gapsBytes: number[] = [];
   readonly #handle: FileHandle;
   #bytes = 0;
   /** Up to here all is whole: no box is cut off, and no index of a fragment lacks its media. */
@@ -80,6 +89,8 @@ class FragmentFile {
         const entry = this.#enterBox(rest);
         if (entry === "short") break;
         if (entry === "invalid") {
+          // An index of a fragment, whose media should be here.
+          await this.#cutOff();
           this.#searching = true;
           const passed = Math.min(rest.length, SIZE_BYTES + 1);
           this.droppedBytes += passed;
@@ -190,6 +201,7 @@ class FragmentFile {
     const from = isFound ? found - SIZE_BYTES : Math.max(0, bytes.length - kept);
     this.droppedBytes += from;
     this.#searching = !isFound;
+    if (isFound) this.gapsBytes.push(this.#bytes);
     return bytes.subarray(from);
   }
 }

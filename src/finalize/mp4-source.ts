@@ -128,13 +128,13 @@ function firstWithPackets(tracks: readonly CountedStream[]): CountedStream | und
  * Reads what a recorder's MP4 holds by its own index: pictures and sound from when they are seen and
  * heard on, which is media time 0. Two readers must find the same packets.
  *
- * @param isCut parts of it are missing, so that pictures may need others that are not there
+ * @param gapsBytes where in the file a fragment follows that others may have been lost before
  * @throws MediaUnreadableError, file system errors
  */
 export async function probeMp4(
   path: string,
   signal: AbortSignal,
-  isCut = false,
+  gapsBytes: readonly number[] = [],
 ): Promise<Mp4Probe> {
   const { streams, counts } = await probeFile(path, signal);
   const unknown = { streams, counts, tables: undefined, startMs: 0 };
@@ -158,7 +158,7 @@ export async function probeMp4(
     const startMs =
       video === undefined ? Math.min(...shown) : Math.min(video.shownFromMs, ...shown);
     const whole = {
-      video: video && countOf(video, startMs, isCut),
+      video: video && countOf(video, startMs, gapsBytes),
       audio: audio && countOf(audio, startMs),
       others: othersFrom(startMs),
     };
@@ -168,7 +168,7 @@ export async function probeMp4(
   }
   // The time before the first keyframe is told as missing.
   const startMs = Math.min(video.shownFromMs, ...shown);
-  const count = countOf(pictures, startMs, isCut);
+  const count = countOf(pictures, startMs, gapsBytes);
   const resumesMs = video.shownFromMs - startMs;
   const isCovered = (count.primingMs ?? 0) > 1;
   const gap: Hole = { fromMs: 0, toMs: pictures.shownFromMs - startMs, resumesMs };
@@ -221,24 +221,36 @@ async function fromKeyframe(
   }
 }
 
-/** Whether a picture that is no keyframe is decoded later than the one before it ends. */
-function isBehindLoss({ decodeTicks, durationTicks, isSync }: SourceTable, i: number): boolean {
-  if (i === 0 || isSync?.[i] !== 0) return false;
+/**
+ * Whether a sample is not decoded when the one before it ends: across a gap of the file, some of its track
+ * were lost. Where it is, only other tracks lost any.
+ */
+function isApart({ decodeTicks, durationTicks }: SourceTable, i: number): boolean {
+  if (i === 0) return false;
   const stepTicks = (decodeTicks[i] ?? 0) - (decodeTicks[i - 1] ?? 0);
-  return stepTicks > 2 * (durationTicks[i - 1] ?? 0);
+  const endTicks = durationTicks[i - 1] ?? 0;
+  return endTicks === 0 || Math.abs(stepTicks - endTicks) > endTicks / 2;
 }
 
 /** @param startMs of the file's own clock, which becomes 0 */
-function countOf(table: SourceTable, startMs: number, isCut = false): StreamCount {
+function countOf(
+  table: SourceTable,
+  startMs: number,
+  gapsBytes: readonly number[] = [],
+): StreamCount {
   const { kind, count, durationTicks, ticksPerSecond, shownFromMs } = table;
   const shownToMs = table.shownToMs ?? Infinity;
   const isSync = (i: number): boolean => table.isSync?.[i] !== 0;
   const counter = new PacketCounter(kind);
   let firstMs = Infinity;
   let needsLost = false;
+  let gap = 0;
   for (let i = 0; i < count; i += 1) {
     const atMs = presentedMs(table, i);
-    if (isCut && kind === "video") needsLost = isBehindLoss(table, i) || (needsLost && !isSync(i));
+    const gapsBefore = gap;
+    while ((gapsBytes[gap] ?? Infinity) <= (table.offsetsBytes[i] ?? 0)) gap += 1;
+    const isBehindLoss = gap > gapsBefore && isApart(table, i);
+    needsLost = kind === "video" && !isSync(i) && (needsLost || isBehindLoss);
     const durationMs = ((durationTicks[i] ?? 0) / ticksPerSecond) * 1_000;
     firstMs = Math.min(firstMs, atMs);
     counter.add({

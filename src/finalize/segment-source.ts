@@ -90,17 +90,16 @@ export async function writeSource(
   const damagedSequences: number[] = [];
   const onDamaged = (sequence: number): unknown => damagedSequences.push(sequence);
   if (container === "mp4") {
-    const droppedBytes = await writeWholeFragments(reader, path, onDamaged, signal);
+    const { droppedBytes, gapsBytes } = await writeWholeFragments(reader, path, onDamaged, signal);
     const damage = damageOf(reader, damagedSequences, droppedBytes);
-    const isCut = isIncomplete(reader, damage);
-    const { streams, counts, notes, indexed } = await probeIndexed(path, isCut, context);
+    const { streams, counts, notes, indexed } = await probeIndexed(path, gapsBytes, context);
     return {
       path,
       container,
       streams: withPackets(streams, counts),
       counts,
       damage,
-      isIncomplete: isCut,
+      isIncomplete: isIncomplete(reader, damage),
       chunkEnds: [],
       aheadMs: 0,
       originMs: 0,
@@ -215,11 +214,11 @@ export async function writeRawSource(
  */
 async function probeIndexed(
   path: string,
-  isCut: boolean,
+  gapsBytes: readonly number[],
   context: SourceContext,
 ): Promise<Pick<SegmentSource, "streams" | "counts" | "notes" | "indexed">> {
   try {
-    const { streams, counts, tables, startMs } = await probeMp4(path, context.signal, isCut);
+    const { streams, counts, tables, startMs } = await probeMp4(path, context.signal, gapsBytes);
     return { streams, counts, notes: [], ...(tables && { indexed: { tables, startMs } }) };
   } catch (error) {
     if (!(error instanceof FileUnreadableError)) throw error;

@@ -22,16 +22,17 @@ describe("writeWholeFragments", () => {
   /** What is written of a segment of these chunks, and how many bytes were left out. */
   const written = async (
     chunks: readonly (Uint8Array | undefined)[],
-  ): Promise<{ bytes: Buffer; dropped: number }> => {
+  ): Promise<{ bytes: Buffer; dropped: number; gaps: readonly number[] }> => {
     const { recordingId } = await bed.engine.startRecording({});
     const segmentId = await bed.send(recordingId, { chunks, mimeType: "video/mp4" });
     const reader = await bed.store.read(recordingId, segmentId);
     if (reader === undefined) throw new Error("The segment is not there.");
     const path = join(bed.scratchDirectory, crypto.randomUUID());
     const { signal } = new AbortController();
-    const dropped = await writeWholeFragments(reader, path, () => undefined, signal);
+    const left = await writeWholeFragments(reader, path, () => undefined, signal);
     await reader.close();
-    return { bytes: Buffer.from(await Bun.file(path).bytes()), dropped };
+    const bytes = Buffer.from(await Bun.file(path).bytes());
+    return { bytes, dropped: left.droppedBytes, gaps: left.gapsBytes };
   };
 
   const cut = (random: SeededRandom): Buffer[] => {
@@ -43,11 +44,12 @@ describe("writeWholeFragments", () => {
   test("wherever it is cut into chunks, all of a whole segment is written", async () => {
     const random = new SeededRandom(campaignSeed());
     for (let i = 0; i < CUTS; i += 1) {
-      const { bytes, dropped } = await written(cut(random));
-      expect({ seed: random.seed, isEqual: bytes.equals(whole), dropped }).toEqual({
+      const { bytes, dropped, gaps } = await written(cut(random));
+      expect({ seed: random.seed, isEqual: bytes.equals(whole), dropped, gaps }).toEqual({
         seed: random.seed,
         isEqual: true,
         dropped: 0,
+        gaps: [],
       });
     }
   });
@@ -66,7 +68,7 @@ describe("writeWholeFragments", () => {
           .filter((unit) => unit.to <= from || unit.from >= to)
           .map((unit) => whole.subarray(unit.from, unit.to)),
       );
-      const { bytes, dropped } = await written(
+      const { bytes, dropped, gaps } = await written(
         chunks.map((chunk, n) => (n === left ? undefined : chunk)),
       );
       // A header that is cut off itself leaves nothing that can be read: that is for others to say.
@@ -76,7 +78,28 @@ describe("writeWholeFragments", () => {
         isEqual: true,
       });
       expect(dropped).toBe(whole.length - (to - from) - expected.length);
+      const next = units.find((unit) => unit.from >= to);
+      const before = units.findLast((unit) => unit.to <= from)?.to ?? 0;
+      expect({ seed: random.seed, gaps }).toEqual({
+        seed: random.seed,
+        gaps: next ? [before] : [],
+      });
     }
+  });
+
+  test("an index of a fragment whose media are something else is left out with them", async () => {
+    const [header, broken, next, ...none] = unitsOf(whole);
+    if (header === undefined || broken === undefined || next === undefined)
+      throw new Error("Three.");
+    expect(none).toEqual([]);
+    const nonsense = Buffer.from(whole);
+    const media = nonsense.indexOf("mdat", broken.from) - 4;
+    nonsense.fill(0xff, media, media + 8).writeUInt32BE(3, media);
+    const { bytes, dropped, gaps } = await written([nonsense]);
+    const kept = [header, next].map(({ from, to }) => whole.subarray(from, to));
+    expect(bytes.equals(Buffer.concat(kept))).toBeTrue();
+    expect(dropped).toBe(broken.to - broken.from);
+    expect(gaps).toEqual([header.to]);
   });
 });
 

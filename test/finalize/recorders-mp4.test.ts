@@ -250,6 +250,53 @@ describe("MP4 as recorders write it", () => {
     });
   }
 
+  for (const { lost, gaps } of [
+    // At 15 pictures a second with a keyframe every 2 s.
+    { lost: { track: 1, sample: 40 }, gaps: [[2_667, 4_000]] },
+    { lost: { track: 1, sample: 30 }, gaps: [[2_000, 4_000]] },
+    { lost: { track: 1, sample: 59 }, gaps: [] },
+    { lost: { track: 2, sample: 100 }, gaps: [] },
+  ]) {
+    const of = lost.track === 1 ? "picture" : "packet of sound";
+    test(`behind a lost fragment of ${of} ${lost.sample} pictures that need it are named as damaged`, async () => {
+      const path = join(scratch.path, "fragments.mp4");
+      const options =
+        "-f lavfi -i testsrc2=s=320x180:r=15:d=6 -f lavfi -i sine=440:r=48000:d=6 -c:v libx264 -g 30 " +
+        "-bf 0 -c:a aac -movflags frag_every_frame+empty_moov+default_base_moof";
+      await make(options, path);
+      const chunks = fragmentsWithout(Buffer.from(await Bun.file(path).bytes()), lost);
+      const waits = { stopGraceMs: 0, stopWaitMsMax: 0 };
+      await using impatient = await FinalizerBed.open(await testFfmpeg(), waits);
+      const { recordingId } = await impatient.finalize({ chunks, mimeType: "video/mp4" });
+      const { result } = await impatient.track(recordingId);
+      expect(result?.verdict).toBe("degraded");
+      // All that came is there.
+      expect(result?.media?.videoPackets).toBe(lost.track === 1 ? 89 : 90);
+      const damaged = (result?.timeline?.gaps ?? []).filter(({ cause }) => cause === "damaged");
+      const spans = damaged.map(({ fromMs, toMs }) => [fromMs, toMs]);
+      expect(spans.length).toBe(gaps.length);
+      for (const [i, [fromMs = 0, toMs = 0]] of gaps.entries()) {
+        expect(Math.abs((spans[i]?.[0] ?? 0) - fromMs)).toBeLessThanOrEqual(100);
+        expect(Math.abs((spans[i]?.[1] ?? 0) - toMs)).toBeLessThanOrEqual(100);
+      }
+    });
+  }
+
+  for (const [name, options] of [
+    ["of an open GOP", "-bf 2 -x264-params open-gop=1 -c:a aac"],
+    ["before the begin of the edit list", "-bf 0 -c:a aac -output_ts_offset -1"],
+  ] as const) {
+    test(`keyframes ${name} that a decoder shows no other way are not taken for damaged`, async () => {
+      const path = join(scratch.path, "keyframes.mp4");
+      const inputs = "-f lavfi -i testsrc2=s=320x180:r=25:d=3 -f lavfi -i sine=440:r=48000:d=3";
+      await make(`${inputs} -c:v libx264 -g 20 ${options}`, path);
+      const { track } = await deliver([
+        { bytes: Buffer.from(await Bun.file(path).bytes()), atMs: 0 },
+      ]);
+      expect(track.result).toMatchObject({ verdict: "complete", reason: null });
+    });
+  }
+
   test("of a file whose index stands in front all that came before a lost chunk is delivered", async () => {
     const path = join(scratch.path, "index-in-front.mp4");
     const { path: ffmpeg } = await judgeFfmpeg();
@@ -286,6 +333,37 @@ describe("MP4 as recorders write it", () => {
     ]);
   });
 });
+
+/** Has ffmpeg make a file. */
+async function make(options: string, path: string): Promise<void> {
+  const { path: ffmpeg } = await judgeFfmpeg();
+  const made = Bun.spawnSync([ffmpeg, "-y", "-v", "error", ...options.split(" "), path]);
+  expect(made.stderr.toString()).toBe("");
+}
+
+/** The header of a source and each of its fragments, but for the one of one sample of a track, from 0. */
+function fragmentsWithout(
+  source: Buffer,
+  { track, sample }: { readonly track: number; readonly sample: number },
+): (Buffer | undefined)[] {
+  const chunks: (Buffer | undefined)[] = [];
+  let [from, samples, isLost] = [0, 0, false];
+  for (let at = 0; at < source.length;) {
+    const box = boxAt(source, at, source.length - at);
+    if (box === undefined) break;
+    const bytes = source.subarray(at, at + box.size);
+    at += box.size;
+    if (box.type === "moof" && bytes.readUInt32BE(bytes.indexOf("tfhd") + 8) === track) {
+      isLost = samples === sample;
+      samples += 1;
+    }
+    if (box.type !== "mdat" && box.type !== "moov") continue;
+    chunks.push(isLost ? undefined : source.subarray(from, at));
+    [from, isLost] = [at, false];
+  }
+  expect(samples).toBeGreaterThan(sample);
+  return chunks;
+}
 
 /** The source, in which every picture says that it is a keyframe. */
 function claimingKeyframes(source: Buffer): Buffer {
